@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from course_utils.errors import CourseError
+
 
 @dataclass(frozen=True)
 class Group:
@@ -26,10 +28,6 @@ class Group:
 GROUPS = (
     Group("notebooks", "course_utils.notebooks", "execute, check, edit and publish the lessons' notebooks"),
 )
-
-
-class CourseError(Exception):
-    """Something the person at the keyboard can put right; its text says how. Shown without a traceback."""
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:

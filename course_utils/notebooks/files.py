@@ -1,0 +1,86 @@
+"""Where the notebooks are, and how one is read and written."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from course_utils.errors import CourseError
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The checkout's folder: the nearest one above `start` (default: here) with this project's pyproject.toml.
+
+    Raises CourseError outside a checkout.
+    """
+    here = (start or Path.cwd()).resolve()
+    beside_package = Path(__file__).resolve().parents[2]
+    for folder in (here, *here.parents, beside_package):
+        pyproject = folder / "pyproject.toml"
+        if pyproject.is_file() and 'name = "course-utils"' in pyproject.read_text(encoding="utf-8"):
+            return folder
+    raise CourseError(f"no checkout of the course in {here} or above it; change into the folder that you cloned")
+
+
+def project_settings(root: Path) -> dict[str, str]:
+    """The version and the repository's address, from the one place where they stand."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {"version": project["version"], "repository": project["urls"]["Repository"].rstrip("/")}
+
+
+def lessons(root: Path) -> list[Path]:
+    """The committed notebooks in the order of the lessons."""
+    return sorted(path for path in (root / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def find(names: list[str]) -> list[Path]:
+    """The notebooks that `names` mean: a path, `02_residual_stream`, `residual_stream`, `02` or `2`; all if empty.
+
+    Raises CourseError for a name that means none, and lists those that there are.
+    """
+    if not names:
+        return lessons(project_root())
+    return [_find_one(name) for name in names]
+
+
+def read(path: Path) -> NotebookNode:
+    """The notebook in the file; CourseError says why if it cannot be read."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except FileNotFoundError:
+        raise CourseError(f"{path}: no such notebook") from None
+    except Exception as error:  # nbformat raises many kinds for a file that is no notebook
+        raise CourseError(f"{path}: cannot be read as a notebook ({type(error).__name__}: {error})") from None
+
+
+def write(notebook: NotebookNode, path: Path) -> bool:
+    """Write the notebook as git likes it (sorted keys, final line break), all at once; False if nothing changed."""
+    nbformat.validate(notebook)
+    text = nbformat.writes(notebook, version=nbformat.NO_CONVERT, indent=1, ensure_ascii=False, sort_keys=True)
+    text = text.rstrip("\n") + "\n"
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    partial.replace(path)
+    return True
+
+
+def _find_one(name: str) -> Path:
+    path = Path(name)
+    if path.suffix == ".ipynb" and path.is_file():
+        return path
+    known = lessons(project_root())
+    wanted = path.name.removesuffix(".ipynb")
+    for candidate in known:
+        number, _, title = candidate.stem.partition("_")
+        short = re.fullmatch(r"0*(\d+)", wanted)
+        if wanted in (candidate.stem, title) or (short and int(short.group(1)) == int(number)):
+            return candidate
+    listed = ", ".join(candidate.stem for candidate in known) or "none yet"
+    raise CourseError(f"no notebook {name!r}; there are: {listed}")
