@@ -157,7 +157,9 @@ def anatomy(model: TransformersModel) -> Anatomy:
     known = model.__dict__.get("_course_anatomy")
     if known is None:
         known = _find(model)
-        if not any(p.is_meta for p in model._module.parameters()):  # a model that runs elsewhere has no weights to try here
+        if not any(
+            p.is_meta for p in model._module.parameters()
+        ):  # a model that runs elsewhere has no weights to try here
             prove(known)
         model.__dict__["_course_anatomy"] = known
     return known
@@ -199,7 +201,13 @@ def prove(parts: Anatomy, tolerance: float = 1e-3) -> None:
                     f"{parts.family}, layer {layer}: the output projection reads {heads_width} numbers for each token, which are "
                     f"not {parts.n_heads} heads of {parts.head_width}."
                 )
-            _must_agree(before + attention + mlp, after, tolerance, parts, f"layer {layer}: input + attention + MLP is not its output")
+            _must_agree(
+                before + attention + mlp,
+                after,
+                tolerance,
+                parts,
+                f"layer {layer}: input + attention + MLP is not its output",
+            )
         _must_agree(
             parts.unembed(steps[-1][-1]), logits, tolerance, parts,
             "the last layer's output through the final norm and the unembedding does not give the model's logits",
@@ -254,7 +262,11 @@ def _find(model: TransformersModel) -> Anatomy:
     n_heads = config.num_attention_heads
     attention = attentions[0]
     # The module knows best; `config.head_dim` is missing on some families, and heads * head_dim is not the width on others.
-    head_width = getattr(attention, "head_dim", None) or getattr(attention, "head_size", None) or getattr(config, "head_dim", None)
+    head_width = (
+        getattr(attention, "head_dim", None)
+        or getattr(attention, "head_size", None)
+        or getattr(config, "head_dim", None)
+    )
     return Anatomy(
         model=model,
         embedding=envoy(hf.get_input_embeddings()),
@@ -298,7 +310,9 @@ def _child(parent: torch.nn.Module, names: tuple[str, ...], role: str, family: s
         if isinstance(getattr(parent, name, None), torch.nn.Module):
             return getattr(parent, name)
     children = ", ".join(name for name, _ in parent.named_children()) or "nothing"
-    raise AnatomyError(f"{family}: looked for the {role} in {type(parent).__name__} as {', '.join(names)}; found {children}.")
+    raise AnatomyError(
+        f"{family}: looked for the {role} in {type(parent).__name__} as {', '.join(names)}; found {children}."
+    )
 
 
 def _windows(config: Any, n_layers: int) -> tuple[int | None, ...]:

@@ -1,0 +1,125 @@
+"""The exercises of the lessons: ``check``, ``hint`` and ``solution``.
+
+In a lesson, each exercise has an answer cell with a stub and then a check cell::
+
+    top_tokens = check("1.1", top_tokens)
+
+``check`` says in a line how the answer did. It gives back the answer when it is right and the reference solution when it is not (or was not
+tried), so every later cell runs. The exercises of lesson N are in the module of its name here; those of a teacher's own lesson come in
+through :func:`register`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import secrets
+from typing import Any
+
+from course_utils.exercises.protocol import Case, Exercise, Mistake, Model, Verdict, attempt, judge
+
+__all__ = [
+    "Case",
+    "Exercise",
+    "Mistake",
+    "Model",
+    "Verdict",
+    "attempt",
+    "check",
+    "exercises",
+    "get_exercise",
+    "hint",
+    "judge",
+    "register",
+    "solution",
+]
+
+LESSONS = {"1": "tokens", "2": "residual", "3": "kv_cache", "4": "logit_lens", "5": "steering", "6": "patching"}
+"""The number of each lesson and the name that its notebook, module, exercises and tests share."""
+
+_registered: dict[str, Exercise] = {}
+_hints_given: dict[str, int] = {}
+
+
+def register(*exercises: Exercise) -> None:
+    """Make exercises of your own known to ``check``, ``hint``, ``solution`` and to marking. A known id is replaced."""
+    for exercise in exercises:
+        _registered[exercise.id] = exercise
+
+
+def exercises(lesson: str | int) -> list[Exercise]:
+    """A lesson's exercises in order: ``exercises(4)`` or ``exercises("4")``.
+
+    Raises:
+        KeyError: there is no such lesson.
+    """
+    number = str(lesson)
+    own = [exercise for exercise in _registered.values() if exercise.id.split(".")[0] == number]
+    if number in LESSONS:
+        try:
+            module = importlib.import_module(f"course_utils.exercises.{LESSONS[number]}")
+        except ModuleNotFoundError as error:
+            if error.name != f"course_utils.exercises.{LESSONS[number]}":
+                raise
+            return own
+        replaced = {exercise.id for exercise in own}
+        return own + [exercise for exercise in module.EXERCISES if exercise.id not in replaced]
+    if not own:
+        raise KeyError(f"There is no lesson {number!r}; there are {', '.join(LESSONS)}.")
+    return own
+
+
+def get_exercise(id: str) -> Exercise:
+    """The exercise with this id.
+
+    Raises:
+        KeyError: there is none; the message lists those of the lesson.
+    """
+    known = exercises(str(id).split(".")[0])
+    for exercise in known:
+        if exercise.id == id:
+            return exercise
+    raise KeyError(f"There is no exercise {id!r}; this lesson has {', '.join(exercise.id for exercise in known)}.")
+
+
+def check(id: str, answer: Any, seed: int | None = None) -> Any:
+    """Say how ``answer`` does on exercise ``id``, and return what the lesson goes on with: the answer if it is right, else the reference.
+
+    Args:
+        id: as in the lesson, "4.1".
+        answer: the learner's function or class, itself and not a call of it.
+        seed: of the inputs; fresh at each call unless given.
+
+    Raises:
+        KeyError: there is no exercise of that id. Nothing that the answer does is ever raised.
+    """
+    exercise = get_exercise(id)
+    if answer is exercise.reference:
+        print(
+            f"○ {id} this is the reference solution. To check your own, run the cell with your {exercise.name} again first."
+        )
+        return answer
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    outcomes = attempt(exercise, answer, seed)
+    verdict = judge(exercise, outcomes, seed)
+    print(verdict)
+    printed = outcomes[0].printed.strip() if outcomes and verdict.status == "wrong" else ""
+    if printed:
+        print("Your code printed:\n" + "\n".join(f"  {line[:110]}" for line in printed.splitlines()[:10]))
+    return answer if verdict.status == "right" else exercise.reference
+
+
+def hint(id: str) -> None:
+    """Print one hint more each time it is called; after the last one, where the solution is."""
+    exercise = get_exercise(id)
+    given = _hints_given.get(id, 0)
+    if given < len(exercise.hints):
+        print(f"Hint {given + 1} of {len(exercise.hints)}: {exercise.hints[given]}")
+        _hints_given[id] = given + 1
+    else:
+        print(f'That was the last hint. solution("{id}") shows the reference solution.')
+
+
+def solution(id: str) -> None:
+    """Print the source of the reference solution."""
+    print(inspect.getsource(get_exercise(id).reference), end="")
