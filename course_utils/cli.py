@@ -1,6 +1,6 @@
 """The `course` command: one door to everything that is typed rather than clicked.
 
-Each group of subcommands lives in the module that does the work and hands over a function `add_commands(subparsers)`.
+Each group of subcommands lives in the module that does the work, which has a function `configure(parser)`.
 Modules are imported only when their group is asked for, so that `course version` answers at once.
 """
 
@@ -20,7 +20,7 @@ class Group:
     """One first-level subcommand, and where its own arguments are declared."""
 
     name: str
-    module: str  # has `configure(parser)`, which declares arguments and sets `run=` to a function of the namespace
+    module: str  # has `configure(parser)`: declares arguments, sets `run=` to a function of the namespace
     summary: str
 
 
@@ -39,13 +39,14 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     for group in GROUPS:
         child = commands.add_parser(group.name, help=group.summary, description=group.summary)
         if group.name == chosen:
-            configure: Callable[[argparse.ArgumentParser], None] = importlib.import_module(group.module).configure
+            module = importlib.import_module(group.module)
+            configure: Callable[[argparse.ArgumentParser], None] = module.configure
             configure(child)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `course ARGUMENTS` and return the process's exit code: 0 done, 1 refused with a reason, 2 not understood."""
+    """Run `course ARGUMENTS`; return the exit code: 0 done, 1 refused with a reason, 2 not understood."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     parser = build_parser(chosen)

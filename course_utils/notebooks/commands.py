@@ -14,14 +14,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the subcommands of `course notebooks`."""
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     names = argparse.ArgumentParser(add_help=False)
-    names.add_argument("names", nargs="*", metavar="NAME", help="a lesson's number, name or path (default: all)")
+    names.add_argument("names", nargs="*", metavar="NAME", help="a lesson's number, name or path; none: all")
 
     run = commands.add_parser("run", parents=[names], help="execute in place and normalise")
-    run.add_argument("--solved", action="store_true", help="execute with every stub solved, compare, write nothing")
+    run.add_argument("--solved", action="store_true", help="execute with each stub solved, compare, write nothing")
     run.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="limit for each cell")
     run.set_defaults(run=_run)
 
-    check = commands.add_parser("check", parents=[names], help="say what keeps a notebook from being committed")
+    check = commands.add_parser("check", parents=[names], help="say what an author must still change")
     check.set_defaults(run=_check)
 
     text = commands.add_parser("text", help="print a notebook as a Python file (jupytext's percent format)")

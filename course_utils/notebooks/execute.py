@@ -32,8 +32,8 @@ class _KernelOfThisPython(AsyncKernelManager):
 def execute(notebook: NotebookNode, folder: Path, *, timeout: float = CELL_TIMEOUT) -> NotebookNode:
     """Return an executed copy of `notebook`, its outputs as they came; the kernel works in `folder`.
 
-    `timeout` is in seconds, for each cell. Raises CourseError with the cell's source and traceback if a cell fails
-    and is not tagged `raises-exception`.
+    `timeout` is in seconds, for each cell. Raises CourseError with the cell's source and traceback if a cell
+    fails and is not tagged `raises-exception`.
     """
     result = copy.deepcopy(notebook)
     for cell in result.cells:

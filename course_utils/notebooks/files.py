@@ -14,7 +14,7 @@ from course_utils.errors import CourseError
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The checkout's folder: the nearest one above `start` (default: here) with this project's pyproject.toml.
+    """The checkout's folder: the nearest above `start` (default: here) with this project's pyproject.toml.
 
     Raises CourseError outside a checkout.
     """
@@ -24,7 +24,7 @@ def project_root(start: Path | None = None) -> Path:
         pyproject = folder / "pyproject.toml"
         if pyproject.is_file() and 'name = "course-utils"' in pyproject.read_text(encoding="utf-8"):
             return folder
-    raise CourseError(f"no checkout of the course in {here} or above it; change into the folder that you cloned")
+    raise CourseError(f"no checkout of the course in {here} or above it; change into your clone of it")
 
 
 def project_settings(root: Path) -> dict[str, str]:
@@ -39,7 +39,7 @@ def lessons(root: Path) -> list[Path]:
 
 
 def find(names: list[str]) -> list[Path]:
-    """The notebooks that `names` mean: a path, `02_residual_stream`, `residual_stream`, `02` or `2`; all if empty.
+    """The notebooks meant by `names`: a path, `02_residual_stream`, `residual_stream`, `02`, `2`; none: all.
 
     Raises CourseError for a name that means none, and lists those that there are.
     """
@@ -59,10 +59,10 @@ def read(path: Path) -> NotebookNode:
 
 
 def write(notebook: NotebookNode, path: Path) -> bool:
-    """Write the notebook as git likes it (sorted keys, final line break), all at once; False if nothing changed."""
+    """Write the notebook as git likes it (sorted keys, final line break); False if nothing changed."""
     nbformat.validate(notebook)
-    text = nbformat.writes(notebook, version=nbformat.NO_CONVERT, indent=1, ensure_ascii=False, sort_keys=True)
-    text = text.rstrip("\n") + "\n"
+    style = {"indent": 1, "ensure_ascii": False, "sort_keys": True}
+    text = nbformat.writes(notebook, version=nbformat.NO_CONVERT, **style).rstrip("\n") + "\n"
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -1,8 +1,8 @@
 """One form for every notebook: whoever executes it, on whatever machine, the file comes out the same.
 
-What a normalised notebook has: nbformat 4.5, two plain metadata entries, cell ids that follow from the contents, and
-outputs without widgets, timings, warnings or anything of the machine that made them. `normalise` brings it there;
-`problems` names what no tool can put right and an author must.
+What a normalised notebook has: nbformat 4.5, two plain metadata entries, cell ids that follow from the
+contents, and outputs without widgets, timings, warnings or anything of the machine that made them. `normalise`
+brings it there; `problems` names what no tool can put right and an author must.
 
 Authors never write metadata by hand. What a cell is to an exercise is read from its source:
 
@@ -31,11 +31,9 @@ METADATA: dict[str, Any] = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-KEPT_CELL_METADATA = ("course", "tags")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PICTURE_LIMIT = 300_000  # bytes of one stored picture
 NOTEBOOK_LIMIT = 2_000_000  # bytes of one stored notebook
-LINE_BREAK = re.compile(r"(?<=\n)")
 PROSE_MARK = re.compile(r"<!--\s*answer\s+([\w.]+)\s*-->")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -43,7 +41,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 @dataclass(frozen=True)
 class Problem:
-    """Something in a notebook that an author must change; `cell` counts from 0, -1 means the whole notebook."""
+    """Something that an author must change; `cell` counts from 0, -1 means the whole notebook."""
 
     cell: int
     text: str
@@ -69,7 +67,6 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     for index, cell in enumerate(result.cells):
         cell["source"] = cell.source.rstrip("\n")
         cell["metadata"] = _cell_metadata(cell.metadata, roles.get(index))
-        cell.pop("attachments", None) if not cell.get("attachments") else None
         if cell.cell_type == "code":
             cell["outputs"] = list(_clean_outputs(cell.get("outputs", [])))
             cell.setdefault("execution_count", None)
@@ -78,7 +75,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
 
 
 def exercise_roles(notebook: NotebookNode) -> dict[int, tuple[str, str]]:
-    """For each cell that belongs to an exercise, its index and (exercise id, "answer" | "check" | "prose")."""
+    """The cells that belong to an exercise: index -> (exercise id, "answer" | "check" | "prose")."""
     roles: dict[int, tuple[str, str]] = {}
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
@@ -119,7 +116,8 @@ def names_defined_in(source: str) -> set[str]:
 
 def parse_cell(source: str) -> list[ast.stmt]:
     """The statements of a cell; lines for IPython are left out, and a cell that does not parse has none."""
-    plain = "\n".join("" if line.lstrip().startswith(("%", "!", "?")) else line for line in source.split("\n"))
+    lines = source.split("\n")
+    plain = "\n".join("" if line.lstrip().startswith(("%", "!", "?")) else line for line in lines)
     try:
         return ast.parse(plain).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -144,7 +142,7 @@ def problems(notebook: NotebookNode) -> list[Problem]:
 
 
 def text_of(output: NotebookNode) -> str:
-    """Everything in an output that is read as text: the stream, or the plain text and HTML of a shown value."""
+    """Everything in an output that is text: the stream, or the plain text and HTML of a shown value."""
     if output.output_type == "stream":
         return _joined(output.text)
     if output.output_type == "error":
@@ -169,7 +167,8 @@ def _exercise_problems(notebook: NotebookNode) -> Iterator[Problem]:
             yield Problem(index, f"has {len(found)} checks; each check has a cell of its own")
         for one in found:
             if _nearest_definition(notebook, index, one.name) is None:
-                yield Problem(index, f"checks exercise {one.exercise}, but no cell before it defines `{one.name}`")
+                missing = f"checks exercise {one.exercise}, but no cell before it defines `{one.name}`"
+                yield Problem(index, missing)
     counts = Counter(exercise_roles(notebook).values())
     for (exercise, role), count in counts.items():
         if count > 1:
@@ -177,12 +176,11 @@ def _exercise_problems(notebook: NotebookNode) -> Iterator[Problem]:
 
 
 def _cell_metadata(metadata: NotebookNode, role: tuple[str, str] | None) -> NotebookNode:
-    kept = NotebookNode({key: metadata[key] for key in KEPT_CELL_METADATA if metadata.get(key)})
-    kept.pop("course", None)
+    kept = NotebookNode()
+    if metadata.get("tags"):
+        kept["tags"] = sorted(set(metadata["tags"]))
     if role is not None:
         kept["course"] = NotebookNode(exercise=role[0], role=role[1])
-    if "tags" in kept:
-        kept["tags"] = sorted(set(kept["tags"]))
     return kept
 
 
@@ -220,7 +218,7 @@ def _clean_outputs(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
             if "image/png" in output.data:
                 output.data["image/png"] = _joined(output.data["image/png"]).strip()
             output.pop("transient", None)
-        if output.output_type == "error":  # kept only where a lesson shows an error on purpose; frames name files
+        if output.output_type == "error":  # only where a lesson shows one on purpose; frames would name files
             output["traceback"] = [f"{output.ename}: {output.evalue}"]
         if pending is not None:
             yield pending
@@ -239,8 +237,9 @@ def _output_problems(output: NotebookNode, tags: list[str]) -> Iterator[str]:
     if WIDGET in data:
         yield "shows a widget, whose state is not stored; print or draw instead"
     for kind, value in data.items():
-        if kind.startswith("image/") and len(_joined(value)) * 3 // 4 > PICTURE_LIMIT:
-            yield f"holds a picture of {len(_joined(value)) * 3 // 4:,} bytes; at most {PICTURE_LIMIT:,} are stored"
+        size = len(_joined(value)) * 3 // 4  # base64
+        if kind.startswith("image/") and size > PICTURE_LIMIT:
+            yield f"holds a picture of {size:,} bytes; at most {PICTURE_LIMIT:,} are stored"
     text = text_of(output)
     for what, secret in _of_this_machine():
         if secret in text:

@@ -1,4 +1,4 @@
-"""A notebook as a Python file, and back: jupytext's percent format, with the outputs kept where the source is."""
+"""A notebook as a Python file and back: jupytext's percent format; outputs stay where the source does."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ FORMAT = {"extension": ".py", "format_name": "percent"}
 
 
 def to_text(notebook: NotebookNode) -> str:
-    """The notebook's cells as a Python file; tags stay, everything else that a tool can derive is left out."""
+    """The notebook's cells as a Python file; tags stay, what a tool can derive is left out."""
     plain = normalise(notebook)
     plain.metadata["jupytext"] = {"cell_metadata_filter": "tags,-all", "notebook_metadata_filter": "-all"}
     return str(jupytext.writes(plain, fmt=FORMAT))
 
 
 def from_text(text: str, previous: NotebookNode | None = None) -> NotebookNode:
-    """The notebook that the text describes, normalised; code cells unchanged since `previous` keep their outputs."""
+    """The notebook in `text`, normalised; code cells unchanged since `previous` keep their outputs."""
     notebook = jupytext.reads(text, fmt=FORMAT)
     stored: dict[str, list[NotebookNode]] = {}
     for cell in previous.cells if previous else []:
