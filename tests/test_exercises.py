@@ -1,0 +1,79 @@
+"""Every exercise of every lesson: its reference passes, its stub is "not tried", its known wrong answers are told their name."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+import pytest
+
+from course_utils.exercises import LESSONS, Exercise, attempt, exercises, judge
+from tests.wrong_answers import Wrong
+
+ALL = [exercise for lesson in LESSONS for exercise in exercises(lesson)]
+SEEDS = (1, 20)
+
+
+def wrong_answers() -> list[Wrong]:
+    found: list[Wrong] = []
+    for name in LESSONS.values():
+        try:
+            found += importlib.import_module(f"tests.wrong_answers.{name}").WRONG
+        except ModuleNotFoundError as error:
+            if error.name != f"tests.wrong_answers.{name}":
+                raise
+    return found
+
+
+WRONG = wrong_answers()
+
+
+def stub_of(exercise: Exercise) -> Any:
+    """What the lesson's answer cell defines before anyone has worked on it."""
+    namespace: dict[str, Any] = {}
+    if inspect.isclass(exercise.reference):
+        exec(f"class {exercise.name}:\n    def __init__(self, *args, **kwargs):\n        raise NotImplementedError\n", namespace)
+    else:
+        exec(f"def {exercise.name}(*args, **kwargs):\n    raise NotImplementedError\n", namespace)
+    return namespace[exercise.name]
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
+def test_reference_is_right(exercise: Exercise, real_model: Any) -> None:
+    for seed in SEEDS:
+        verdict = judge(exercise, attempt(exercise, exercise.reference, seed), seed)
+        assert verdict.status == "right", str(verdict)
+        assert verdict.points == exercise.points
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
+def test_stub_is_not_tried(exercise: Exercise) -> None:
+    verdict = judge(exercise, attempt(exercise, stub_of(exercise), 1), 1)
+    assert verdict.status == "not tried" and verdict.points == 0
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: f"{wrong.exercise}-{wrong.answer.__name__}")
+def test_wrong_answer_is_told_its_name(wrong: Wrong, real_model: Any) -> None:
+    exercise = next(exercise for exercise in ALL if exercise.id == wrong.exercise)
+    for seed in SEEDS:
+        verdict = judge(exercise, attempt(exercise, wrong.answer, seed), seed)
+        assert verdict.status == "wrong", f"taken for right: {verdict}"
+        assert verdict.points < exercise.points
+        assert verdict.mistake == wrong.mistake, str(verdict)
+        assert wrong.says in verdict.message, str(verdict)
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
+def test_is_complete(exercise: Exercise) -> None:
+    own = [wrong for wrong in WRONG if wrong.exercise == exercise.id]
+    assert len([wrong for wrong in own if wrong.mistake]) >= 3, "at least three wrong answers that are told their name"
+    assert {mistake.name for mistake in exercise.mistakes} <= {wrong.mistake for wrong in own}, "each named mistake has a wrong answer"
+    assert len(exercise.hints) >= 2 and exercise.shows and exercise.title and exercise.points > 0
+    assert any(case_is_fresh(exercise, label) for label in {case.label for case in exercise.cases(1)})
+
+
+def case_is_fresh(exercise: Exercise, label: str) -> bool:
+    """Whether the case of this label has other inputs under another seed (else a hard-coded answer would pass)."""
+    drawn = [repr([case for case in exercise.cases(seed) if case.label == label]) for seed in (1, 2)]
+    return drawn[0] != drawn[1]
