@@ -1,0 +1,285 @@
+"""Every picture of the lessons: data in, figure out.
+
+A function here takes tensors, arrays and labels, never a model, and returns a :class:`Picture`, which a notebook shows when it is a
+cell's last expression. Nothing goes through pyplot, so no global state is left and no window opens.
+
+Colours can be told apart by colour-blind readers: one sequential map (viridis), one diverging map with white at zero (red above, blue
+below), and the Okabe-Ito palette for lines.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize, TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+DOTS_PER_INCH = 100
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+HIGHLIGHT, PLAIN = "#D55E00", "#8DA9C4"
+
+Values = Any
+"""Numbers: a tensor, an array or nested lists."""
+
+
+class Picture(Figure):
+    """A figure that a notebook shows by itself, as a PNG of 100 dots per inch."""
+
+    def _repr_png_(self) -> bytes:
+        FigureCanvasAgg(self)
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor="white")
+        return buffer.getvalue()
+
+    def __repr__(self) -> str:
+        titles = [axes.get_title().replace("\n", " ") for axes in self.axes if axes.get_title()]
+        return f"Picture: {'; '.join(titles) or 'untitled'}"
+
+
+def new_picture(width: float = 8.0, height: float = 4.0, rows: int = 1, columns: int = 1) -> tuple[Picture, Any]:
+    """An empty picture of that many inches and its axes (one, or an array of them)."""
+    figure = Picture(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns)
+    return figure, axes
+
+
+def as_array(values: Values) -> np.ndarray:
+    """Values as a float array, wherever they were."""
+    if hasattr(values, "detach"):
+        values = values.detach().float().cpu().numpy()
+    return np.asarray(values, dtype=float)
+
+
+def show_token(token: str) -> str:
+    """A token as it can be read in a picture: a leading space as a raised dot, a line break as an arrow."""
+    # A dollar sign would start matplotlib's mathematics.
+    return token.replace(" ", "·").replace("\n", "↵").replace("\t", "⇥").replace("$", r"\$")
+
+
+def bars(
+    labels: Sequence[str], values: Values, title: str = "", xlabel: str = "", highlight: Sequence[str] = ()
+) -> Picture:
+    """Horizontal bars, the first on top, each with its number; those whose label is in ``highlight`` stand out."""
+    numbers = as_array(values)
+    figure, axes = new_picture(7.0, 0.7 + 0.3 * len(numbers))
+    colours = [HIGHLIGHT if label in highlight else PLAIN for label in labels]
+    axes.barh(range(len(numbers)), numbers, color=colours)
+    axes.set_yticks(range(len(numbers)), [show_token(label) for label in labels], family="monospace")
+    axes.invert_yaxis()
+    for place, number in enumerate(numbers):
+        axes.annotate(
+            f"{number:.3g}", (max(number, 0), place), (4, 0), textcoords="offset points", va="center", fontsize=9
+        )
+    axes.margins(x=0.12)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(title=title, xlabel=xlabel)
+    return figure
+
+
+def heatmap(
+    values: Values,
+    title: str = "",
+    xlabel: str = "",
+    ylabel: str = "",
+    x_labels: Sequence[str] | None = None,
+    y_labels: Sequence[str] | None = None,
+    diverging: bool = False,
+    annotate: Sequence[Sequence[str]] | None = None,
+    colour_label: str = "",
+    limit: float | None = None,
+    bottom_up: bool = False,
+) -> Picture:
+    """A (row, column) table as coloured cells.
+
+    Args:
+        diverging: white at zero, red above, blue below, symmetric; else viridis from the least to the greatest value.
+        annotate: a text for each cell, in the cell.
+        limit: the value of the strongest colour; the greatest magnitude unless given.
+        bottom_up: row 0 at the bottom, as layers are usually drawn.
+    """
+    table = as_array(values)
+    rows, columns = table.shape
+    # A cell with a word in it needs room for the word.
+    width = min(12.0, 2.2 + columns * (0.85 if annotate is not None else 0.32))
+    height = min(10.0, 1.4 + rows * (0.27 if annotate is not None else 0.2))
+    figure, axes = new_picture(max(5.0, width), max(2.6, height))
+    draw_table(axes, table, diverging, limit, colour_label)
+    if annotate is not None:
+        _write_cells(axes, annotate)
+    _label_axis(axes, "x", x_labels, columns)
+    _label_axis(axes, "y", y_labels, rows)
+    if bottom_up:
+        axes.invert_yaxis()
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    return figure
+
+
+def draw_table(
+    axes: Axes, table: np.ndarray, diverging: bool, limit: float | None = None, colour_label: str = ""
+) -> Any:
+    """The cells of a heat map and its colour bar on existing axes; returns the image."""
+    finite = table[np.isfinite(table)]
+    largest = limit or (float(np.abs(finite).max()) if finite.size else 1.0) or 1.0
+    if diverging:
+        norm: Normalize = TwoSlopeNorm(0.0, -largest, largest)
+        colours = "RdBu_r"
+    else:
+        lowest = float(finite.min()) if finite.size else 0.0
+        norm = Normalize(
+            min(lowest, 0.0) if lowest > 0 else lowest, limit or (float(finite.max()) if finite.size else 1.0)
+        )
+        colours = "viridis"
+    image = axes.imshow(table, cmap=colours, norm=norm, aspect="auto", interpolation="nearest")
+    axes.figure.colorbar(image, ax=axes, label=colour_label, fraction=0.04, pad=0.02)
+    return image
+
+
+def _write_cells(axes: Axes, texts: Sequence[Sequence[str]]) -> None:
+    image = axes.images[0]
+    table = np.asarray(image.get_array())
+    for row, line in enumerate(texts):
+        for column, text in enumerate(line):
+            colour = _readable_on(image.cmap(image.norm(table[row, column])))
+            axes.text(column, row, show_token(text), ha="center", va="center", fontsize=7, color=colour)
+
+
+def _readable_on(ground: Sequence[float]) -> str:
+    red, green, blue = ground[:3]
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+
+
+def _label_axis(axes: Axes, which: str, labels: Sequence[str] | None, count: int) -> None:
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    if labels is None:
+        axis.set_major_locator(MaxNLocator(integer=True, nbins=min(count, 15)))
+        return
+    texts = [show_token(label) for label in labels]
+    crowded = which == "x" and max(map(len, texts), default=0) > 4
+    getattr(axes, f"set_{which}ticks")(
+        range(count), texts, family="monospace", fontsize=8, **({"rotation": 60, "ha": "right"} if crowded else {})
+    )
+
+
+def lines(
+    series: Mapping[str, Values],
+    title: str = "",
+    xlabel: str = "",
+    ylabel: str = "",
+    bands: Mapping[str, Values] | None = None,
+    marks: Mapping[str, float] | None = None,
+    log_y: bool = False,
+    log_x: bool = False,
+    x: Values | None = None,
+) -> Picture:
+    """One line for each named series over the same x (0, 1, 2, ... unless given).
+
+    Args:
+        bands: half the width of a shaded band around the series of that name, such as a standard deviation.
+        marks: vertical lines with their labels, at these x.
+    """
+    figure, axes = new_picture(8.0, 3.8)
+    for place, (name, values) in enumerate(series.items()):
+        numbers = as_array(values)
+        across = as_array(x) if x is not None else np.arange(len(numbers))
+        colour = PALETTE[place % len(PALETTE)]
+        axes.plot(across, numbers, label=name, color=colour, marker="o", markersize=3, linewidth=1.5)
+        if bands and name in bands:
+            half = as_array(bands[name])
+            axes.fill_between(across, numbers - half, numbers + half, color=colour, alpha=0.2, linewidth=0)
+    for label, where in (marks or {}).items():
+        axes.axvline(where, color="#666666", linewidth=1, linestyle=":")
+        axes.annotate(
+            label,
+            (where, 1.0),
+            (3, -3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            va="top",
+            fontsize=9,
+        )
+    if log_y:
+        axes.set_yscale("log")
+    if log_x:
+        axes.set_xscale("log", base=2)
+    elif x is None:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(series) > 1:
+        axes.legend(frameon=False, fontsize=9)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    return figure
+
+
+def token_strip(
+    tokens: Sequence[str],
+    values: Values,
+    title: str = "",
+    colour_label: str = "",
+    columns: int = 80,
+    limit: float | None = None,
+) -> Picture:
+    """A text as its tokens, each on a ground coloured by its value and wrapped after about ``columns`` characters. NaN stays white."""
+    numbers = as_array(values)
+    shown = [show_token(token) for token in tokens]
+    rows: list[list[int]] = [[]]
+    used = 0
+    for place, token in enumerate(shown):
+        if used + len(token) > columns and rows[-1]:
+            rows.append([])
+            used = 0
+        rows[-1].append(place)
+        used += len(token)
+    figure, axes = new_picture(9.0, 0.9 + 0.36 * len(rows))
+    finite = numbers[np.isfinite(numbers)]
+    norm = Normalize(0.0, limit or (float(finite.max()) if finite.size else 1.0))
+    colours = colormaps["YlOrRd"]
+    widest = max(sum(len(shown[i]) for i in row) for row in rows)
+    for row, places in enumerate(rows):
+        left = 0
+        for place in places:
+            token = shown[place]
+            ground = colours(norm(numbers[place]) * 0.9) if np.isfinite(numbers[place]) else (1.0, 1.0, 1.0, 1.0)
+            axes.add_patch(_box(left, row, len(token), ground))
+            axes.text(
+                left + len(token) / 2, row + 0.5, token, family="monospace", fontsize=10, ha="center", va="center",
+                color=_readable_on(ground),
+            )  # fmt: skip
+            left += len(token)
+    axes.set(xlim=(0, max(widest, 40)), ylim=(len(rows), 0), title=title)
+    axes.axis("off")
+    scale = figure.colorbar(_scale(norm, colours), ax=axes, fraction=0.025, pad=0.01)
+    scale.set_label("\n".join(textwrap.wrap(colour_label, 14)), fontsize=8)
+    return figure
+
+
+def _box(left: float, row: float, width: float, colour: Any) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((left, row + 0.06), width, 0.88, facecolor=colour, edgecolor="white", linewidth=1)
+
+
+def _scale(norm: Normalize, colours: Any) -> Any:
+    from matplotlib.cm import ScalarMappable
+
+    return ScalarMappable(norm, colours)
+
+
+def attention(pattern: Values, tokens: Sequence[str], title: str = "") -> Picture:
+    """One head's attention pattern (query position, key position), with the tokens on both axes; rows sum to 1."""
+    table = as_array(pattern)
+    side = min(8.0, 2.2 + 0.3 * len(tokens))
+    figure, axes = new_picture(side + 0.8, side)
+    draw_table(axes, table, diverging=False, limit=1.0, colour_label="attention weight")
+    _label_axis(axes, "x", tokens, len(tokens))
+    _label_axis(axes, "y", tokens, len(tokens))
+    axes.set(title=title, xlabel="key: the token looked at", ylabel="query: the token that looks")
+    return figure
