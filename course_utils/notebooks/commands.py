@@ -5,9 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from course_utils.errors import CourseError
+
+if TYPE_CHECKING:  # nbformat and its kin come in only when a notebook is read
+    from nbformat import NotebookNode
+
+    from course_utils.notebooks.normalise import Problem
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +31,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     check = commands.add_parser("check", parents=[names], help="say what an author must still change")
     check.set_defaults(run=_check)
 
+    compare = commands.add_parser(
+        "compare", parents=[names], help="execute with nbval, compare with what is stored, write nothing"
+    )
+    compare.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="limit for each cell")
+    compare.set_defaults(run=_compare)
+
+    pages = commands.add_parser("html", parents=[names], help="write each notebook as a page to read")
+    pages.add_argument("-o", "--output", type=Path, default=Path("html"), metavar="FOLDER")
+    pages.set_defaults(run=_html)
+
+    badges = commands.add_parser("badges", help="put the repository's address into notebooks and README")
+    badges.set_defaults(run=_badges)
+
     text = commands.add_parser("text", help="print a notebook as a Python file (jupytext's percent format)")
     text.add_argument("name", metavar="NAME")
     text.set_defaults(run=_text)
@@ -37,6 +57,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from course_utils.notebooks import execute, files, normalise
 
+    if arguments.solved:
+        return _run_solved(arguments)
     status = 0
     for path in files.find(arguments.names):
         started = time.perf_counter()
@@ -71,6 +93,81 @@ def _check(arguments: argparse.Namespace) -> int:
     return status
 
 
+def _run_solved(arguments: argparse.Namespace) -> int:
+    from course_utils.notebooks import execute, files, solve
+
+    status = 0
+    for path in files.find(arguments.names):
+        committed = files.read(path)
+        started = time.perf_counter()
+        try:
+            found = solve.stub_problems(committed)
+            solved = execute.execute(solve.solve(committed), path.parent, timeout=arguments.timeout)
+            found += solve.parted(committed, solved) + solve.unsolved(solved)
+        except CourseError as error:
+            print(f"{path.name}: solved, {error}", file=sys.stderr)
+            status = 1
+            continue
+        taken = time.perf_counter() - started
+        told = "goes on as the committed one does" if not found else "goes on otherwise than the committed one"
+        print(f"{path.name}: solved, executed in {taken:.0f} s, {told}")
+        status = _report(path, found) or status
+    return status
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from course_utils.notebooks import compare, files
+
+    paths = files.find(arguments.names)
+    failed = []
+    for path in paths:
+        print(f"{path.name}: executing and comparing ...", flush=True)
+        started = time.perf_counter()
+        found = compare.compare(path, files.read(path), timeout=arguments.timeout)
+        taken = time.perf_counter() - started
+        if found.passed:
+            print(
+                f"{path.name}: all {found.expected} code cells ran in {taken:.0f} s; "
+                f"the text of {found.compared} was compared with the stored text, and is the same"
+            )
+            continue
+        failed.append(path.name)
+        told = f"{len(found.failures)} of {found.expected} code cells differ or failed"
+        print(f"{path.name}: {told} ({found.executed} ran)", file=sys.stderr)
+        for cell, seen in sorted(found.failures.items()):
+            print(f"  code cell {cell}:\n" + "\n".join(f"    {line}" for line in seen.splitlines()[:25]), file=sys.stderr)
+        if found.crash:
+            print(f"  the run itself broke off:\n{found.crash}", file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} of {len(paths)} lessons did not print what is stored: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _html(arguments: argparse.Namespace) -> int:
+    from course_utils.notebooks import files, pages
+
+    for path in files.find(arguments.names):
+        print(pages.write_page(files.read(path), path.stem, arguments.output))
+    return 0
+
+
+def _badges(_: argparse.Namespace) -> int:
+    from course_utils.notebooks import files, furnish, normalise
+
+    root = files.project_root()
+    settings = files.project_settings(root)
+    for path in files.lessons(root):
+        notebook = normalise.normalise(furnish.furnish(files.read(path), path.stem, **settings))
+        print(f"{path.name}: {'written' if files.write(notebook, path) else 'unchanged'}")
+    readme = root / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    renewed = furnish.renew_addresses(text, **settings)
+    if renewed != text:
+        readme.write_text(renewed, encoding="utf-8", newline="\n")
+    print(f"{readme.name}: {'written' if renewed != text else 'unchanged'}")
+    return 0
+
+
 def _text(arguments: argparse.Namespace) -> int:
     from course_utils.notebooks import files, text
 
@@ -98,11 +195,16 @@ def _from_text(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _furnished(notebook, path):
-    return notebook
+def _furnished(notebook: NotebookNode, path: Path) -> NotebookNode:
+    """The notebook with the setup cell and the badge that every lesson has; other notebooks stay as they are."""
+    from course_utils.notebooks import files, furnish
+
+    root = files.root_of_lesson(path)
+    return furnish.furnish(notebook, path.stem, **files.project_settings(root)) if root else notebook
 
 
-def _report(path: Path, found: list) -> int:
+def _report(path: Path, found: Iterable[Problem]) -> int:
+    found = list(found)
     for problem in found:
         print(f"{path.name}: {problem}", file=sys.stderr)
     return 1 if found else 0

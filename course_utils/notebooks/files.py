@@ -38,6 +38,14 @@ def lessons(root: Path) -> list[Path]:
     return sorted(path for path in (root / "notebooks").glob("[0-9]*.ipynb"))
 
 
+def root_of_lesson(path: Path) -> Path | None:
+    """The checkout in whose `notebooks` folder `path` lies; None for any other notebook."""
+    folder = path.resolve().parent
+    if folder.name == "notebooks" and (folder.parent / "pyproject.toml").is_file():
+        return folder.parent
+    return None
+
+
 def find(names: list[str]) -> list[Path]:
     """The notebooks meant by `names`: a path, `02_residual_stream`, `residual_stream`, `02`, `2`; none: all.
 

@@ -96,6 +96,16 @@ def parted(committed: NotebookNode, solved: NotebookNode) -> list[Problem]:
     return found
 
 
+def unsolved(solved: NotebookNode) -> list[Problem]:
+    """The check cells of an executed solved lesson that do not show the tick of a right answer."""
+    found = []
+    for index, (exercise_id, role) in exercise_roles(solved).items():
+        text = "".join(map(text_of, solved.cells[index].get("outputs", [])))
+        if role == "check" and f"✓ {exercise_id}" not in text:
+            found.append(Problem(index, f"the reference of {exercise_id} did not pass: {_short([text])}"))
+    return found
+
+
 def _answers(notebook: NotebookNode) -> Iterator[tuple[int, str, str]]:
     """Index, exercise id and name of each answer cell, in order."""
     names = {
