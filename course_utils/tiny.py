@@ -34,14 +34,14 @@ WIDTH, LAYERS, HEADS = 64, 3, 4
 WINDOW = 8  # short enough that the course's prompts of about 15 tokens reach past it
 
 # What every family is told. `max_position_embeddings` is what a learned position table has to hold.
-_LLAMA_LIKE: dict[str, Any] = dict(
-    hidden_size=WIDTH,
-    intermediate_size=96,
-    num_hidden_layers=LAYERS,
-    num_attention_heads=HEADS,
-    num_key_value_heads=2,
-    max_position_embeddings=512,
-)
+_LLAMA_LIKE: dict[str, Any] = {
+    "hidden_size": WIDTH,
+    "intermediate_size": 96,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+}
 _GEMMA_LIKE: dict[str, Any] = dict(
     _LLAMA_LIKE,
     head_dim=24,
@@ -52,7 +52,7 @@ _GEMMA_LIKE: dict[str, Any] = dict(
 
 # The course's name -> the family's `model_type` in transformers, and its configuration.
 _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
-    "tiny-gpt2": ("gpt2", dict(n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=512)),
+    "tiny-gpt2": ("gpt2", {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": HEADS, "n_positions": 512}),
     "tiny-llama": ("llama", _LLAMA_LIKE),
     "tiny-qwen2": ("qwen2", _LLAMA_LIKE),
     "tiny-qwen3": ("qwen3", dict(_LLAMA_LIKE, head_dim=24)),
@@ -61,14 +61,14 @@ _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "tiny-gemma2": ("gemma2", dict(_GEMMA_LIKE, final_logit_softcapping=6.0, attn_logit_softcapping=4.0)),
     "tiny-gpt-neox": (
         "gpt_neox",
-        dict(
-            hidden_size=WIDTH,
-            intermediate_size=128,
-            num_hidden_layers=LAYERS,
-            num_attention_heads=HEADS,
-            max_position_embeddings=512,
-            use_parallel_residual=True,
-        ),
+        {
+            "hidden_size": WIDTH,
+            "intermediate_size": 128,
+            "num_hidden_layers": LAYERS,
+            "num_attention_heads": HEADS,
+            "max_position_embeddings": 512,
+            "use_parallel_residual": True,
+        },
     ),
     "tiny-olmo2": ("olmo2", _LLAMA_LIKE),
     "tiny-cohere": ("cohere", dict(_LLAMA_LIKE, logit_scale=0.5)),
@@ -106,9 +106,7 @@ def build_tiny(name: str, seed: int = 0) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        model = AutoModelForCausalLM.from_config(
-            tiny_config(name), attn_implementation="eager", dtype=torch.float32
-        )
+        model = AutoModelForCausalLM.from_config(tiny_config(name), attn_implementation="eager", dtype=torch.float32)
     draw_weights(model, seed)
     return model.eval()
 
@@ -125,9 +123,7 @@ def draw_weights(model: PreTrainedModel, seed: int) -> None:
             parameter.copy_(_drawn(name, parameter, noise, parameter is unembedding, model.config))
 
 
-def _drawn(
-    name: str, parameter: torch.Tensor, noise: torch.Tensor, unembedding: bool, config: Any
-) -> torch.Tensor:
+def _drawn(name: str, parameter: torch.Tensor, noise: torch.Tensor, unembedding: bool, config: Any) -> torch.Tensor:
     """The value of one parameter, made of standard normal `noise` of its shape."""
     gemma = config.model_type.startswith("gemma")
     if name.endswith("bias"):

