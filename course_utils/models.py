@@ -152,7 +152,7 @@ def _kind(name: str) -> _Kind:
     if name in RELEASES:
         return "release"
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return "folder"
     if path.is_file():
         raise ModelError(
@@ -162,9 +162,10 @@ def _kind(name: str) -> _Kind:
     if name.startswith((".", "~", "/", os.sep)) or "\\" in name or name.count("/") > 1:
         raise ModelError(f"There is no folder {name!r}. A folder with a transformers model, or a name, was expected.")
     known = [*TINY_MODELS, *RELEASES]
-    close = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.75)
+    close = [own for own in known if name and own.startswith(name.lower())]
+    close += difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.75)
     # The hub's ids without an owner are few and old. A near miss of one of our names is not meant for the hub.
-    if "/" not in name and (close or name.startswith("tiny-")):
+    if "/" not in name and (close or name.startswith("tiny")):
         raise ModelError(
             f"There is no model {name!r}. {_did_you_mean(close)}The course's own models: {', '.join(known)}. "
             "A model of the hub is named owner/name."
@@ -178,7 +179,7 @@ def _kind(name: str) -> _Kind:
 
 
 def _did_you_mean(close: list[str]) -> str:
-    return f"Did you mean {' or '.join(close)}? " if close else ""
+    return f"Did you mean {' or '.join(dict.fromkeys(close))}? " if close else ""
 
 
 def _refuse_what_does_not_apply(
@@ -272,6 +273,7 @@ def _load_release(
         # AutoTokenizer would find the same class, after two seconds of imports.
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         module = _read_weights(folder, dtype=dtype or torch.float32, local_files_only=True)
+    module.name_or_path = release.name  # rather than the cache folder, which is nobody's concern
     model = _wrap(module.to(_device(device)), tokenizer, remote)
     return _remember(model, _Source(str(folder)))
 
@@ -479,8 +481,9 @@ def _explain(name: str, local: bool, kinds: set[str], said: str) -> str:
     if Path(name).expanduser().is_dir():
         return f"The folder {name} cannot be loaded: {said}"
     if local:
+        why = "is switched off by HF_HUB_OFFLINE" if constants.is_offline_mode() else "cannot be reached"
         return (
-            f"{name!r} is not on this machine, and the hub ({constants.ENDPOINT}) cannot be reached. load_model() needs no hub. "
+            f"{name!r} is not on this machine, and the hub ({constants.ENDPOINT}) {why}. load_model() needs no hub. "
             "Else give a local folder with the model, or the address of a mirror in HF_ENDPOINT."
         )
     if "GatedRepoError" in kinds:

