@@ -325,6 +325,8 @@ def _windows(config: Any, n_layers: int) -> tuple[int | None, ...]:
 
 def _embedding_scale(embedding: torch.nn.Module, config: Any) -> float:
     scale = getattr(embedding, "embed_scale", None)
+    if isinstance(scale, torch.Tensor) and scale.is_meta:  # a model without its weights: the number itself is beside it
+        scale = getattr(embedding, "scalar_embed_scale", None)
     if scale is None:
         scale = getattr(config, "embedding_multiplier", None)
     if scale is None and config.model_type in ("gemma", "gemma2"):  # these two scale in the decoder's forward
