@@ -36,6 +36,8 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     version = commands.add_parser("version", help="say which version is installed, and of what it stands on")
     version.set_defaults(run=_version)
+    fetch = commands.add_parser("fetch", help="download the model of the lessons, once; from then on no network is needed")
+    fetch.set_defaults(run=_fetch)
     for group in GROUPS:
         child = commands.add_parser(group.name, help=group.summary, description=group.summary)
         if group.name == chosen:
@@ -77,6 +79,18 @@ def _version(_: argparse.Namespace) -> int:
     print(f"Python {'.'.join(map(str, sys.version_info[:3]))}")
     for package in ("torch", "transformers", "nnsight"):
         print(f"{package} {installed(package)}")
+    return 0
+
+
+def _fetch(_: argparse.Namespace) -> int:
+    from course_utils.models import ModelError, load_model
+
+    try:
+        model = load_model()
+    except ModelError as error:
+        raise CourseError(str(error)) from None
+    count = sum(parameter.numel() for parameter in model._module.parameters())
+    print(f"The model is here: {count / 1e6:.0f} million parameters, {model.config.num_hidden_layers} layers.")
     return 0
 
 

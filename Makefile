@@ -1,0 +1,77 @@
+# Each target makes its own set-up: an environment in .venv, with the versions of constraints.txt. Nothing else on
+# the machine is changed; the model's weights go to your cache folder, once.
+#
+#   make lessons    install, execute the lessons, compare what they print with what is stored
+#   make lab        open the lessons in JupyterLab
+#   make test       everything that CI runs
+#   make test-fast  the same without the slow tests
+#   make bench      the figures in the README, measured on this machine
+#   make html       the lessons as pages, in html/
+#   make clean      remove .venv and everything else that was made here
+
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BIN := .venv/Scripts
+else
+PYTHON ?= python3
+BIN := .venv/bin
+endif
+SHELL := bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help lessons lab test test-fast bench html clean
+
+# A kernel that asks for as many threads as there are cores gains nothing beside another test process.
+PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+lessons: .venv/.installed-lab
+	@$(BIN)/course fetch
+	@$(BIN)/course notebooks compare || { echo; \
+	  echo "Not every lesson printed what is stored; the cells are named above. Each stored output is in notebooks/,"; \
+	  echo "'make lab' opens the lessons, and CONTRIBUTING.md says what may differ and why."; exit 1; }
+	@echo; echo "Every lesson ran on this machine and printed what is stored. Nothing was written into them."
+	@echo "Next: 'make lab' opens them; begin with notebooks/01_tokens_and_logits.ipynb."
+
+lab: .venv/.installed-lab
+	$(BIN)/python -m jupyterlab --notebook-dir=notebooks
+
+test: .venv/.installed-test
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	@$(BIN)/course fetch
+	$(PARALLEL)
+
+test-fast: .venv/.installed-test
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	@$(BIN)/course fetch
+	$(PARALLEL) -m "not slow"
+
+bench: .venv/.installed-bench
+	$(BIN)/python -m benchmarks
+
+html: .venv/.installed-lab
+	$(BIN)/course notebooks html --output html
+
+clean:
+	rm -rf .venv html build dist .pytest_cache .mypy_cache .ruff_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is made when the installation is complete. `.installing` is there while one runs: if it is found, the last
+# one was cut off, and the environment is made anew.
+.venv/.installed-%: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "'$(PYTHON)' is missing or older than Python 3.11. Name another: make $(MAKECMDGOALS) PYTHON=python3.12"; \
+	  exit 1; }
+	@again=; if [ -e .venv/.installing ]; then again=--clear; echo "The last installation was cut off: again."; fi; \
+	  $(PYTHON) -m venv $$again .venv
+	@touch .venv/.installing
+	@echo "Installing into .venv (the first time: some minutes, and a network) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]' || { echo; \
+	  echo "The installation did not finish; pip says why above. The first run needs a network (or an installer set up"; \
+	  echo "for a mirror); later ones do not. The same command again takes up the work."; exit 1; }
+	@rm -f .venv/.installing
+	@touch $@ $(if $(filter test bench,$*),.venv/.installed-lab) $(if $(filter bench,$*),.venv/.installed-test)
