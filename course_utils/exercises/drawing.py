@@ -1,0 +1,40 @@
+"""Fresh inputs for exercises: texts and tiny models drawn from a random source."""
+
+from __future__ import annotations
+
+import random
+
+from course_utils.exercises.protocol import Model
+
+# fmt: off
+WORDS = [
+    "the", "a", "one", "old", "new", "small", "long", "red", "green", "river", "house", "city", "road", "book", "story",
+    "teacher", "doctor", "child", "winter", "summer", "music", "water", "light", "letter", "garden", "train", "window",
+    "friend", "morning", "night", "bread", "coffee", "stone", "tree", "bird", "table", "door", "and", "but", "then",
+    "because", "with", "under", "over", "near", "after", "before",
+]
+# fmt: on
+
+PLACES = (
+    ("The Eiffel Tower", "Paris"),
+    ("The Colosseum", "Rome"),
+    ("The Brandenburg Gate", "Berlin"),
+    ("Big Ben", "London"),
+    ("The Kremlin", "Moscow"),
+    ("The Statue of Liberty", "New York"),
+)
+
+
+def text(rng: random.Random, n_words: int = 6) -> str:
+    """That many random English words, with a capital letter in front."""
+    return " ".join(rng.choices(WORDS, k=n_words)).capitalize()
+
+
+def tiny_pair(rng: random.Random, *families: str) -> list[Model]:
+    """Tiny random models of these families, each with a fresh seed; a Llama and a GPT-2 unless others are named."""
+    return [Model(family, rng.randrange(1, 100_000)) for family in families or ("tiny-llama", "tiny-gpt2")]
+
+
+def told(model: Model) -> str:
+    """What a case on this model is called: "a tiny Llama", "the lesson's model"."""
+    return "the lesson's model" if model.name is None else f"a tiny random {model.name.removeprefix('tiny-')}"
