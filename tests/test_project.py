@@ -1,0 +1,192 @@
+"""The project's own papers agree with each other: packages, versions, addresses, and what an import costs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import course_utils
+
+ROOT = Path(__file__).parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+# What conda-forge calls otherwise.
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+
+
+def ranges(requirements: list[str]) -> dict[str, str]:
+    parsed = map(Requirement, requirements)
+    return {canonicalize_name(one.name): str(one.specifier) for one in parsed if one.name != "course-utils"}
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_conda_environment_has_the_packages_and_ranges_of_pyproject() -> None:
+    wanted = ranges(PROJECT["dependencies"] + EXTRAS["lab"] + EXTRAS["test"])
+    entries = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    (through_pip,) = [entry["pip"] for entry in entries if isinstance(entry, dict)]
+    assert through_pip.pop() == "-e ."
+    named = {CONDA_NAMES.get(name, name): specifier for name, specifier in ranges(
+        [entry for entry in entries if isinstance(entry, str)] + through_pip
+    ).items()}
+    assert named.pop("python") == PROJECT["requires-python"]
+    named.pop("pip")
+    assert named == wanted
+
+
+def test_constraints_pin_everything_that_lab_and_test_bring_along() -> None:
+    pinned, todo, seen = pins(), [("course-utils", frozenset({"lab", "test"}))], set()
+    while todo:
+        one = todo.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        name, extras = one
+        for requirement in map(Requirement, metadata.distribution(name).requires or []):
+            environments = [{"extra": extra} for extra in (*extras, "")]
+            if requirement.marker is None or any(map(requirement.marker.evaluate, environments)):
+                todo.append((canonicalize_name(requirement.name), frozenset(requirement.extras)))
+    needed = {name for name, _ in seen} - {"course-utils"}
+    only_elsewhere = {"appnope", "colorama", "pywinpty"}  # packages for macOS and Windows
+    assert needed - pinned.keys() <= only_elsewhere
+    assert {name for name in pinned if not re.fullmatch(r"[a-z0-9-]+", name)} == set()
+
+
+def test_pins_lie_in_the_ranges_and_are_what_is_installed() -> None:
+    pinned = pins()
+    for requirement in map(Requirement, PROJECT["dependencies"] + EXTRAS["lab"][:] + EXTRAS["test"][1:]):
+        name = canonicalize_name(requirement.name)
+        assert requirement.specifier.contains(pinned[name]), requirement
+        installed = metadata.version(name).split("+")[0]
+        assert installed == pinned[name], f"{name} {installed} is installed, {pinned[name]} is pinned: run `make test`"
+
+
+def test_one_version_everywhere() -> None:
+    assert course_utils.__version__ == PROJECT["version"] == metadata.version("course-utils")
+
+
+def test_only_the_package_is_packaged() -> None:
+    from_wheel = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+    assert from_wheel["targets"]["wheel"]["packages"] == ["course_utils"]
+
+
+def test_the_repository_has_one_address() -> None:
+    address = PROJECT["urls"]["Repository"].removeprefix("https://github.com/")
+    found = []
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("course_utils/**/*.py"), *ROOT.glob("notebooks/*.ipynb")]:
+        text = path.read_text(encoding="utf-8")
+        for link in re.findall(r"(?:colab\.research\.google\.com/github/|git\+https://github\.com/)([\w.-]+/[\w.-]+?)(?=[/@])", text):
+            found.append((path.name, link))
+    assert [one for one in found if one[1] != address] == []
+    assert any(name == "README.md" for name, _ in found)
+
+
+def test_importing_the_package_leaves_the_heavy_libraries_out() -> None:
+    seen = subprocess.run(
+        [sys.executable, "-c", "import course_utils, course_utils.cli, sys; print(*sys.modules)"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()
+    assert "course_utils" in seen
+    assert {"torch", "transformers", "nnsight", "matplotlib", "nbformat", "numpy"} & set(seen) == set()
+
+
+@pytest.mark.parametrize("target", ["lessons", "lab", "test", "test-fast", "bench", "html", "clean"])
+def test_make_has_the_target(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uses a stand-in for Python that is a shell script")
+class TestMakeSetsItselfUp:
+    """The Makefile's own logic, with a stand-in for Python that installs nothing but says what it was asked."""
+
+    def folder(self, tmp_path: Path, install: str = "exit 0") -> Path:
+        for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+        # Called as PYTHON it is asked for its version, then to make the environment; there it is asked to install.
+        (tmp_path / "stand-in").write_text(
+            "#!/bin/sh\n"
+            f'echo "$@" >> {tmp_path}/asked\n'
+            'case "$*" in\n'
+            '  "-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;\n'
+            '    printf "#!/bin/sh\\n" > .venv/bin/course; chmod +x .venv/bin/course;;\n'
+            f'  "-m pip"*) {install};;\n'
+            "esac\n"
+        )
+        (tmp_path / "stand-in").chmod(0o755)
+        return tmp_path
+
+    def make(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["make", f"PYTHON={folder}/stand-in", *arguments]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+    def asked(self, folder: Path) -> list[str]:
+        lines = (folder / "asked").read_text().splitlines()
+        (folder / "asked").write_text("")
+        return [line for line in lines if line.startswith(("-m venv", "-m pip"))]
+
+    def test_installs_once(self, tmp_path: Path) -> None:
+        folder = self.folder(tmp_path)
+        assert self.make(folder, "html").returncode == 0
+        first = self.asked(folder)
+        assert first[0] == "-m venv .venv" and "-c constraints.txt -e .[lab]" in first[1]
+        assert self.make(folder, "html").returncode == 0
+        assert self.asked(folder) == []
+
+    def test_installs_again_when_the_packages_change(self, tmp_path: Path) -> None:
+        folder = self.folder(tmp_path)
+        self.make(folder, "html")
+        self.asked(folder)
+        later = (folder / ".venv/.installed-lab").stat().st_mtime + 5
+        import os
+
+        os.utime(folder / "constraints.txt", (later, later))
+        assert self.make(folder, "html").returncode == 0
+        assert len(self.asked(folder)) == 2
+
+    def test_the_larger_installation_serves_the_smaller(self, tmp_path: Path) -> None:
+        folder = self.folder(tmp_path)
+        assert self.make(folder, ".venv/.installed-test").returncode == 0
+        self.asked(folder)
+        assert self.make(folder, "html").returncode == 0
+        assert self.asked(folder) == []
+
+    def test_an_installation_that_was_cut_off_is_made_anew(self, tmp_path: Path) -> None:
+        folder = self.folder(tmp_path, install="exit 1")
+        failed = self.make(folder, "html")
+        assert failed.returncode != 0
+        assert "did not finish" in failed.stdout and "network" in failed.stdout
+        assert not (folder / ".venv/.installed-lab").exists()
+        self.asked(folder)
+        self.folder(tmp_path)
+        assert self.make(folder, "html").returncode == 0
+        assert self.asked(folder)[0] == "-m venv --clear .venv"
+
+    def test_refuses_an_old_python(self, tmp_path: Path) -> None:
+        folder = self.folder(tmp_path)
+        (folder / "stand-in").write_text('#!/bin/sh\ncase "$1" in -c) exit 1;; esac\n')
+        refused = self.make(folder, "html")
+        assert refused.returncode != 0 and "older than Python 3.11" in refused.stdout
+        assert not (folder / ".venv").exists()
+
+
+def test_continuous_integration_runs_make_test_on_three_systems_and_both_ends_of_python() -> None:
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert script.startswith("#!") and "set -euo pipefail" in script and "make test" in script
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
+    assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
+    assert matrix["python"][0] == PROJECT["requires-python"].removeprefix(">=")
+    assert any(step.get("run") == ".ci/run" for step in workflow["jobs"]["test"]["steps"])
