@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -150,8 +151,6 @@ class TestMakeSetsItselfUp:
         self.make(folder, "html")
         self.asked(folder)
         later = (folder / ".venv/.installed-lab").stat().st_mtime + 5
-        import os
-
         os.utime(folder / "constraints.txt", (later, later))
         assert self.make(folder, "html").returncode == 0
         assert len(self.asked(folder)) == 2
