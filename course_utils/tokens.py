@@ -31,6 +31,19 @@ def token_ids(model: TransformersModel, text: str) -> list[int]:
     return ids
 
 
+def token_id(model: TransformersModel, token: str) -> int:
+    """The id of a text that is one token: " Paris", with the space that belongs to it.
+
+    Raises:
+        ValueError: it is not exactly one token. The message shows the pieces.
+    """
+    ids = model.tokenizer(token, add_special_tokens=False)["input_ids"]
+    if len(ids) != 1:
+        pieces = " + ".join(repr(model.tokenizer.decode([piece])) for piece in ids) or "nothing"
+        raise ValueError(f"{token!r} is {pieces} in this model's vocabulary; give a text that is exactly one token.")
+    return ids[0]
+
+
 def split_tokens(model: TransformersModel, text: str) -> list[tuple[int, str]]:
     """The tokens of a text, in order, as (id, text of the token) pairs.
 
