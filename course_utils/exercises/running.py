@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from course_utils.exercises.values import first_difference, freeze
+from course_utils.exercises.values import first_difference, freeze, from_json, to_json
 
 TIME_LIMIT = 60.0
 """Seconds that one case may take before it is stopped."""
@@ -36,7 +36,8 @@ class Outcome:
     """What came of one run. ``kind`` is "value", "error" or "not tried".
 
     ``error`` is one sentence. ``harm`` is a sentence about what the answer changed and should not have, or "". ``printed`` is the start of
-    what it printed. ``final``: a further case would end the same way (not tried, time out, interrupt).
+    what it printed. ``final``: a further case would end the same way (not tried, time out, interrupt). ``trace``: the traceback of an
+    error, the frames in the learner's own code only. ``out_of_time``: it was stopped at the time limit.
     """
 
     kind: str
@@ -45,6 +46,8 @@ class Outcome:
     harm: str = ""
     printed: str = ""
     final: bool = False
+    trace: str = ""
+    out_of_time: bool = False
 
 
 class _OutOfTime(BaseException):
@@ -104,12 +107,15 @@ def run_safely(drive: Callable[..., Any], answer: Any, args: tuple[Any, ...], kw
         )
     except _OutOfTime:
         outcome = Outcome(
-            "error", error=f"Your code was still running after {TIME_LIMIT:.0f} seconds and was stopped.", final=True
+            "error",
+            error=f"Your code was still running after {TIME_LIMIT:.0f} seconds and was stopped.",
+            final=True,
+            out_of_time=True,
         )
     except KeyboardInterrupt:
         outcome = Outcome("error", error="The check was interrupted.", final=True)
     except BaseException as error:
-        outcome = Outcome("error", error=_told(error, answer))
+        outcome = Outcome("error", error=_told(error, answer), trace=_own_frames(error, answer))
     harm = _undo(models, weights)
     after = [freeze(arg) for arg in inputs]
     if not harm and _changed(before, after):
@@ -248,6 +254,16 @@ def _told(error: BaseException, answer: Any) -> str:
     )  # fmt: skip
 
 
+def _own_frames(error: BaseException, answer: Any) -> str:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _file(answer)]
+    lines = [f"line {frame.lineno}, in {frame.name}\n    {frame.line}" for frame in frames[-20:]]
+    try:
+        lines.append(f"{type(error).__name__}: {error}")
+    except BaseException:
+        lines.append(type(error).__name__)
+    return "\n".join(lines)[:KEEP_PRINTED]
+
+
 def _advice(name: str, text: str) -> str:
     if name in ("UnboundLocalError", "NameError"):
         quoted = text.split("'")[1] if text.count("'") >= 2 else "the value"
@@ -267,3 +283,33 @@ def _advice(name: str, text: str) -> str:
 
 def _a(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as plain JSON data."""
+    return {**{field: getattr(outcome, field) for field in _SENT}, "value": to_json(outcome.value)}
+
+
+def outcome_from_json(data: Any) -> Outcome:
+    """The outcome that :func:`outcome_to_json` wrote.
+
+    Raises:
+        ValueError: the data is not of that form. It may come from anyone, so every field's type and length is checked.
+    """
+    if not isinstance(data, dict) or set(data) != {*_SENT, "value"} or data["kind"] not in ("value", "error", "not tried"):
+        raise ValueError("not an outcome")
+    for field, kind in _SENT.items():
+        if type(data[field]) is not kind or (kind is str and len(data[field]) > 2 * KEEP_PRINTED):
+            raise ValueError(f"an outcome whose {field} is not what it should be")
+    return Outcome(**{**data, "value": from_json(data["value"])})
+
+
+_SENT: dict[str, type] = {
+    "kind": str,
+    "error": str,
+    "harm": str,
+    "printed": str,
+    "final": bool,
+    "trace": str,
+    "out_of_time": bool,
+}
