@@ -211,8 +211,10 @@ def _undo(models: list[Any], before: list[tuple[list[float], bool]]) -> str:
         assert module is not None
         for name, part in module.named_modules():
             for hooks in (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks):
-                if hooks:
-                    hooks.clear()
+                # transformers leaves its own behind when asked for hidden states or attentions, and counts on finding them again.
+                left = [key for key, hook in hooks.items() if not (hook.__module__ or "").startswith("transformers.")]
+                for key in left:
+                    del hooks[key]
                     harm = f"Your code left a hook behind on {name or 'the model'}: remove it, whatever happens (try ... finally)."
         if _weights(model)[0] != weights and module is not model:
             restore_weights(model)
