@@ -335,7 +335,16 @@ def _load_transformers(
 def _read_weights(name: str | Path, *, dtype: Any, **where: Any) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(name, dtype=dtype, attn_implementation="eager", **where)
+    module, found = AutoModelForCausalLM.from_pretrained(
+        name, dtype=dtype, attn_implementation="eager", output_loading_info=True, **where
+    )
+    missing = sorted({*found["missing_keys"], *found["mismatched_keys"]})
+    if missing:  # transformers draws these at random, and goes on
+        raise ModelError(
+            f"The weights of {str(name)!r} are not complete: {len(missing)} are missing or of another shape, the first is {missing[0]}. "
+            "Fetch the model again, or name another."
+        )
+    return module
 
 
 def refuse_other_architectures(config: PretrainedConfig, name: str) -> None:
@@ -467,16 +476,20 @@ def _plain_hub_errors(name: str, local: bool) -> Iterator[None]:
         yield
     except ModelError:
         raise
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:
+        from safetensors import SafetensorError
+
+        if not isinstance(error, (OSError, ValueError, KeyError, ImportError, SafetensorError)):
+            raise
         kinds = {type(link).__name__ for link in _chain(error)}
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(_explain(name, local, kinds, said)) from error
+        raise ModelError(_explain(name, local, kinds, str(error).strip() or type(error).__name__)) from error
 
 
-def _explain(name: str, local: bool, kinds: set[str], said: str) -> str:
+def _explain(name: str, local: bool, kinds: set[str], text: str) -> str:
     from huggingface_hub import constants
 
-    if "trust_remote_code" in said:
+    said = text.splitlines()[0]
+    if "trust_remote_code" in text or "custom code" in text:
         return f"{name!r} comes with code of its own that has to run to load it, and this course never runs such code."
     if Path(name).expanduser().is_dir():
         return f"The folder {name} cannot be loaded: {said}"
