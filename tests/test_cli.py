@@ -1,0 +1,172 @@
+"""The `course` command: what it answers, what it refuses, and that it refuses without a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from course_utils import cli
+from course_utils.notebooks import files
+
+ROOT = Path(__file__).parents[1]
+TEXT = '# %% [markdown]\n# # Lesson\n\n# %%\nprint("hello")\n'
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with one lesson, not executed yet, and the working folder in it."""
+    for name in ("pyproject.toml", "README.md"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "notebooks").mkdir()
+    cells = [new_markdown_cell("# Lesson"), new_code_cell('print("hello")')]
+    files.write(new_notebook(cells=cells), tmp_path / "notebooks" / "07_small.ipynb")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_version_says_what_it_stands_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["version"]) == 0
+    said = capsys.readouterr().out
+    for package in ("course-utils", "torch", "transformers", "nnsight"):
+        assert f"{package} {metadata.version(package)}" in said
+
+
+def test_the_installed_command_is_this_one() -> None:
+    command = [str(Path(sys.executable).with_name("course")), "version"]
+    assert "course-utils" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["notebooks"], ["notebooks", "nonsense"]])
+def test_what_is_not_understood_gets_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: course" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("group", cli.GROUPS, ids=lambda group: group.name)
+def test_every_group_declares_its_arguments(group: cli.Group, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([group.name, "--help"])
+    assert stopped.value.code == 0
+    assert group.summary in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["notebooks", "check", "nonsense"], "no notebook 'nonsense'; there are: 07_small"),
+        (["notebooks", "text", "8"], "no notebook '8'"),
+        (["notebooks", "from-text", "missing.py", "7"], "missing.py: cannot be read"),
+    ],
+)
+@pytest.mark.usefixtures("checkout")
+def test_a_name_that_means_nothing_is_refused_in_one_sentence(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 1
+    said = capsys.readouterr().err
+    assert told in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("name", ["7", "07", "07_small", "small", "07_small.ipynb", "notebooks/07_small.ipynb"])
+def test_a_lesson_has_many_names(name: str, checkout: Path) -> None:
+    assert [path.resolve() for path in files.find([name])] == [checkout / "notebooks" / "07_small.ipynb"]
+
+
+def test_run_brings_a_lesson_into_order_and_check_says_so(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["notebooks", "check"]) == 1
+    said = capsys.readouterr().err
+    assert "cell 1: was never executed" in said and "is not normalised" in said
+
+    assert cli.main(["notebooks", "run", "7"]) == 0
+    assert cli.main(["notebooks", "check"]) == 0
+    notebook = files.read(checkout / "notebooks" / "07_small.ipynb")
+    assert notebook.cells[1].source.startswith("# Setup:")
+    assert notebook.cells[2].outputs[0].text == "hello\n"
+
+    before = (checkout / "notebooks" / "07_small.ipynb").read_bytes()
+    capsys.readouterr()
+    assert cli.main(["notebooks", "run"]) == 0
+    assert "unchanged" in capsys.readouterr().out
+    assert (checkout / "notebooks" / "07_small.ipynb").read_bytes() == before
+
+
+def test_run_writes_nothing_when_a_cell_fails(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = checkout / "notebooks" / "07_small.ipynb"
+    notebook = files.read(path)
+    notebook.cells.append(new_code_cell("nothing_of_that_name"))
+    files.write(notebook, path)
+    before = path.read_bytes()
+    assert cli.main(["notebooks", "run"]) == 1
+    assert "NameError" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_run_names_a_cell_that_writes_to_stderr(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = checkout / "notebooks" / "07_small.ipynb"
+    notebook = files.read(path)
+    notebook.cells[1].source = "import warnings\nwarnings.warn('old')"
+    files.write(notebook, path)
+    assert cli.main(["notebooks", "run"]) == 1
+    assert "cell 2: wrote to stderr" in capsys.readouterr().err
+
+
+def test_text_goes_there_and_back(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["notebooks", "text", "7"]) == 0
+    (checkout / "small.py").write_text(capsys.readouterr().out.replace("hello", "good day"))
+    assert cli.main(["notebooks", "from-text", "small.py", "7"]) == 0
+    assert files.read(checkout / "notebooks" / "07_small.ipynb").cells[-1].source == 'print("good day")'
+
+
+def test_from_text_makes_a_new_notebook_anywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "new.py").write_text(TEXT)
+    made = tmp_path / "new.ipynb"
+    assert cli.main(["notebooks", "from-text", str(tmp_path / "new.py"), str(made)]) == 0
+    assert "1 to be executed" in capsys.readouterr().out
+    assert [cell.cell_type for cell in nbformat.read(made, as_version=4).cells] == ["markdown", "code"]
+
+
+def test_badges_follow_the_address(checkout: Path) -> None:
+    pyproject = checkout / "pyproject.toml"
+    old = files.project_settings(checkout)["repository"]
+    pyproject.write_text(pyproject.read_text(encoding="utf-8").replace(old, "https://github.com/new/home"), encoding="utf-8")
+    assert cli.main(["notebooks", "badges"]) == 0
+    for path in (checkout / "README.md", checkout / "notebooks" / "07_small.ipynb"):
+        text = path.read_text(encoding="utf-8")
+        assert "github/new/home/blob" in text
+        assert old.removeprefix("https://github.com/") not in text
+
+
+def test_html_is_a_page_for_each_lesson(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["notebooks", "html", "-o", "pages"]) == 0
+    page = (checkout / "pages" / "07_small.html").read_text(encoding="utf-8")
+    assert "<html" in page and "Lesson" in page and "hello" in page
+
+
+@pytest.mark.slow
+def test_compare_says_in_plain_words_what_happened(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["notebooks", "run"]) == 0
+    assert cli.main(["notebooks", "compare"]) == 0
+    assert "all 2 code cells ran" in capsys.readouterr().out
+
+    path = checkout / "notebooks" / "07_small.ipynb"
+    path.write_text(path.read_text(encoding="utf-8").replace('"hello\\n"', '"goodbye\\n"'), encoding="utf-8")
+    assert cli.main(["notebooks", "compare"]) == 1
+    said = capsys.readouterr().err
+    assert "1 of 2 code cells differ" in said and "goodbye" in said and "hello" in said
+
+
+def test_outside_a_checkout_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "lib" / "course_utils" / "notebooks" / "files.py"))
+    assert cli.main(["notebooks", "check"]) == 1
+    assert "no checkout of the course" in capsys.readouterr().err
