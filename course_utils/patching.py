@@ -1,0 +1,362 @@
+# mypy: disable-error-code="attr-defined"
+# In a trace every value has .save(), which torch's types do not know.
+"""Indirect object identification, and activation patching to find the heads that do it.
+
+*When Mike and Emma went to the cafe, Emma gave a coffee to* goes on with *Mike*: the name that was said once. Let the
+other one give, and the answer is the other one. Two such prompts differ in one token, so what carries that token's consequence to the
+end can be found by transplanting it: run the **corrupted** prompt, but take one activation from the run on the
+**clean** one, and see how far the answer moves.
+
+The functions here do one such experiment at a time, in the plainest way. `patch_heads` and its sisters, from
+`course_utils.sweeps`, give the same numbers for all heads at once.
+
+The task and its circuit in GPT-2: Wang et al. 2022, "Interpretability in the Wild" (https://arxiv.org/abs/2211.00593).
+Activation patching: Vig et al. 2020 (https://arxiv.org/abs/2004.12265), Meng et al. 2022
+(https://arxiv.org/abs/2202.05262); how to do it well: Zhang and Nanda 2023 (https://arxiv.org/abs/2309.16042).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from course_utils.anatomy import Anatomy, anatomy
+from course_utils.sweeps import (
+    Shortcuts,
+    ablate_heads,
+    attribution_patching,
+    patch_attention,
+    patch_heads,
+    patch_mlp,
+    patch_residual,
+    permute_heads,
+)
+from course_utils.tokens import token_id, token_ids
+
+if TYPE_CHECKING:
+    from nnsight import TransformersModel
+
+__all__ = [
+    "Pair",
+    "Shortcuts",
+    "ablate_heads",
+    "attention_to",
+    "attribution_patching",
+    "head_outputs",
+    "ioi_pairs",
+    "logit_difference",
+    "logit_differences",
+    "mean_and_error",
+    "patch_attention",
+    "patch_head",
+    "patch_heads",
+    "patch_layer",
+    "patch_mlp",
+    "patch_residual",
+    "patch_together",
+    "permute_head",
+    "permute_heads",
+    "positions_of",
+    "recovered",
+    "selectivity",
+]
+
+# Each is one token, with the space in front, in SmolLM2's vocabulary and in the tiny models'.
+NAMES = "Mike Emma John Mary Tom Anna James Sarah Paul Lucy David Alice Peter Kate Mark Jane Laura Julia Jack Rose Adam"
+PLACES = "park school store office station library garden hospital restaurant museum"
+OBJECTS = "book letter drink ring key gift flower ball"
+TEMPLATES = (
+    "When {A} and {B} went to the {place}, {giver} gave a {object} to",
+    "Then, {A} and {B} were working at the {place}. {giver} decided to give a {object} to",
+    "After {A} and {B} arrived at the {place}, {giver} handed a {object} to",
+    "While {A} and {B} were at the {place}, {giver} passed a {object} to",
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two prompts that differ in who gives, and so in the name that should come next.
+
+    Attributes:
+        clean, corrupted: the prompts; the same words at the same positions but for the giver.
+        answers: the name that is right after ``clean``, then the one that is right after ``corrupted``, each with its space.
+        first: whether the clean answer is the name that the prompts mention first.
+    """
+
+    clean: str
+    corrupted: str
+    answers: tuple[str, str]
+    first: bool
+
+
+def ioi_pairs(n: int, seed: int = 0) -> list[Pair]:
+    """``n`` pairs of prompts with templates, names, places and objects drawn at random.
+
+    In every second pair the clean answer is the first name mentioned, in the others it is the second; the four templates take turns.
+
+    Raises:
+        ValueError: n is less than 1.
+    """
+    if n < 1:
+        raise ValueError(f"{n} pairs were asked for; ask for at least 1.")
+    rng = random.Random(seed)
+    pairs = []
+    for number in range(n):
+        a, b = rng.sample(NAMES.split(), 2)
+        words = {"A": a, "B": b, "place": rng.choice(PLACES.split()), "object": rng.choice(OBJECTS.split())}
+        template = TEMPLATES[number // 2 % len(TEMPLATES)]
+        receiver, giver = (a, b) if number % 2 == 0 else (b, a)
+        pairs.append(
+            Pair(
+                clean=template.format(giver=giver, **words),
+                corrupted=template.format(giver=receiver, **words),
+                answers=(f" {receiver}", f" {giver}"),
+                first=receiver == a,
+            )
+        )
+    return pairs
+
+
+def logit_difference(model: TransformersModel, prompt: str, answers: tuple[str, str] = (" Mike", " Emma")) -> float:
+    """How much rather the model goes on with answers[0] than with answers[1]: the difference of their logits.
+
+    Positive where answers[0] is the more probable next token. Each answer is one token, with its space.
+    """
+    check_prompts(model, prompt)
+    first, second = (token_id(model, answer) for answer in answers)
+    with model.trace(prompt):
+        last = model.output.logits[0, -1].save()  # (vocabulary,)
+    return float(last[first] - last[second])
+
+
+def logit_differences(
+    model: TransformersModel, prompts: Sequence[str], answers: Sequence[tuple[str, str]], batch_size: int = 16
+) -> torch.Tensor:
+    """:func:`logit_difference` of many prompts, each with its own answers: a tensor (prompt,).
+
+    Prompts of different lengths share a batch: the short ones are filled up on the right, where a causal model's last real token
+    cannot see the filling.
+
+    Raises:
+        ValueError: there is not one pair of answers for each prompt, a prompt is empty, or an answer is not one token.
+    """
+    if len(prompts) != len(answers):
+        raise ValueError(f"{len(prompts)} prompts and {len(answers)} pairs of answers; each prompt needs its own pair.")
+    rows = [token_ids(model, prompt) for prompt in prompts]
+    wanted = torch.tensor([[token_id(model, answer) for answer in pair] for pair in answers])
+    found = []
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
+        lengths = torch.tensor([len(row) for row in batch])
+        longest = int(lengths.max())
+        filled = torch.tensor([row + [row[-1]] * (longest - len(row)) for row in batch])
+        with model.trace(filled):
+            logits = model.output.logits.save()  # (batch, position, vocabulary)
+        last = logits[torch.arange(len(batch)), lengths - 1].cpu()  # each prompt's own last token
+        chosen = last.gather(1, wanted[start : start + batch_size])
+        found.append(chosen[:, 0] - chosen[:, 1])
+    return torch.cat(found).float()
+
+
+def permute_head(
+    model: TransformersModel,
+    prompt: str,
+    layer: int,
+    head: int,
+    order: torch.Tensor,
+    answers: tuple[str, str] = (" Mike", " Emma"),
+) -> float:
+    """The logit difference when the numbers of one head's output are put into another order, at every position.
+
+    order: (head width,) whole numbers; number i of the new output is number order[i] of the old one.
+    """
+    parts = anatomy(model)
+    check_prompts(model, prompt)
+    check_head(parts, layer, head)
+    check_order(parts, order)
+    first, second = (token_id(model, answer) for answer in answers)
+    with model.trace(prompt):
+        heads = parts.heads(layer)  # (batch, position, head, head width)
+        heads[:, :, head] = heads[:, :, head, order]
+        last = model.output.logits[0, -1].save()
+    return float(last[first] - last[second])
+
+
+def head_outputs(model: TransformersModel, prompt: str) -> torch.Tensor:
+    """What every head of every layer puts out, before the output projection mixes the heads.
+
+    Returns a tensor (layer, position, head, head width).
+    """
+    parts = anatomy(model)
+    check_prompts(model, prompt)
+    outputs = []
+    with model.trace(prompt):
+        for layer in range(parts.n_layers):
+            outputs.append(parts.heads(layer)[0].save())
+    return torch.stack(outputs)
+
+
+def selectivity(outputs: torch.Tensor, first: int, second: int) -> torch.Tensor:
+    """How differently each head treats two mentions of one word, against how differently it treats any two tokens.
+
+    outputs: (layer, position, head, head width), as `head_outputs` gives them. Returns (layer, head): the distance between the head's
+    outputs at positions `first` and `second`, divided by its mean distance between two different positions, position 0 left out.
+    """
+    check_positions(outputs.shape[1], (first, second))
+    apart = (outputs[:, second] - outputs[:, first]).norm(dim=-1)  # (layer, head)
+    by_head = outputs[:, 1:].transpose(1, 2)  # (layer, head, position, head width)
+    distances = (by_head.unsqueeze(3) - by_head.unsqueeze(2)).norm(dim=-1)  # (layer, head, position, position)
+    n = distances.shape[-1]
+    return apart / (distances.sum(dim=(2, 3)) / (n * (n - 1)))
+
+
+def patch_head(
+    model: TransformersModel,
+    clean: str,
+    corrupted: str,
+    layer: int,
+    head: int,
+    answers: tuple[str, str] = (" Mike", " Emma"),
+) -> float:
+    """The logit difference of the corrupted run with one head's output, at every position, taken from the clean run."""
+    parts = anatomy(model)
+    check_head(parts, layer, head)
+    check_prompts(model, clean, corrupted)
+    first, second = (token_id(model, answer) for answer in answers)
+    with model.trace(clean):
+        kept = parts.heads(layer)[:, :, head].save()  # (1, position, head width)
+    with model.trace(corrupted):
+        parts.heads(layer)[:, :, head] = kept
+        last = model.output.logits[0, -1].save()
+    return float(last[first] - last[second])
+
+
+def patch_layer(
+    model: TransformersModel, clean: str, corrupted: str, layer: int, answers: tuple[str, str] = (" Mike", " Emma")
+) -> torch.Tensor:
+    """The same for every head of a layer, in one run of the corrupted prompt as a batch: a tensor (head,).
+
+    Row h of the batch is the corrupted run in which head h, and no other, is taken from the clean run.
+    """
+    parts = anatomy(model)
+    check_head(parts, layer, 0)
+    check_prompts(model, clean, corrupted)
+    first, second = (token_id(model, answer) for answer in answers)
+    with model.trace(clean):
+        kept = parts.heads(layer)[0].save()  # (position, head, head width)
+    with model.trace([corrupted] * parts.n_heads):
+        heads = parts.heads(layer)  # (row, position, head, head width)
+        for head in range(parts.n_heads):
+            heads[head, :, head] = kept[:, head]
+        last = model.output.logits[:, -1].save()  # (row, vocabulary)
+    return last[:, first] - last[:, second]
+
+
+def attention_to(model: TransformersModel, prompt: str, positions: Sequence[int]) -> torch.Tensor:
+    """How much every head's last token attends to each of the given positions.
+
+    Returns a tensor (layer, head, len(positions)) of attention weights, between 0 and 1.
+    """
+    parts = anatomy(model)
+    check_positions(len(token_ids(model, prompt)), positions)
+    weights = []
+    with model.trace(prompt):
+        for layer in range(parts.n_layers):
+            weights.append(parts.pattern(layer)[0, :, -1, positions].save())  # (head, len(positions))
+    return torch.stack(weights)
+
+
+def patch_together(
+    model: TransformersModel,
+    clean: str,
+    corrupted: str,
+    heads: Sequence[tuple[int, int]],
+    answers: tuple[str, str] = (" Mike", " Emma"),
+) -> float:
+    """The logit difference of one corrupted run with all the given heads, (layer, head) pairs, taken from the clean run.
+
+    The pairs may come in any order. With none of them it is the corrupted run as it is.
+    """
+    parts = anatomy(model)
+    for layer, head in heads:
+        check_head(parts, layer, head)
+    check_prompts(model, clean, corrupted)
+    first, second = (token_id(model, answer) for answer in answers)
+    kept = head_outputs(model, clean)  # (layer, position, head, head width)
+    with model.trace(corrupted):
+        for layer, head in sorted(heads):  # a trace meets the layers in the order in which the model runs them
+            parts.heads(layer)[0, :, head] = kept[layer, :, head]
+        last = model.output.logits[0, -1].save()
+    return float(last[first] - last[second])
+
+
+def recovered(patched: torch.Tensor, clean: torch.Tensor | float, corrupted: torch.Tensor | float) -> torch.Tensor:
+    """Patched logit differences as a fraction of the way from the corrupted run (0) to the clean one (1). Any shape.
+
+    Below 0 the patch moved the answer the other way, above 1 it overshot.
+    """
+    return (patched - corrupted) / (clean - corrupted)
+
+
+def mean_and_error(values: torch.Tensor, dim: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mean over ``dim`` and its standard error, the sample's standard deviation over the square root of its size.
+
+    Raises:
+        ValueError: there are fewer than two values along ``dim``; one value says nothing about its spread.
+    """
+    n = values.shape[dim]
+    if n < 2:
+        raise ValueError(f"{n} value along dimension {dim}; a standard error needs at least two.")
+    return values.mean(dim=dim), values.std(dim=dim) / n**0.5
+
+
+def positions_of(model: TransformersModel, prompt: str, token: str) -> list[int]:
+    """The positions at which a prompt has a given token, " Mike" with its space, in order.
+
+    Raises:
+        ValueError: ``token`` is not one token, or is nowhere in the prompt.
+    """
+    wanted = token_id(model, token)
+    found = [position for position, id in enumerate(token_ids(model, prompt)) if id == wanted]
+    if not found:
+        raise ValueError(
+            f"{token!r} is not among the tokens of {prompt!r}. A word in the middle of a text has a space in front."
+        )
+    return found
+
+
+def check_head(parts: Anatomy, layer: int, head: int) -> None:
+    """Raises ValueError where the model has no such layer or head."""
+    for what, number, count in (("layer", layer, parts.n_layers), ("head", head, parts.n_heads)):
+        if not 0 <= number < count:
+            raise ValueError(f"There is no {what} {number}: this model has {what}s 0 to {count - 1}.")
+
+
+def check_order(parts: Anatomy, order: torch.Tensor) -> None:
+    """Raises ValueError where ``order`` is not an order of a head's numbers."""
+    if order.is_floating_point() or sorted(order.tolist()) != list(range(parts.head_width)):
+        raise ValueError(
+            f"order has shape {tuple(order.shape)}; it must hold each of the {parts.head_width} numbers from 0 to "
+            f"{parts.head_width - 1} once: torch.randperm({parts.head_width})."
+        )
+
+
+def check_positions(length: int, positions: Sequence[int]) -> None:
+    """Raises ValueError where a text of that length has no such position."""
+    for position in positions:
+        if not 0 <= position < length:
+            raise ValueError(f"There is no position {position}: there are positions 0 to {length - 1}.")
+
+
+def check_prompts(model: TransformersModel, *prompts: str) -> None:
+    """Raises ValueError where a prompt is empty, or clean and corrupted differ in length, so that their positions do not match."""
+    lengths = [len(token_ids(model, prompt)) for prompt in prompts]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"The clean prompt has {lengths[0]} tokens and the corrupted one {lengths[1]}: a patch puts each position's output in the "
+            "same position of the other run. Choose names and words of as many tokens."
+        )

@@ -1,0 +1,268 @@
+"""Lesson 6's solutions against plain PyTorch hooks on the transformers modules, transformers' own outputs, and each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from course_utils import patching
+from course_utils.anatomy import anatomy
+from course_utils.models import TINY_MODELS
+from course_utils.patching import ioi_pairs
+
+CLEAN = "When Mike and Emma went to the cafe, Emma gave a coffee to"
+CORRUPTED = "When Mike and Emma went to the cafe, Mike gave a coffee to"
+OTHER = (" Anna", " Tom")
+
+Edit = Callable[[torch.Tensor], torch.Tensor]
+
+
+def hooked(model: Any, prompt: str, edits: dict[int, Edit] | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """A run with nothing but PyTorch's pre-hooks on the output projections: last logits (vocabulary,), and for each layer the projection's
+    input before the edit, (position, heads * head width). An edit maps the one to what is put in its place."""
+    kept: dict[int, torch.Tensor] = {}
+    handles = []
+
+    def hook(layer: int) -> Any:
+        def before(_: Any, args: tuple[torch.Tensor, ...]) -> Any:
+            kept[layer] = args[0][0].clone()
+            if edits and layer in edits:
+                return (edits[layer](args[0][0].clone())[None],)
+            return None
+
+        return before
+
+    module = model._module
+    for layer, projection in enumerate(anatomy(model).out_projections):
+        handles.append(projection._module.register_forward_pre_hook(hook(layer)))
+    try:
+        with torch.no_grad():
+            logits = module(torch.tensor([model.tokenizer(prompt)["input_ids"]])).logits[0, -1]
+    finally:
+        for handle in handles:
+            handle.remove()
+    return logits, [kept[layer] for layer in sorted(kept)]
+
+
+def difference(model: Any, logits: torch.Tensor, answers: Sequence[str] = (" Mike", " Emma")) -> float:
+    first, second = (model.tokenizer.encode(answer, add_special_tokens=False)[0] for answer in answers)
+    return float(logits[first] - logits[second])
+
+
+def taken_from(source: torch.Tensor, cuts: Sequence[slice]) -> Edit:
+    def edit(own: torch.Tensor) -> torch.Tensor:
+        for cut in cuts:
+            own[:, cut] = source[:, cut]
+        return own
+
+    return edit
+
+
+def cut_of(model: Any, head: int) -> slice:
+    width = anatomy(model).head_width
+    return slice(head * width, (head + 1) * width)
+
+
+@pytest.fixture(params=TINY_MODELS)
+def model(request: pytest.FixtureRequest, tiny: Callable[..., Any]) -> Any:
+    return tiny(request.param)
+
+
+def close(ours: Any, theirs: Any) -> None:
+    torch.testing.assert_close(torch.as_tensor(ours), torch.as_tensor(theirs), rtol=1e-4, atol=1e-4)
+
+
+def test_logit_difference_is_that_of_transformers(model: Any) -> None:
+    close(patching.logit_difference(model, CLEAN), difference(model, hooked(model, CLEAN)[0]))
+    close(patching.logit_difference(model, CLEAN, OTHER), difference(model, hooked(model, CLEAN)[0], OTHER))
+
+
+def test_logit_differences_of_prompts_of_many_lengths_are_those_one_by_one(model: Any) -> None:
+    pairs = ioi_pairs(8, seed=3)
+    prompts = [pair.clean for pair in pairs] + ["Mike"]
+    answers = [pair.answers for pair in pairs] + [OTHER]
+    assert len({len(model.tokenizer(prompt)["input_ids"]) for prompt in prompts}) > 2
+    expected = [difference(model, hooked(model, p)[0], a) for p, a in zip(prompts, answers, strict=True)]
+    for batch_size in (1, 4, 100):
+        close(patching.logit_differences(model, prompts, answers, batch_size), torch.tensor(expected))
+
+
+def test_permute_head_is_a_hook_that_permutes(model: Any) -> None:
+    parts = anatomy(model)
+    order = torch.randperm(parts.head_width, generator=torch.Generator().manual_seed(5))
+    cut = cut_of(model, 2)
+
+    def edit(own: torch.Tensor) -> torch.Tensor:
+        own[:, cut] = own[:, cut][:, order]
+        return own
+
+    expected = difference(model, hooked(model, CLEAN, {1: edit})[0], OTHER)
+    assert abs(expected - difference(model, hooked(model, CLEAN)[0], OTHER)) > 1e-3
+    close(patching.permute_head(model, CLEAN, 1, 2, order, OTHER), expected)
+
+
+def test_head_outputs_are_the_projections_input(model: Any) -> None:
+    outputs = patching.head_outputs(model, CLEAN)
+    inputs = hooked(model, CLEAN)[1]
+    for layer, joined in enumerate(inputs):
+        for head in range(anatomy(model).n_heads):
+            close(outputs[layer, :, head], joined[:, cut_of(model, head)])
+
+
+def test_selectivity_is_the_ratio_of_distances_counted_one_by_one() -> None:
+    outputs = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    got = patching.selectivity(outputs, 2, 4)
+    for layer in range(2):
+        for head in range(3):
+            vectors = outputs[layer, :, head]
+            pairs = [(p, q) for p in range(1, 5) for q in range(p + 1, 5)]
+            mean = sum(torch.dist(vectors[p], vectors[q]) for p, q in pairs) / len(pairs)
+            close(got[layer, head], torch.dist(vectors[2], vectors[4]) / mean)
+
+
+def test_patch_head_is_a_hook_that_transplants(model: Any) -> None:
+    _, kept = hooked(model, CLEAN)
+    for layer, head in ((0, 1), (2, 3)):
+        edit = taken_from(kept[layer], [cut_of(model, head)])
+        expected = difference(model, hooked(model, CORRUPTED, {layer: edit})[0])
+        close(patching.patch_head(model, CLEAN, CORRUPTED, layer, head), expected)
+
+
+def test_patch_layer_and_the_sweep_are_the_single_patches(model: Any) -> None:
+    """The slow loop of the exercises, the batch and the fast path give one table."""
+    parts = anatomy(model)
+    slow = torch.tensor(
+        [
+            [patching.patch_head(model, CLEAN, CORRUPTED, layer, head) for head in range(parts.n_heads)]
+            for layer in range(parts.n_layers)
+        ]
+    )
+    batched = torch.stack([patching.patch_layer(model, CLEAN, CORRUPTED, layer) for layer in range(parts.n_layers)])
+    close(batched, slow)
+    close(patching.patch_heads(model, CLEAN, CORRUPTED), slow)
+
+
+def test_attention_to_is_transformers_own(model: Any) -> None:
+    ids = torch.tensor([model.tokenizer(CLEAN)["input_ids"]])
+    with torch.no_grad():
+        attentions = model._module(ids, output_attentions=True).attentions
+    got = patching.attention_to(model, CLEAN, [0, 3, 10])
+    expected = torch.stack([weights[0][:, -1, [0, 3, 10]] for weights in attentions])
+    close(got, expected)
+
+
+def test_patch_together_is_hooks_on_all_of_them(model: Any) -> None:
+    chosen = [(2, 0), (0, 3), (2, 1)]
+    _, kept = hooked(model, CLEAN)
+    edits = {
+        2: taken_from(kept[2], [cut_of(model, 0), cut_of(model, 1)]),
+        0: taken_from(kept[0], [cut_of(model, 3)]),
+    }
+    expected = difference(model, hooked(model, CORRUPTED, edits)[0])
+    close(patching.patch_together(model, CLEAN, CORRUPTED, chosen), expected)
+    close(patching.patch_together(model, CLEAN, CORRUPTED, []), patching.logit_difference(model, CORRUPTED))
+
+
+def test_all_heads_of_all_layers_together_leave_only_the_direct_path_of_the_token(model: Any) -> None:
+    """With every head from the clean run, the last position's own token is the same in both runs: the clean answer comes out."""
+    parts = anatomy(model)
+    everything = [(layer, head) for layer in range(parts.n_layers) for head in range(parts.n_heads)]
+    close(
+        patching.patch_together(model, CLEAN, CORRUPTED, everything),
+        patching.logit_difference(model, CLEAN),
+    )
+
+
+def test_on_the_real_model(real_model: Any) -> None:
+    """The same hooks on the lesson's model; the two differences are those of the course's measurements."""
+    assert patching.logit_difference(real_model, CLEAN) == pytest.approx(4.265, abs=2e-3)
+    assert patching.logit_difference(real_model, CORRUPTED) == pytest.approx(-7.169, abs=2e-3)
+    _, kept = hooked(real_model, CLEAN)
+    edit = taken_from(kept[17], [cut_of(real_model, 4)])
+    expected = difference(real_model, hooked(real_model, CORRUPTED, {17: edit})[0])
+    assert patching.patch_head(real_model, CLEAN, CORRUPTED, 17, 4) == pytest.approx(expected, abs=1e-3)
+    assert float(patching.patch_layer(real_model, CLEAN, CORRUPTED, 17)[4]) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("family", ["tiny-llama", "tiny-gpt2"])
+def test_pairs_differ_in_the_giver_alone(tiny: Callable[..., Any], family: str) -> None:
+    model = tiny(family)
+    pairs = ioi_pairs(40, seed=1)
+    assert len({pair.clean for pair in pairs}) == 40
+    assert sum(pair.first for pair in pairs) == 20
+    for pair in pairs:
+        clean, corrupted = (model.tokenizer(prompt)["input_ids"] for prompt in (pair.clean, pair.corrupted))
+        assert len(clean) == len(corrupted)
+        right, wrong = (model.tokenizer.encode(answer) for answer in pair.answers)
+        assert len(right) == len(wrong) == 1
+        # The right name is said once, the other twice; in the corrupted prompt it is the other way round.
+        assert (clean.count(right[0]), clean.count(wrong[0])) == (1, 2)
+        assert (corrupted.count(right[0]), corrupted.count(wrong[0])) == (2, 1)
+        assert sum(c != d for c, d in zip(clean, corrupted, strict=True)) == 1
+        mentioned = min((pair.clean.index(name.strip()), name) for name in pair.answers)[1]
+        assert pair.first == (mentioned == pair.answers[0])
+
+
+def test_pairs_follow_their_seed() -> None:
+    assert ioi_pairs(6, seed=2) == ioi_pairs(6, seed=2) != ioi_pairs(6, seed=3)
+    assert ioi_pairs(6, seed=2) == ioi_pairs(12, seed=2)[:6]
+
+
+def test_the_real_model_does_the_task_on_the_pairs(real_model: Any) -> None:
+    pairs = ioi_pairs(16, seed=0)
+    found = patching.logit_differences(real_model, [p.clean for p in pairs], [p.answers for p in pairs])
+    expected = [difference(real_model, hooked(real_model, p.clean)[0], p.answers) for p in pairs[:3]]
+    torch.testing.assert_close(found[:3], torch.tensor(expected), rtol=1e-3, atol=1e-3)
+    assert (found > 0).float().mean() > 0.9
+
+
+def test_recovered_is_0_at_corrupted_and_1_at_clean() -> None:
+    values = patching.recovered(torch.tensor([-7.0, 4.0, -1.5, 15.0, -18.0]), 4.0, -7.0)
+    close(values, torch.tensor([0.0, 1.0, 0.5, 2.0, -1.0]))
+
+
+def test_mean_and_error_are_those_of_the_textbook() -> None:
+    mean, error = patching.mean_and_error(torch.tensor([[1.0, 0.0], [3.0, 0.0], [5.0, 0.0]]))
+    close(mean, torch.tensor([3.0, 0.0]))
+    close(error, torch.tensor([2.0 / 3**0.5, 0.0]))
+    with pytest.raises(ValueError, match="at least two"):
+        patching.mean_and_error(torch.ones(1, 4))
+
+
+def test_positions_of_counts_every_mention(tiny: Callable[..., Any]) -> None:
+    model = tiny("tiny-llama")
+    ids = model.tokenizer(CLEAN)["input_ids"]
+    emma = model.tokenizer.encode(" Emma")[0]
+    assert patching.positions_of(model, CLEAN, " Emma") == [i for i, token in enumerate(ids) if token == emma]
+    assert len(patching.positions_of(model, CLEAN, " Emma")) == 2
+
+
+BAD_INPUT: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda m: patching.logit_difference(m, CLEAN, (" Mike", " Bartholomew")), "exactly one token"),
+    (lambda m: patching.logit_difference(m, ""), "empty"),
+    (lambda m: patching.logit_differences(m, [CLEAN], []), "1 prompts and 0 pairs of answers"),
+    (lambda m: patching.logit_differences(m, ["", CLEAN], [OTHER, OTHER]), "empty"),
+    (lambda m: patching.patch_head(m, CLEAN, CORRUPTED, 3, 0), "no layer 3: this model has layers 0 to 2"),
+    (lambda m: patching.patch_head(m, CLEAN, CORRUPTED, 0, -1), "no head -1: this model has heads 0 to 3"),
+    (lambda m: patching.patch_layer(m, CLEAN, CORRUPTED, -1), "no layer -1"),
+    (lambda m: patching.patch_together(m, CLEAN, CORRUPTED, [(0, 0), (0, 4)]), "no head 4"),
+    (lambda m: patching.patch_head(m, CLEAN, "Mike gave a coffee to", 0, 0), "The clean prompt has 14 tokens"),
+    (lambda m: patching.permute_head(m, CLEAN, 9, 0, torch.arange(16)), "no layer 9"),
+    (lambda m: patching.permute_head(m, CLEAN, 0, 0, torch.arange(15)), "16 numbers"),
+    (lambda m: patching.attention_to(m, CLEAN, [14]), "no position 14: there are positions 0 to 13"),
+    (lambda m: patching.positions_of(m, CLEAN, " Anna"), "not among the tokens"),
+    (lambda m: patching.head_outputs(m, ""), "empty"),
+    (lambda m: patching.selectivity(torch.ones(2, 5, 3, 4), 0, 5), "no position 5"),
+    (lambda m: ioi_pairs(0), "at least 1"),
+]
+
+
+@pytest.mark.parametrize("case", BAD_INPUT, ids=[says for _, says in BAD_INPUT])
+def test_bad_input_is_told_what_to_do(case: tuple[Callable[[Any], Any], str], tiny: Callable[..., Any]) -> None:
+    act, says = case
+    with pytest.raises(ValueError) as raised:
+        act(tiny("tiny-llama"))
+    assert says in str(raised.value)
