@@ -194,11 +194,14 @@ def sample(
         raise ValueError(f"top_k is {top_k}; at least 1 token must be left to choose from.")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p is {top_p}; it is a probability above 0 and up to 1.")
+    from transformers import DynamicCache
+
     source = torch.Generator().manual_seed(seed)
     ids = token_ids(model, prompt)
     start = len(ids)
+    cache = DynamicCache(config=model.config)  # so that each step runs only what is new; lesson 3 opens it
     for _ in range(n_tokens):
-        with model.trace([ids]):
+        with model.trace([ids[cache.get_seq_length() :]], past_key_values=cache, logits_to_keep=1):
             logits = model.output.logits[0, -1].save()  # (vocabulary,)
         probabilities = tempered(logits.float().cpu(), temperature)
         if top_k is not None:
