@@ -505,7 +505,7 @@ EXERCISES: list[Exercise] = [
             Mistake(
                 "before the norm after it",
                 _before_the_post_norm,
-                "This family normalises what attention and MLP put out before adding it; attention_written and mlp_written read it after that.",
+                "This family normalises what its halves put out before adding it; attention_written and mlp_written read it after that.",
             ),
             Mistake(
                 "MLP before attention", _mlp_before_attention, "In each layer attention writes first, the MLP second."
