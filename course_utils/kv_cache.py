@@ -1,0 +1,456 @@
+"""Lesson 3: the key/value cache.
+
+When a decoder reads one token more, the keys and values of the tokens before it stay what they were: no token sees what comes after it.
+So they are kept. The first pass over a prompt (prefill) fills the cache; each later pass (decode) computes one new key and
+value in each layer and looks back at those that are held. The work for each new token then no longer includes the whole text again.
+
+The module goes the way of the lesson: an attention layer without a cache, the same with one, a model of one layer that generates with
+it, then the cache of a real model: its size, generating by hand, scoring several endings of one prefix, a cache of fixed size.
+
+Sources: scaled dot-product attention: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762. Keys and values kept while decoding, and
+one key/value head for several query heads: Shazeer 2019, https://arxiv.org/abs/1911.02150, and Ainslie et al. 2023,
+https://arxiv.org/abs/2305.13245. Prefill, decode and what they cost: Pope et al. 2022, https://arxiv.org/abs/2211.05102.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from course_utils.tokens import token_ids
+
+if TYPE_CHECKING:
+    from nnsight import TransformersModel
+    from transformers import DynamicCache
+
+    from course_utils.anatomy import Anatomy
+
+
+# An attention layer, without a cache and with one.
+
+
+def causal_mask(n_new: int, n_held: int = 0) -> torch.Tensor:
+    """Which keys each new token may look at, when keys of earlier tokens are already held.
+
+    Returns a boolean tensor (n_new, n_held + n_new), True where the new token (row) may attend to the key (column):
+    everything that is held, the new tokens before it, and itself.
+
+    Raises:
+        ValueError: n_new is less than 1 or n_held less than 0.
+    """
+    if n_new < 1 or n_held < 0:
+        raise ValueError(
+            f"There must be at least one new token and no fewer than 0 held ones; got {n_new} and {n_held}."
+        )
+    positions = n_held + torch.arange(n_new)
+    return torch.arange(n_held + n_new) <= positions[:, None]
+
+
+def prepare_mask(
+    attn_mask: torch.Tensor | None, is_causal: bool, n_new: int, n_held: int = 0, device: torch.device | None = None
+) -> torch.Tensor | None:
+    """A caller's mask and the causal one together, over every key.
+
+    Args:
+        attn_mask: (query, key), (batch, query, key) or (batch, head, query, key); boolean (True attends) or additive (added to the scores).
+            Its query axis may be 1. Its last key is the last new token's; where it is shorter than what is held plus what is new, the
+            keys that it leaves out at the front may be attended to.
+        is_causal: also hide from each new token what comes after it.
+
+    Returns a mask of the given kind that broadcasts to (batch, head, n_new, n_held + n_new), or None where nothing is hidden.
+
+    Raises:
+        ValueError: a mask of another kind or shape.
+    """
+    n_keys = n_held + n_new
+    mask = attn_mask
+    if mask is not None:
+        if mask.dtype != torch.bool and not mask.is_floating_point():
+            raise ValueError(
+                f"attn_mask must be boolean (True attends) or floating (added to the scores), not {mask.dtype}."
+            )
+        if mask.ndim not in (2, 3, 4) or mask.shape[-2] not in (1, n_new) or not n_new <= mask.shape[-1] <= n_keys:
+            keys = (
+                f"{n_keys} keys"
+                if not n_held
+                else f"{n_keys} keys ({n_held} held, {n_new} new) or the last of them, at least {n_new}"
+            )
+            raise ValueError(
+                f"attn_mask has shape {tuple(mask.shape)}; expected (..., query, key) with {n_new} queries and {keys}."
+            )
+        if mask.ndim == 3:
+            mask = mask.unsqueeze(1)
+        attends: Any = True if mask.dtype == torch.bool else 0.0
+        mask = nn.functional.pad(mask, (n_keys - mask.shape[-1], 0), value=attends)
+    if is_causal:
+        allowed = causal_mask(n_new, n_held).to(device)
+        if mask is None:
+            return allowed
+        mask = mask & allowed if mask.dtype == torch.bool else mask.masked_fill(~allowed, -math.inf)
+    return mask
+
+
+class ScaledDotProductAttention(nn.Module):
+    """Multi-head scaled dot-product attention over one sequence.
+
+    d_model is the width of the residual stream; each of the n_heads heads has width d_model / n_heads.
+    W_q, W_k, W_v and W_o are linear maps from d_model to d_model without bias. In training, each attention weight is dropped with
+    probability dropout_p. Raises ValueError if n_heads does not divide d_model.
+    """
+
+    def __init__(self, d_model: int, n_heads: int, dropout_p: float = 0.0) -> None:
+        super().__init__()
+        if d_model < 1 or n_heads < 1 or d_model % n_heads:
+            raise ValueError(f"d_model={d_model} cannot be split into n_heads={n_heads} heads of one width.")
+        self.d_model, self.n_heads, self.head_width = d_model, n_heads, d_model // n_heads
+        self.W_q = nn.Linear(d_model, d_model, bias=False)
+        self.W_k = nn.Linear(d_model, d_model, bias=False)
+        self.W_v = nn.Linear(d_model, d_model, bias=False)
+        self.W_o = nn.Linear(d_model, d_model, bias=False)
+        self.dropout = nn.Dropout(dropout_p)
+
+    def project(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries, keys and values of x (batch, position, width), each (batch, head, position, head width)."""
+        if x.ndim != 3 or x.shape[-1] != self.d_model or not x.shape[1]:
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}; expected (batch, position, {self.d_model}), at least one position."
+            )
+        queries, keys, values = (
+            W(x).unflatten(-1, (self.n_heads, self.head_width)).transpose(1, 2) for W in (self.W_q, self.W_k, self.W_v)
+        )
+        return queries, keys, values
+
+    def attend(
+        self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Queries look at keys and take from values; each (batch, head, position, head width).
+
+        The mask broadcasts to (batch, head, query, key): boolean (True attends) or additive (added to the scores); None hides nothing.
+        Returns (output (batch, position, width), weights (batch, head, query, key)). A query that may look at nothing has weights 0.
+        """
+        scores = queries @ keys.transpose(-2, -1) / math.sqrt(self.head_width)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
+        sees_nothing = (scores == -math.inf).all(-1, keepdim=True)
+        weights = torch.softmax(scores.masked_fill(sees_nothing, 0.0), dim=-1).masked_fill(sees_nothing, 0.0)
+        weights = self.dropout(weights)
+        heads = weights @ values
+        return self.W_o(heads.transpose(1, 2).flatten(2)), weights
+
+    def forward(
+        self, x: torch.Tensor, attn_mask: torch.Tensor | None = None, is_causal: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention of x (batch, position, width) to itself.
+
+        attn_mask is as in `attend`; with is_causal=True no position sees a later one, whatever attn_mask says.
+        Returns (output (batch, position, width), weights (batch, head, query, key)).
+        """
+        mask = prepare_mask(attn_mask, is_causal, x.shape[1], device=x.device)
+        return self.attend(*self.project(x), mask)
+
+
+class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
+    """The same attention, which can keep the keys and values that it has computed.
+
+    Between calls it holds the keys and values of the positions so far, for one batch, on one device. They are no
+    parameters: they are not in the state dict and do not move with `.to(device)`.
+    """
+
+    def __init__(self, d_model: int, n_heads: int, dropout_p: float = 0.0) -> None:
+        super().__init__(d_model, n_heads, dropout_p)
+        self.held: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        attn_mask: torch.Tensor | None = None,
+        is_causal: bool = False,
+        use_cache: bool = False,
+        cache_position: torch.Tensor | int | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention of the new positions x (batch, new position, width) to all that are held and to themselves.
+
+        With use_cache=False the cache is neither read nor written. cache_position: the places of the new positions,
+        (new position,), or the first of them; after all that is held unless given. What was held from there on is
+        forgotten. A mask may cover every key, or only the last ones (it then hides nothing of the others). is_causal
+        hides from each new position the ones after it.
+
+        Returns (output (batch, new position, width), weights (batch, head, new position, held + new position)).
+        Raises ValueError, with the cache as it was, if x is of another batch size or on another device than what is held, if
+        cache_position leaves a gap, or for a mask of the wrong shape.
+        """
+        if not use_cache:
+            if cache_position is not None:
+                raise ValueError("cache_position is for a call with use_cache=True.")
+            return super().forward(x, attn_mask, is_causal)
+        start = self._first_place(x, cache_position)
+        queries, keys, values = self.project(x)
+        if self.held is not None and start:
+            keys = torch.cat([self.held[0][:, :, :start], keys], dim=2)
+            values = torch.cat([self.held[1][:, :, :start], values], dim=2)
+        result = self.attend(queries, keys, values, prepare_mask(attn_mask, is_causal, x.shape[1], start, x.device))
+        self.held = keys, values  # last, so that whatever fails above leaves the cache as it was
+        return result
+
+    def clear_cache(self) -> None:
+        """Forget every key and value."""
+        self.held = None
+
+    def get_cache_size(self) -> int:
+        """How many positions are held."""
+        return 0 if self.held is None else self.held[0].shape[2]
+
+    def _first_place(self, x: torch.Tensor, cache_position: torch.Tensor | int | None) -> int:
+        size = self.get_cache_size()
+        if self.held is not None:
+            keys = self.held[0]
+            if x.shape[0] != keys.shape[0]:
+                raise ValueError(
+                    f"x has a batch of {x.shape[0]}, the cache holds {size} positions of a batch of {keys.shape[0]}: "
+                    "call clear_cache() before another batch."
+                )
+            if x.device != keys.device or x.dtype != keys.dtype:
+                raise ValueError(
+                    f"x is {x.dtype} on {x.device}, the cache holds {size} positions of {keys.dtype} on {keys.device}: "
+                    "call clear_cache() after moving the layer."
+                )
+        if cache_position is None:
+            return size
+        places = torch.as_tensor(cache_position).flatten().tolist()
+        start = int(places[0]) if places else -1
+        wanted = list(range(start, start + x.shape[1]))
+        if places not in (wanted, [start]) or not 0 <= start <= size:
+            raise ValueError(
+                f"cache_position is {places}; expected {x.shape[1]} places in a row, the first from 0 to {size} (what is held)."
+            )
+        return start
+
+
+class OneLayerModel(nn.Module):
+    """The smallest model that can generate with a cache: embedding, one attention layer, unembedding; random weights.
+
+    Args:
+        attention: the class of its layer, with the contract of :class:`ScaledDotProductAttentionWithCache`.
+    """
+
+    def __init__(
+        self, vocabulary: int, d_model: int, n_heads: int, context: int = 512, attention: type[nn.Module] | None = None
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, d_model)
+        self.positions = nn.Embedding(context, d_model)
+        self.attention: Any = (attention or ScaledDotProductAttentionWithCache)(d_model, n_heads)
+        self.unembedding = nn.Linear(d_model, vocabulary, bias=False)
+
+    def forward(self, ids: torch.Tensor, use_cache: bool = False) -> torch.Tensor:
+        """Token ids (batch, new position) to logits (batch, new position, vocabulary)."""
+        # A new token stands after those that are held, so it gets the position after theirs.
+        start = self.attention.get_cache_size() if use_cache else 0
+        places = torch.arange(start, start + ids.shape[1], device=ids.device)
+        residual = self.embedding(ids) + self.positions(places)
+        written, _ = self.attention(residual, is_causal=True, use_cache=use_cache)
+        return self.unembedding(residual + written)
+
+    @torch.no_grad()
+    def generate(self, ids: torch.Tensor, max_new_tokens: int, use_cache: bool = True) -> torch.Tensor:
+        """The prompt (batch, position) and the most probable next tokens after it, (batch, position + max_new_tokens).
+
+        With the cache: one pass over the prompt (prefill), then one pass for each token (decode), over that token alone.
+
+        Raises:
+            ValueError: the prompt is empty, or there is nothing to generate, or there are not as many positions.
+        """
+        length, context = ids.shape[-1] + max_new_tokens, self.positions.num_embeddings
+        if ids.ndim != 2 or not ids.shape[1] or max_new_tokens < 1 or length > context:
+            raise ValueError(
+                f"ids has shape {tuple(ids.shape)} and max_new_tokens is {max_new_tokens}; expected ids (batch, position), not "
+                f"empty, at least one new token, and at most {context} positions in all."
+            )
+        self.attention.clear_cache()
+        feed = ids
+        for _ in range(max_new_tokens):
+            chosen = self(feed, use_cache)[:, -1].argmax(-1, keepdim=True)
+            ids = torch.cat([ids, chosen], dim=1)
+            feed = chosen if use_cache else ids
+        return ids
+
+
+# The cache of a real model.
+
+
+def encode(model: TransformersModel, text: str, beginning: bool = True) -> torch.Tensor:
+    """Token ids of a text, (1, position), on the model's device. ``beginning``: with the token that a tokenizer may put in front.
+
+    Raises:
+        ValueError: the text is no str, has no tokens, or more than the model's window.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"A text was expected, got {type(text).__name__}: pass one str.")
+    ids = token_ids(model, text) if beginning else model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise ValueError("The text is empty: it needs at least one token.")
+    return torch.tensor([ids], device=next(model._module.parameters()).device)
+
+
+def new_cache(model: TransformersModel) -> DynamicCache:
+    """An empty key/value cache for one run of a model; a run fills the cache that it is given."""
+    from transformers import DynamicCache
+
+    return DynamicCache(config=model._module.config)
+
+
+def end_tokens(model: TransformersModel) -> set[int]:
+    """The ids of the tokens after which a model has no more to say; may be empty."""
+    ids = model._module.generation_config.eos_token_id
+    return set() if ids is None else set(ids) if isinstance(ids, list | tuple) else {ids}
+
+
+def filled_cache(model: TransformersModel, text: str) -> DynamicCache:
+    """The cache after one pass over a text. Layer l's keys: ``cache.layers[l].keys``, (batch, key/value head, position, head width)."""
+    cache = new_cache(model)
+    with torch.no_grad(), model.trace(encode(model, text), past_key_values=cache, use_cache=True):
+        kept = model.output.past_key_values.save()
+    return kept
+
+
+def held_bytes(cache: Any) -> int:
+    """The bytes of the keys and values that a transformers cache holds, measured on its tensors."""
+    return sum(t.numel() * t.element_size() for layer in cache.layers for t in (layer.keys, layer.values))
+
+
+@dataclass(frozen=True)
+class CacheShape:
+    """What a cache's size depends on; an :class:`~course_utils.anatomy.Anatomy` has the same attributes.
+
+    ``windows``: for each layer the width of its sliding window in tokens, or None where it sees everything.
+    """
+
+    windows: tuple[int | None, ...]
+    n_heads: int
+    n_kv_heads: int
+    head_width: int
+
+
+def _gemma3(n_layers: int, window: int) -> tuple[int | None, ...]:
+    return tuple(None if layer % 6 == 5 else window for layer in range(n_layers))
+
+
+PUBLISHED = {
+    "GPT-2": CacheShape((None,) * 12, 12, 12, 64),
+    "Llama 2 7B": CacheShape((None,) * 32, 32, 32, 128),
+    "Llama 3.1 8B": CacheShape((None,) * 32, 32, 8, 128),
+    "Llama 3.1 70B": CacheShape((None,) * 80, 64, 8, 128),
+    "Qwen2.5 3B": CacheShape((None,) * 36, 16, 2, 128),
+    "Gemma 3 1B": CacheShape(_gemma3(26, 512), 4, 1, 256),
+    "Gemma 3 27B": CacheShape(_gemma3(62, 1024), 32, 16, 128),
+}
+"""The shapes of models that people run, from their published configurations."""
+
+
+def cache_bytes(shape: CacheShape | Anatomy, n_tokens: int, batch: int = 1, bytes_per_number: int = 4) -> int:
+    """The bytes that the keys and values of a text take, over all layers.
+
+    shape has .windows (for each layer None, or the width of its sliding window in tokens), .n_heads, .n_kv_heads
+    and .head_width. A layer with window w never needs more than the last w - 1 positions when the next token comes.
+    Raises ValueError if n_tokens is negative, or batch or bytes_per_number less than 1.
+    """
+    if n_tokens < 0 or batch < 1 or bytes_per_number < 1:
+        raise ValueError(f"n_tokens={n_tokens}, batch={batch}, bytes_per_number={bytes_per_number}: they count things.")
+    positions = sum(n_tokens if window is None else min(n_tokens, window - 1) for window in shape.windows)
+    keys_and_values = 2
+    return batch * positions * keys_and_values * shape.n_kv_heads * shape.head_width * bytes_per_number
+
+
+def greedy_with_cache(model: TransformersModel, prompt: str, max_new_tokens: int) -> list[int]:
+    """The ids of the most probable next tokens, one after another, each token computed once.
+
+    The first pass reads the prompt, each later pass only the token that was chosen last. Stops after max_new_tokens,
+    or after a token of end_tokens(model), which is the last id then.
+    Raises ValueError if the prompt is empty or max_new_tokens is less than 1.
+    """
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens is {max_new_tokens}; at least one token must be asked for.")
+    cache = new_cache(model)
+    feed = encode(model, prompt)
+    new: list[int] = []
+    with torch.no_grad():
+        while len(new) < max_new_tokens and not (new and new[-1] in end_tokens(model)):
+            with model.trace(feed, past_key_values=cache, use_cache=True):
+                logits = model.output.logits[0, -1].save()
+            new.append(int(logits.argmax()))
+            feed = torch.tensor([[new[-1]]], device=feed.device)
+    return new
+
+
+def score_endings(model: TransformersModel, prefix: str, endings: Sequence[str]) -> list[float]:
+    """How probable each ending is after one prefix: the log-probability (natural) of all its tokens, for each ending.
+
+    The prefix is read once. Each ending starts from the prefix's cache, untouched by the other endings. Prefix and
+    endings are encoded apart, so an ending starts with its own space.
+    Raises ValueError if the prefix, the list or an ending is empty.
+    """
+    if not endings:
+        raise ValueError("There are no endings to score.")
+    tokens = [encode(model, ending, beginning=False) for ending in endings]
+    prefix_cache = new_cache(model)
+    scores = []
+    with torch.no_grad():
+        with model.trace(encode(model, prefix), past_key_values=prefix_cache, use_cache=True):
+            after_prefix = model.output.logits[0, -1:].save()
+        for ids in tokens:
+            cache = copy.deepcopy(prefix_cache)  # a run writes into the cache that it is given
+            with model.trace(ids, past_key_values=cache, use_cache=True):
+                after_ending = model.output.logits[0].save()
+            # The logits before a token predict it: those after the prefix the first one, and so on.
+            predictions = torch.cat([after_prefix, after_ending[:-1]]).log_softmax(-1)
+            scores.append(float(predictions.gather(1, ids.T).sum()))
+    return scores
+
+
+class PreallocatedCache:
+    """Keys and values of at most max_positions positions of one layer, in memory that is taken once.
+
+    Appending writes into that memory and copies nothing that is already held. A cache that grows by concatenation copies everything
+    each time.
+    """
+
+    def __init__(self, batch: int, n_heads: int, max_positions: int, head_width: int) -> None:
+        if min(batch, n_heads, max_positions, head_width) < 1:
+            raise ValueError(f"Every size must be at least 1; got {(batch, n_heads, max_positions, head_width)}.")
+        self.keys = torch.zeros(batch, n_heads, max_positions, head_width)
+        self.values = torch.zeros(batch, n_heads, max_positions, head_width)
+        self.size = 0
+
+    def append(self, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add new positions, each (batch, head, new position, head width); get all that is held, as views of the memory.
+
+        Returns (keys, values), each (batch, head, held + new position, head width). Raises ValueError, and holds what
+        it held, if there is no room or the shape does not fit.
+        """
+        end = self.size + keys.shape[2] if keys.ndim == 4 else 0
+        batch, n_heads, max_positions, head_width = self.keys.shape
+        if keys.shape != values.shape or keys.shape != (batch, n_heads, end - self.size, head_width):
+            raise ValueError(
+                f"keys {tuple(keys.shape)} and values {tuple(values.shape)} came; expected ({batch}, {n_heads}, new position, "
+                f"{head_width}) for both."
+            )
+        if end > max_positions:
+            raise ValueError(
+                f"{keys.shape[2]} positions after {self.size} are more than the {max_positions} there is room for."
+            )
+        self.keys[:, :, self.size : end] = keys
+        self.values[:, :, self.size : end] = values
+        self.size = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def crop(self, size: int) -> None:
+        """Go back to the first size positions. Raises ValueError if fewer are held."""
+        if not 0 <= size <= self.size:
+            raise ValueError(f"{self.size} positions are held; it cannot go back to {size}.")
+        self.size = size
