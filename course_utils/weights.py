@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import importlib.metadata
 import importlib.util
 import io
 import json
@@ -185,6 +184,8 @@ def is_complete(folder: Path) -> bool:
 
 
 def _write_manifest(release: Release, folder: Path) -> None:
+    from importlib.metadata import version
+
     files = {}
     for path in sorted(folder.iterdir()):
         path.chmod(0o644)  # safetensors writes 0600, which a cache that a school shares cannot use
@@ -197,7 +198,7 @@ def _write_manifest(release: Release, folder: Path) -> None:
         "model": release.title,
         "licence": release.licence,
         "gguf_sha256": release.sha256,
-        "made_with": {package: importlib.metadata.version(package) for package in ("torch", "transformers", "gguf")},
+        "made_with": {package: version(package) for package in ("torch", "transformers", "gguf")},
         "files": files,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
