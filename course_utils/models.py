@@ -87,20 +87,26 @@ def load_model(
 
     Raises:
         ModelError: whenever the model cannot be had, with the reason and what to do.
+        AnatomyError: it was loaded, but its parts are not where the course looks for them.
     """
+    from course_utils.anatomy import anatomy
+
     name = os.fspath(name) if name is not None else os.environ.get("COURSE_MODEL") or DEFAULT_MODEL
     kind = _kind(name)
     _refuse_what_does_not_apply(kind, name, revision=revision, seed=seed, file=file, remote=remote)
     with _gc_paused():
         wanted = _dtype(dtype)
         if kind == "tiny":
-            return _load_tiny(name, seed, wanted, device, remote)
-        if kind == "release":
+            model = _load_tiny(name, seed, wanted, device, remote)
+        elif kind == "release":
             folder = weights_folder(RELEASES[name], file)
-            return _load_release(RELEASES[name], folder, wanted, device, remote)
-        if kind == "folder":
-            return _load_folder(Path(name).expanduser(), wanted, device, remote)
-        return _load_hub(name, revision, wanted, device, remote)
+            model = _load_release(RELEASES[name], folder, wanted, device, remote)
+        elif kind == "folder":
+            model = _load_folder(Path(name).expanduser(), wanted, device, remote)
+        else:
+            model = _load_hub(name, revision, wanted, device, remote)
+        anatomy(model)  # proves here, and not in the middle of a lesson's trace, that the course knows the architecture
+        return model
 
 
 def in_use() -> TransformersModel | None:
