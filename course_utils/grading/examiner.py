@@ -1,0 +1,350 @@
+"""One submission through nbval, in one pytest, and a record of what each cell came to.
+
+nbval runs the cells; this plugin decides what that means, since nbval passes where it should not (a time-out that was swallowed, a reply
+that said error, a kernel that died between two cells). The rule is to fail closed: an exercise is judged only if its probe was run by
+nbval to the end, the kernel answered ok, lives, and sent values for this very question exactly once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from course_utils.exercises import Exercise, Verdict, judge
+from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
+from course_utils.exercises.values import first_difference
+from course_utils.grading.exam import supply
+from course_utils.grading.inside.probe import MIME
+from course_utils.grading.lesson import Lesson
+from course_utils.grading.line import KernelDied, Line, TooMuchOutput
+from course_utils.grading.sandbox import KERNEL_NAME, Limits
+from course_utils.notebooks.normalise import ANSI
+
+KEPT = 20_000  # characters of a cell's output or traceback in the record
+KEPT_VALUES = 200_000  # characters of the values of one outcome
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one run asks: the inputs' seed, the word that must come back with the values, and whose answers are known to be right."""
+
+    seed: int
+    nonce: str
+    right: frozenset[str] = frozenset()
+
+
+class Plugin:
+    """The pytest plugin: watches nbval's cells and appends one JSON line for each to the record."""
+
+    def __init__(self, lesson: Lesson, question: Question, limits: Limits, record: Path) -> None:
+        self.lesson, self.question, self.limits = lesson, question, limits
+        self.record = record
+        self.right = set(question.right)
+        self.line: Line | None = None
+        self.doubtful: Verdict | None = None  # the verdict that a second run of the same question should confirm
+        self.first: list[Outcome] = []
+        self.started = 0.0
+
+    @pytest.hookimpl(trylast=True)  # the kernel is started by the set-up of the notebook, before
+    def pytest_runtest_setup(self, item: Any) -> None:
+        exam = item.cell.metadata["exam"]
+        kernel = item.parent.kernel
+        if self.line is None:
+            self.line = Line(kernel, self.limits.output)
+            kernel.get_message = self.line.get_message
+        self.line.next_cell()
+        self.started = time.monotonic()
+        if exam["kind"] == "again" and (self.doubtful is None or self.doubtful.exercise != exam["exercise"]):
+            pytest.skip("the first answer needs no confirmation")
+        if exam["kind"] == "supply" and exam["exercise"] in self.right:
+            item.cell.source = supply(self.lesson.exercise(exam["exercise"]), keep=True)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
+        report = yield
+        if call.when == "setup" and call.excinfo is not None and not report.skipped:
+            self._write({"trouble": "no kernel", "told": str(call.excinfo.value)[:KEPT]})
+            item.session.shouldstop = "no kernel"
+        elif call.when == "call":
+            self._note(item, call.excinfo.value if call.excinfo else None)
+        return report
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self._write({"end": True, "stopped": str(session.shouldstop or "")})
+
+    def _note(self, item: Any, error: BaseException | None) -> None:
+        assert self.line is not None
+        exam = item.cell.metadata["exam"]
+        outputs = [output for output in item.test_outputs or [] if isinstance(output, dict)]
+        alarm = self._alarm(item, error)
+        entry = {
+            "kind": exam["kind"],
+            "exercise": exam["exercise"],
+            "seconds": round(time.monotonic() - self.started, 3),
+            "passed": error is None,
+            "reply": self.line.reply,
+            "alarm": alarm,
+            "source": item.cell.source[:KEPT] if exam["kind"] in ("lesson", "answer", "extra") else "",
+            "text": _text(outputs)[:KEPT],
+            "error": _error(outputs, error),
+        }
+        sent = [output["data"][MIME] for output in outputs if MIME in (output.get("data") or {})]
+        if exam["kind"] in ("probe", "again") and not alarm:
+            entry["result"] = self._judge(exam, sent, ok=error is None and self.line.reply == "ok")
+        elif sent:
+            entry["forged"] = len(sent)
+        self._write(entry)
+        if alarm:
+            item.session.shouldstop = alarm
+
+    def _alarm(self, item: Any, error: BaseException | None) -> str:
+        """What makes everything after this cell worthless, or ""."""
+        if isinstance(error, TooMuchOutput):
+            return "output limit"
+        if isinstance(error, KernelDied):
+            return "crashed"
+        if item.parent.timed_out:
+            return "time-out"
+        if not item.parent.kernel.is_alive():
+            return "crashed"
+        return ""
+
+    def _judge(self, exam: dict[str, Any], sent: list[Any], *, ok: bool) -> dict[str, Any]:
+        """Open what the kernel sent and compare it. Whatever is wrong with it is a result too: never an exception, never a pass."""
+        again = exam["kind"] == "again"
+        exercise = self.lesson.exercise(exam["exercise"])
+        try:
+            if not ok:
+                raise ValueError("the question did not run to its end")
+            outcomes = open_message(sent, exercise.id, self.question.nonce + ("-again" if again else ""))
+        except (ValueError, RecursionError, MemoryError) as error:
+            return {"refused": str(error)[:500]}
+        if outcomes is None:
+            return {"undefined": True}
+        try:
+            verdict = judge(exercise, outcomes, self.question.seed)
+        except Exception as error:  # of the reference or of the judge: not the learner's fault
+            return {"examiner": f"{type(error).__name__}: {error}"[:500]}
+        if again:
+            assert self.doubtful is not None
+            agrees = _same(self.doubtful, verdict) and same_values(exercise, self.first, outcomes)
+            self.doubtful = None
+            return {"agrees": agrees, "verdict": _plain(verdict)}
+        if verdict.status == "right":
+            self.right.add(exercise.id)
+        elif verdict.status == "wrong" and not any(outcome.out_of_time for outcome in outcomes):
+            self.doubtful, self.first = verdict, outcomes
+        return {"verdict": _plain(verdict), "outcomes": [_kept(outcome) for outcome in outcomes]}
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        with self.record.open("a", encoding="utf-8") as file:  # at once: this process may be killed at any time
+            file.write(json.dumps(entry, ensure_ascii=True) + "\n")
+
+
+def open_message(sent: Sequence[Any], exercise: str, nonce: str) -> list[Outcome] | None:
+    """The outcomes in what a probe sent; None where nothing of the exercise's name was defined.
+
+    Raises:
+        ValueError: it was not sent exactly once, does not answer this question, or is not made of outcomes.
+    """
+    if len(sent) != 1:
+        raise ValueError(f"values were sent {len(sent)} times; once was expected")
+    if not isinstance(sent[0], str):
+        raise ValueError("what was sent is not a text of JSON")
+    message = json.loads(sent[0], parse_constant=_refuse)
+    if not isinstance(message, dict) or set(message) != {"exercise", "nonce", "outcomes"}:
+        raise ValueError("what was sent is not a message of the probe")
+    if message["exercise"] != exercise or message["nonce"] != nonce:
+        raise ValueError("what was sent answers another question")
+    if message["outcomes"] is None:
+        return None
+    if not isinstance(message["outcomes"], list) or not 1 <= len(message["outcomes"]) <= 100:
+        raise ValueError("what was sent is not a list of outcomes")
+    return [outcome_from_json(outcome) for outcome in message["outcomes"]]
+
+
+def same_values(exercise: Exercise, one: Sequence[Outcome], other: Sequence[Outcome]) -> bool:
+    """Whether two runs of one question came to the same."""
+    if len(one) != len(other):
+        return False
+    pairs = zip(one, other, strict=True)
+    return all(
+        a.kind == b.kind and (a.kind != "value" or first_difference(a.value, b.value, exercise.axes, exercise.tolerance) is None)
+        for a, b in pairs
+    )
+
+
+def run(
+    lesson: Lesson,
+    exam: NotebookNode,
+    question: Question,
+    limits: Limits,
+    *,
+    spec_folder: Path,
+    meeting: Path,
+    scratch: Path,
+    wall: float,
+) -> list[dict[str, Any]]:
+    """Run ``exam`` with nbval in a forked process and return its record, one entry for each cell that was run.
+
+    ``meeting`` is where the kernel's sockets go, ``scratch`` where nothing of the kernel's can look. After ``wall`` seconds the process is
+    killed; the record then ends where it came to, without an entry ``end``.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    notebook, record, log = scratch / "exam.ipynb", scratch / "record.jsonl", scratch / "pytest.log"
+    record.unlink(missing_ok=True)
+    nbformat.write(exam, notebook)
+    pid = os.fork()
+    if pid == 0:
+        _become_pytest(Plugin(lesson, question, limits, record), notebook, log, spec_folder, meeting, limits)
+    ended = _wait(pid, time.monotonic() + wall)
+    entries = _read(record)
+    if not ended:
+        entries.append({"trouble": "wall", "told": f"the whole run took longer than {wall:.0f} s"})
+    elif not entries or "end" not in entries[-1]:
+        entries.append({"trouble": "examiner", "told": _tail(log)})
+    return entries
+
+
+def kernel_end(meeting: Path) -> str:
+    """Why the kernel of ``meeting`` was ended by its watch ("memory: ..."), or ""."""
+    with contextlib.suppress(OSError):
+        return (meeting / "end.txt").read_text(encoding="utf-8", errors="replace")[:500]
+    return ""
+
+
+def _become_pytest(plugin: Plugin, notebook: Path, log: Path, spec_folder: Path, meeting: Path, limits: Limits) -> NoReturn:
+    try:
+        os.setsid()
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null, 0), (out, 1), (out, 2)):
+            os.dup2(source, target)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        os.environ.update(
+            JUPYTER_PATH=str(spec_folder),
+            JUPYTER_RUNTIME_DIR=str(meeting),
+            TMPDIR=str(meeting),
+            PYTEST_ADDOPTS="",
+            PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+            PYDEVD_DISABLE_FILE_VALIDATION="1",
+        )
+        os.environ.pop("PYTEST_XDIST_WORKER", None)
+        os.chdir(meeting)  # Jupyter names the kernel's sockets relative to where it is, and puts their list into TMPDIR
+        tempfile.tempdir = None
+        settings = notebook.parent / "pytest.ini"
+        settings.write_text("[pytest]\n", encoding="utf-8")
+        from jupyter_client.manager import KernelManager
+
+        KernelManager.transport.default_value = "ipc"  # no port: nothing else on this machine can talk to the kernel
+        arguments = ["--nbval-lax", f"--nbval-kernel-name={KERNEL_NAME}", f"--nbval-cell-timeout={limits.cell}"]
+        arguments += ["-p", "nbval.plugin", "-p", "no:cacheprovider", "--noconftest", "-c", str(settings)]
+        arguments += [f"--rootdir={notebook.parent}", "-q", "--tb=no", "--capture=no", str(notebook)]
+        code = int(pytest.main(arguments, plugins=[plugin]))
+        sys.stdout.flush()
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(70)
+    os._exit(code)
+
+
+def _wait(pid: int, deadline: float) -> bool:
+    """Whether the process ended by itself before the deadline; it has ended in any case."""
+    pause = 0.005
+    while True:
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return True
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return False
+        time.sleep(pause)
+        pause = min(0.05, pause * 1.5)
+
+
+def _read(record: Path) -> list[dict[str, Any]]:
+    entries = []
+    with contextlib.suppress(FileNotFoundError), record.open(encoding="utf-8") as file:
+        for line in file:
+            with contextlib.suppress(ValueError):  # the last one, of a process that was killed
+                entries.append(json.loads(line))
+    return entries
+
+
+def _tail(log: Path) -> str:
+    with contextlib.suppress(OSError):
+        return log.read_text(encoding="utf-8", errors="replace")[-3000:]
+    return ""
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "status": verdict.status,
+        "points": verdict.points,
+        "message": verdict.message[:KEPT],
+        "mistake": verdict.mistake,
+        "passed": [list(one) for one in verdict.passed],
+    }
+
+
+def _same(one: Verdict, other: Verdict) -> bool:
+    return (one.status, one.points, one.passed, one.mistake) == (other.status, other.points, other.passed, other.mistake)
+
+
+def _kept(outcome: Outcome) -> dict[str, Any]:
+    """What is kept of an outcome to judge it again: all, unless its value is very large."""
+    data = outcome_to_json(outcome)
+    return data if len(json.dumps(data["value"])) < KEPT_VALUES else outcome_to_json(replace(outcome, value="(too large to keep)"))
+
+
+def _text(outputs: list[Any]) -> str:
+    shown = []
+    for output in outputs:
+        if output.get("output_type") == "stream":
+            shown.append(str(output.get("text", "")))
+        elif "text/plain" in (output.get("data") or {}):
+            shown.append(str(output["data"]["text/plain"]) + "\n")
+    return ANSI.sub("", "".join(shown))
+
+
+_FRAME = re.compile(r"(?=^(?:File |Cell In|Input In))", re.MULTILINE)
+
+
+def _error(outputs: list[Any], error: BaseException | None) -> dict[str, str]:
+    """The exception of a cell: its name, text and the traceback, the frames in the learner's own cells only."""
+    for output in reversed(outputs):
+        if output.get("output_type") == "error":
+            trace = ANSI.sub("", "\n".join(map(str, output.get("traceback", []))))
+            parts = _FRAME.split(trace)
+            own = [part for part in parts[1:] if not part.startswith("File ")]
+            shown = "".join(own) if own else trace
+            last = f"{output.get('ename')}: {output.get('evalue')}"
+            if last not in shown:
+                shown += "\n" + last
+            return {"name": str(output.get("ename"))[:200], "text": str(output.get("evalue"))[:2000], "trace": shown[:KEPT]}
+    if error is None:
+        return {}
+    return {"name": type(error).__name__, "text": ANSI.sub("", str(error))[:2000], "trace": ""}
+
+

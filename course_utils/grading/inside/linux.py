@@ -1,0 +1,88 @@
+"""The few calls of the Linux kernel that shut a process in, which Python 3.11 does not offer itself."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+READ_ONLY, NO_SUID, NO_DEV, REMOUNT, BIND, RECURSIVE, PRIVATE = 0x1, 0x2, 0x4, 0x20, 0x1000, 0x4000, 0x40000
+_DIE_WITH_PARENT, _DUMPABLE, _DROP_BOUNDING, _SUBREAPER, _NO_NEW_PRIVILEGES = 1, 4, 24, 36, 38
+
+AVAILABLE = sys.platform == "linux"
+
+
+def _call(function: str, *arguments: object) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, function)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{function}: {os.strerror(number)}")
+
+
+def enter_namespaces() -> None:
+    """Leave the user, mount, process, network, host-name and shared-memory namespaces for new ones. Children are in the new process
+    namespace; the first of them is its init. Raises OSError where the system does not allow it.
+    """
+    user, group = os.getuid(), os.getgid()
+    _call("unshare", NEWUSER | NEWNS | NEWPID | NEWIPC | NEWNET | NEWUTS)
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{user} {user} 1")
+    _write("/proc/self/gid_map", f"{group} {group} 1")
+
+
+def mount_nothing_shared() -> None:
+    """No mount made from here on reaches the namespace that this one was copied from."""
+    _call("mount", b"none", b"/", None, RECURSIVE | PRIVATE, None)
+
+
+def mount_empty(path: str, size: int) -> None:
+    """An empty folder in memory, of at most ``size`` bytes, over ``path``."""
+    _call("mount", b"tmpfs", path.encode(), b"tmpfs", NO_SUID | NO_DEV, f"size={size},mode=0700".encode())
+
+
+def mount_bind(source: str, target: str) -> None:
+    """``source`` is seen at ``target`` too."""
+    _call("mount", source.encode(), target.encode(), None, BIND, None)
+
+
+def mount_read_only(path: str) -> None:
+    """What is mounted at ``path`` cannot be written any more."""
+    _call("mount", None, path.encode(), None, REMOUNT | BIND | READ_ONLY | NO_SUID | NO_DEV, None)
+
+
+def drop_privileges() -> None:
+    """No capability is left in this process, and none can be had again."""
+    for capability in range(64):
+        try:
+            _call("prctl", _DROP_BOUNDING, capability, 0, 0, 0)
+        except OSError:
+            break
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    _call("capset", header, (ctypes.c_uint32 * 6)())
+    no_new_privileges()
+
+
+def no_new_privileges() -> None:
+    """No program that is started from here gains rights by being started (setuid)."""
+    _call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+
+
+def keep_out() -> None:
+    """Other processes of the same user may not look into this one."""
+    _call("prctl", _DUMPABLE, 0, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Grandchildren whose parent ends become children of this process, however they were started."""
+    _call("prctl", _SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_parent(signal: int) -> None:
+    """The system sends this process ``signal`` when its parent ends."""
+    _call("prctl", _DIE_WITH_PARENT, signal, 0, 0, 0)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)

@@ -1,0 +1,125 @@
+"""Load the libraries and the model once, then fork a kernel for each notebook: a kernel costs a tenth of a second.
+
+    python -m course_utils.grading.inside.nursery SETTINGS.json
+
+It runs inside the sandbox, never executes anything of a learner's, and ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from typing import Any
+
+from course_utils.grading.inside import cell, linux
+
+
+def main() -> None:
+    """Warm up, listen, fork."""
+    with open(sys.argv[1], encoding="utf-8") as file:
+        settings = json.load(file)
+    sys.path[:0] = settings["path"]
+    settings["nested"] = settings["nested"] and _nesting_works()
+    warm(settings["modules"], settings["model"])
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(settings["socket"] + ".new")
+    listener.listen(16)
+    os.rename(settings["socket"] + ".new", settings["socket"])  # whoever sees it can connect
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the watches are reaped by the system
+    if linux.AVAILABLE:
+        linux.keep_out()
+    while True:
+        ready = select.select([listener, sys.stdin], [], [])[0]
+        if sys.stdin in ready and not os.read(0, 1):
+            return
+        if listener in ready:
+            line, _ = listener.accept()
+            with contextlib.suppress(OSError):
+                _answer(line, listener, settings)
+            line.close()
+
+
+def _answer(line: socket.socket, listener: socket.socket, settings: dict[str, Any]) -> None:
+    line.settimeout(5)
+    said = b""
+    while not said.endswith(b"\n"):
+        piece = line.recv(65536)
+        if not piece:
+            return
+        said += piece
+    line.settimeout(None)
+    request = json.loads(said)
+    if request == "state":
+        line.sendall(json.dumps({"nested": settings["nested"]}).encode())
+        return
+    if os.fork() == 0:
+        listener.close()
+        try:
+            cell.watch(line, request["connection"], request["folder"], settings)
+        except BaseException:
+            traceback.print_exc()  # into the nursery's log
+        finally:
+            os._exit(1)
+
+
+def _nesting_works() -> bool:
+    """Try the walls of a kernel on a process that does nothing."""
+    if not linux.AVAILABLE:
+        return False
+    pid = os.fork()
+    if pid == 0:
+        try:
+            linux.enter_namespaces()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def warm(modules: list[str], model: str | None) -> None:
+    """Import what lessons import and load the model that they load, so that a forked kernel has both."""
+    for name in ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "matplotlib.pyplot", "matplotlib_inline.backend_inline"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    from course_utils import exercises
+
+    def check(id: str, answer: Any, seed: int | None = None) -> Any:
+        """While a notebook is marked its own checks have nothing to say."""
+        return answer
+
+    exercises.check = check  # type: ignore[assignment]
+    if model is not None:
+        _share_model(model)
+    for name in modules:
+        importlib.import_module(name)
+
+
+def _share_model(name: str) -> None:
+    """Let ``load_model()`` give the one model that all notebooks share. A notebook that changes it changes its own copy of the page."""
+    import torch
+
+    from course_utils import models
+
+    torch.set_num_threads(1)  # a pool of threads would not survive the fork
+    load, shared = models.load_model, models.load_model(name)
+
+    def load_model(name_: Any = None, **options: Any) -> Any:
+        """As outside; the lesson's model is there already."""
+        return shared if name_ in (None, name) and not any(options.values()) else load(name_, **options)
+
+    load_model.__doc__ = load.__doc__
+    models.load_model = load_model
+    import course_utils
+
+    course_utils.load_model = load_model  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()

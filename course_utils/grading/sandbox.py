@@ -1,0 +1,319 @@
+"""Where the learner's code runs: how well it can be shut in on this machine, and the nursery that forks kernels there.
+
+Levels, best first:
+
+- ``bubblewrap``: its own processes, no network, no files but the libraries and the stripped package (read-only), empty home and
+  temporary folder in memory, no environment. Each submission has walls of its own inside it.
+- ``docker`` and ``podman``: the same through a container, where a teacher asks for it (``containers/Containerfile``).
+- ``rlimits``: limits on memory, processes, files and time, and a clean-up of everything that was started. It does not keep hostile code
+  from reading the teacher's files or using the network; the record of every submission says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from course_utils.errors import CourseError
+from course_utils.grading.lesson import Lesson
+from course_utils.grading.withhold import make_copy
+
+LEVELS = ("bubblewrap", "docker", "podman", "rlimits")
+KERNEL_NAME = "course-exam"
+NOT_PROTECTED = {
+    "bubblewrap": "",
+    "docker": "",
+    "podman": "",
+    "rlimits": "not protected from hostile code: the files, the environment and the network of the account that marks",
+}
+COPY, MEET = "/course", "/run/meet"  # where bubblewrap's sandbox has the stripped package, and the kernels' sockets
+IMAGE = "course-exam"  # what containers/Containerfile is built as
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use. Sizes in bytes, times in seconds."""
+
+    case: float = 20.0  # one answer on one hidden input
+    cell: float = 120.0  # one cell, all hidden inputs of an exercise
+    wall: float = 600.0  # everything
+    memory: int = 2 << 30  # above what libraries and model already take
+    output: int = 16 << 20  # one cell
+    disk: int = 256 << 20
+    processes: int = 64
+    files: int = 1024  # open at once
+
+
+@dataclass
+class Sandbox:
+    """A nursery for the kernels of one lesson. Use it as a context manager."""
+
+    lesson: Lesson
+    level: str
+    limits: Limits = field(default_factory=Limits)
+    folder: Path = field(init=False)
+    nested: bool = field(init=False, default=False)
+    _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
+    _count: int = field(init=False, default=0)
+
+    def __enter__(self) -> Sandbox:
+        # Short: the path of a Unix socket has at most about 100 characters.
+        self.folder = Path(tempfile.mkdtemp(prefix="exam-", dir=_short_folder()))
+        try:
+            for name in ("meet", "spec", "copy"):
+                (self.folder / name).mkdir()
+            self._path = make_copy(self.lesson, self.folder / "copy")
+            self._write_kernelspec()
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def spec_folder(self) -> Path:
+        """The folder in which Jupyter finds the kernel ``course-exam``."""
+        return self.folder / "spec"
+
+    def new_meeting(self) -> Path:
+        """An empty folder for one kernel's sockets. Where a nursery's walls cannot be doubled, each kernel has a nursery of its own."""
+        if self._count and not self.nested and self.level != "rlimits":
+            self.stop()
+            self.start()
+        elif self._process is None or self._process.poll() is not None:
+            self.stop()
+            self.start()
+        self._count += 1
+        meeting = self.folder / "meet" / str(self._count)
+        meeting.mkdir()
+        return meeting
+
+    def start(self) -> None:
+        """Start the nursery and wait until it is warm. Raises CourseError with what it said if it is not in two minutes."""
+        meet = self.folder / "meet"
+        inner_meet = MEET if self.level == "bubblewrap" else str(meet)
+        settings = {
+            "path": _seen_inside(self.level, self.folder, self._path),
+            "modules": list(self.lesson.modules),
+            "model": self.lesson.model,
+            "socket": f"{inner_meet}/nursery",
+            "meeting": inner_meet,
+            "nested": self.level == "bubblewrap",
+            "own_tmp": not any(place.startswith("/tmp/") for place in (*_python_folders(), *_model_folders())),
+            "cpu": int(self.limits.wall) + 10,
+            **asdict(self.limits),
+        }
+        (self.folder / "copy" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+        with contextlib.suppress(FileNotFoundError):
+            (meet / "nursery").unlink()
+        log = (self.folder / "nursery.log").open("wb")
+        with log:
+            self._process = subprocess.Popen(
+                command(self.level, self.folder, self._path),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=_environment(self.level, self.folder, self._path),
+                cwd="/",
+                start_new_session=True,
+            )
+        self.nested = bool(self._state()["nested"])
+
+    def stop(self) -> None:
+        """End the nursery and every kernel that it still has."""
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+
+    def _state(self) -> dict[str, Any]:
+        assert self._process is not None
+        deadline = time.monotonic() + 120
+        place = str(self.folder / "meet" / "nursery")
+        while time.monotonic() < deadline and self._process.poll() is None:
+            line = socket.socket(socket.AF_UNIX)
+            with line, contextlib.suppress(OSError):
+                line.connect(place)
+                line.sendall(b'"state"\n')
+                return dict(json.loads(line.recv(4096)))
+            time.sleep(0.05)
+        said = (self.folder / "nursery.log").read_text(encoding="utf-8", errors="replace")[-2000:]
+        raise CourseError(f"the sandbox ({self.level}) did not start; it said:\n{said}")
+
+    def _write_kernelspec(self) -> None:
+        spec = self.spec_folder / "kernels" / KERNEL_NAME
+        spec.mkdir(parents=True)
+        launcher = Path(__file__).parent / "inside" / "launch.py"
+        argv = [sys.executable, "-S", "-E", str(launcher), str(self.folder / "meet" / "nursery"), "{connection_file}"]
+        contents = {"argv": argv, "display_name": "exam", "language": "python", "interrupt_mode": "message"}
+        (spec / "kernel.json").write_text(json.dumps(contents), encoding="utf-8")
+
+
+def choose_level(wanted: str | None = None) -> tuple[str, str]:
+    """The level to use, and why it is not a better one ("" if it is the best).
+
+    Raises:
+        CourseError: the wanted level does not work here; it says why.
+    """
+    if os.name != "posix":
+        raise CourseError("marking needs Linux or macOS (it forks); on Windows use WSL: https://learn.microsoft.com/windows/wsl")
+    if wanted in ("docker", "podman"):
+        found = probe_container(wanted)
+        if found:
+            raise CourseError(f"--sandbox {wanted}: {found}")
+        return wanted, ""
+    trouble = probe_bubblewrap() if wanted != "rlimits" else "asked for"
+    if not trouble:
+        return "bubblewrap", ""
+    if wanted == "bubblewrap":
+        raise CourseError(f"--sandbox bubblewrap: {trouble}")
+    return "rlimits", trouble
+
+
+@cache
+def probe_bubblewrap() -> str:
+    """Why bubblewrap cannot be used, or ""."""
+    if not sys.platform.startswith("linux"):
+        return "bubblewrap exists for Linux only"
+    if shutil.which("bwrap") is None:
+        return "bubblewrap is not installed (apt install bubblewrap)"
+    argv = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"bubblewrap does not run: {error}"
+    if done.returncode:
+        return f"this system does not allow what bubblewrap does: {done.stderr.strip()[:300]}"
+    return ""
+
+
+def probe_container(engine: str) -> str:
+    """Why ``engine`` ("docker" or "podman") cannot be used, or ""."""
+    if shutil.which(engine) is None:
+        return f"{engine} is not installed"
+    done = subprocess.run([engine, "image", "inspect", IMAGE], capture_output=True, text=True)
+    if done.returncode:
+        return f"there is no image {IMAGE!r}; build it: {engine} build -t {IMAGE} -f containers/Containerfile ."
+    return ""
+
+
+def command(level: str, folder: Path, path: list[Path]) -> list[str]:
+    """The command line that starts a nursery at a level."""
+    copy, meet = folder / "copy", folder / "meet"
+    nursery = ["-m", "course_utils.grading.inside.nursery", f"{COPY if level == 'bubblewrap' else copy}/settings.json"]
+    environment = _environment(level, folder, path)
+    if level == "rlimits":
+        return [sys.executable, *nursery]
+    if level in ("docker", "podman"):
+        shared = ["-v", f"{copy}:{copy}:ro", "-v", f"{meet}:{meet}"]
+        shared += [part for place in _model_folders() for part in ("-v", f"{place}:{place}:ro")]
+        walls = ["--rm", "-i", "--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+        walls += ["--tmpfs", "/tmp:size=256m", "--pids-limit", "256", "--memory", "8g", "--user", f"{os.getuid()}:{os.getgid()}"]
+        given = [part for name, value in environment.items() if name != "PATH" for part in ("-e", f"{name}={value}")]
+        return [engine_path(level), "run", *walls, *shared, *given, IMAGE, "python", *nursery]
+    walls = ["--unshare-all", "--die-with-parent", "--new-session", "--hostname", "exam", "--clearenv"]
+    for name, value in environment.items():
+        walls += ["--setenv", name, value]
+    walls += ["--tmpfs", "/tmp"]
+    for place in ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin"):
+        if os.path.islink(place):
+            walls += ["--symlink", os.readlink(place), place]
+        elif os.path.isdir(place):
+            walls += ["--ro-bind", place, place]
+    for place in ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/alternatives"):
+        walls += ["--ro-bind-try", place, place]
+    for place in _python_folders():
+        walls += ["--ro-bind", place, place]
+    for place in _model_folders():
+        walls += ["--ro-bind", place, place]
+    import course_utils
+
+    installed = Path(course_utils.__file__).resolve().parent
+    if any(installed.is_relative_to(place) for place in _python_folders()):  # not an editable checkout: it would be seen whole
+        walls += ["--ro-bind", str(copy / "package" / "course_utils"), str(installed)]
+    walls += ["--ro-bind", str(copy), COPY, "--bind", str(meet), MEET, "--dir", "/run/kernel", "--dir", "/scratch"]
+    walls += ["--proc", "/proc", "--dev", "/dev"]
+    for place in ("sys", "sysrq-trigger", "irq", "bus", "fs"):  # where the marker is root, these would be the host's
+        walls += ["--ro-bind-try", f"/proc/{place}", f"/proc/{place}"]
+    walls += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
+    return [engine_path("bwrap"), *walls, "--", sys.executable, *nursery]
+
+
+def engine_path(name: str) -> str:
+    """Where a program is; its bare name if it is nowhere, so that the error names it."""
+    return shutil.which(name) or name
+
+
+def _seen_inside(level: str, folder: Path, path: list[Path]) -> list[str]:
+    """The import path as the sandbox sees it."""
+    if level != "bubblewrap":
+        return [str(place) for place in path]
+    return [f"{COPY}/{place.relative_to(folder / 'copy')}" for place in path]
+
+
+def _environment(level: str, folder: Path, path: list[Path]) -> dict[str, str]:
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": os.pathsep.join(_seen_inside(level, folder, path)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HOME": "/tmp",
+        "LANG": "C.UTF-8",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "MPLCONFIGDIR": "/tmp",
+        "COURSE_CACHE": str(_cache_folder()),
+    }
+    if "COURSE_MODEL" in os.environ:
+        environment["COURSE_MODEL"] = os.environ["COURSE_MODEL"]
+    return environment
+
+
+def _cache_folder() -> Path:
+    from course_utils.weights import cache_folder
+
+    return cache_folder().resolve()
+
+
+def _model_folders() -> list[str]:
+    return [str(_cache_folder())] if _cache_folder().is_dir() else []
+
+
+def _python_folders() -> list[str]:
+    """What of this machine Python itself needs, besides /usr."""
+    places = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), Path(sys.exec_prefix).resolve()}
+    return sorted(str(place) for place in places if not place.is_relative_to("/usr"))
+
+
+def _short_folder() -> str | None:
+    usual = tempfile.gettempdir()
+    return usual if len(usual) < 40 else "/tmp"

@@ -1,0 +1,166 @@
+"""A process that marks one submission after another with one warm sandbox, and the handle on it.
+
+    python -m course_utils.grading.worker        one JSON line in for each job, one out
+
+It is a process of its own wherever the work is spread from (threads here, Dask, Slurm): it forks, so it must have no threads, and when it
+breaks, only the submission that it was at is asked for again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from typing import Any
+
+from course_utils.grading.sandbox import Limits
+
+START = 300.0  # seconds for a worker to warm up, on top of what a submission may take
+
+
+class WorkerError(RuntimeError):
+    """A worker broke, or did not answer in time. The submission it was at is not at fault until proven."""
+
+
+class Worker:
+    """A worker process for one lesson."""
+
+    def __init__(self, lesson: str, level: str, limits: Limits) -> None:
+        self._first = {"lesson": lesson, "level": level, "limits": asdict(limits)}
+        self._limits = limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._rest = b""
+
+    def mark(self, notebook: str, *, seed: int | None = None, ask_all: bool = False) -> dict[str, Any]:
+        """What :func:`course_utils.grading.marking.mark` finds about a notebook, given as its JSON text. WorkerError if the worker broke."""
+        if self._process is None:
+            self._start()
+        try:
+            return self._ask({"notebook": notebook, "seed": seed, "ask_all": ask_all}, self._limits.wall + START)
+        except WorkerError:
+            self.stop(now=True)
+            raise
+
+    def stop(self, *, now: bool = False) -> None:
+        """End the process, and with it its sandbox."""
+        process, self._process, self._rest = self._process, None, b""
+        if process is None:
+            return
+        assert process.stdin is not None and process.stdout is not None
+        if now:
+            process.terminate()
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+        self._log.close()
+
+    def _start(self) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
+        threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        environment = {**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "course_utils.grading.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=environment,
+        )
+        self._ask(self._first, START)
+
+    def _ask(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
+        assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise WorkerError(f"the worker is gone; it said: {self._said()}") from None
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._rest:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise WorkerError(f"the worker did not answer within {seconds:.0f} s")
+            if select.select([self._process.stdout], [], [], min(left, 1.0))[0]:
+                piece = os.read(self._process.stdout.fileno(), 1 << 20)
+                if not piece:
+                    raise WorkerError(f"the worker broke; it said: {self._said()}")
+                self._rest += piece
+        line, _, self._rest = self._rest.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        if "broken" in answer:
+            raise WorkerError(answer["broken"])
+        return answer
+
+    def _said(self) -> str:
+        self._log.seek(0)
+        return self._log.read()[-3000:].decode(errors="replace")
+
+
+def main() -> None:
+    """Set up once, then mark what comes until nothing comes any more."""
+    import signal
+
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # nothing but answers goes to the one who asks
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the one who asks decides
+    lines = iter(sys.stdin.readline, "")
+
+    def answer(message: dict[str, Any]) -> None:
+        out.write(json.dumps(message) + "\n")
+        out.flush()
+
+    try:
+        first = json.loads(next(lines))
+        from course_utils.grading import lesson, sandbox
+
+        limits = Limits(**first["limits"])
+        chosen = lesson.load_lesson(first["lesson"])
+        with sandbox.Sandbox(chosen, first["level"], limits) as place:
+            _warm(chosen)
+            answer({"ready": True})
+            for line in lines:
+                answer(_mark(json.loads(line), chosen, place))
+    except StopIteration:
+        return
+    except Exception as error:
+        answer({"broken": f"{type(error).__name__}: {error}"})
+
+
+def _mark(job: dict[str, Any], lesson: Any, place: Any) -> dict[str, Any]:
+    import nbformat
+
+    from course_utils.grading import marking
+
+    notebook = nbformat.from_dict(json.loads(job["notebook"]))
+    return marking.mark(lesson, notebook, place, seed=job["seed"], ask_all=job["ask_all"])
+
+
+def _warm(lesson: Any) -> None:
+    """Import and load here what each forked pytest would load again."""
+    import importlib
+
+    for name in ("pytest", "_pytest.junitxml", "nbval.plugin", "jupyter_client.manager", "jupyter_client.blocking", "zmq"):
+        importlib.import_module(name)
+    if lesson.model is not None:
+        from course_utils import load_model
+
+        global _model
+        _model = load_model(lesson.model)
+
+
+_model: Any = None  # kept alive: the exercises' `Model()` is the one in use
+
+
+if __name__ == "__main__":
+    main()
