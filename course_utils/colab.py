@@ -24,7 +24,8 @@ if util.find_spec("course_utils") is None:
     done = run([*pip, "wheel", "--no-deps", "-w", folder, source], capture_output=True, text=True)
     for wheel in folder.glob("*.whl"):
         from packaging.requirements import Requirement
-        have = {{d.name.lower(): d.version for d in metadata.distributions() if d.name}}
+        found = list(metadata.distributions())[::-1]  # of two versions the first on the path counts
+        have = {{d.name.lower(): d.version for d in found if d.name}}
         needs = map(Requirement, next(metadata.distributions(path=[str(wheel)])).requires)
         needs = [r for r in needs if r.name in have and not r.marker]
         for r in needs:

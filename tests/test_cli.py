@@ -80,6 +80,7 @@ def test_a_lesson_has_many_names(name: str, checkout: Path) -> None:
     assert [path.resolve() for path in files.find([name])] == [checkout / "notebooks" / "07_small.ipynb"]
 
 
+@pytest.mark.slow
 def test_run_brings_a_lesson_into_order_and_check_says_so(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["notebooks", "check"]) == 1
     said = capsys.readouterr().err
@@ -109,6 +110,7 @@ def test_run_writes_nothing_when_a_cell_fails(checkout: Path, capsys: pytest.Cap
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_run_names_a_cell_that_writes_to_stderr(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = checkout / "notebooks" / "07_small.ipynb"
     notebook = files.read(path)
