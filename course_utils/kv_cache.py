@@ -189,8 +189,8 @@ class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
             if cache_position is not None:
                 raise ValueError("cache_position is for a call with use_cache=True.")
             return super().forward(x, attn_mask, is_causal)
-        start = self._first_place(x, cache_position)
         queries, keys, values = self.project(x)
+        start = self._first_place(keys, cache_position)
         if self.held is not None and start:
             keys = torch.cat([self.held[0][:, :, :start], keys], dim=2)
             values = torch.cat([self.held[1][:, :, :start], values], dim=2)
@@ -206,28 +206,29 @@ class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
         """How many positions are held."""
         return 0 if self.held is None else self.held[0].shape[2]
 
-    def _first_place(self, x: torch.Tensor, cache_position: torch.Tensor | int | None) -> int:
+    def _first_place(self, new: torch.Tensor, cache_position: torch.Tensor | int | None) -> int:
+        """Where the new keys (batch, head, new position, head width) go; raises if they cannot follow those that are held."""
         size = self.get_cache_size()
         if self.held is not None:
             keys = self.held[0]
-            if x.shape[0] != keys.shape[0]:
+            if new.shape[0] != keys.shape[0]:
                 raise ValueError(
-                    f"x has a batch of {x.shape[0]}, the cache holds {size} positions of a batch of {keys.shape[0]}: "
+                    f"x has a batch of {new.shape[0]}, the cache holds {size} positions of a batch of {keys.shape[0]}: "
                     "call clear_cache() before another batch."
                 )
-            if x.device != keys.device or x.dtype != keys.dtype:
+            if new.device != keys.device or new.dtype != keys.dtype:
                 raise ValueError(
-                    f"x is {x.dtype} on {x.device}, the cache holds {size} positions of {keys.dtype} on {keys.device}: "
-                    "call clear_cache() after moving the layer."
+                    f"The new keys are {new.dtype} on {new.device}, the cache holds {size} positions of {keys.dtype} on "
+                    f"{keys.device}: call clear_cache() after moving the layer."
                 )
         if cache_position is None:
             return size
         places = torch.as_tensor(cache_position).flatten().tolist()
         start = int(places[0]) if places else -1
-        wanted = list(range(start, start + x.shape[1]))
+        wanted = list(range(start, start + new.shape[2]))
         if places not in (wanted, [start]) or not 0 <= start <= size:
             raise ValueError(
-                f"cache_position is {places}; expected {x.shape[1]} places in a row, the first from 0 to {size} (what is held)."
+                f"cache_position is {places}; expected {new.shape[2]} places in a row, the first from 0 to {size} (what is held)."
             )
         return start
 
