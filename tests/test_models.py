@@ -42,15 +42,15 @@ def online(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         tries.append(str(host))
         raise socket.gaierror(-2, "Name or service not known")
 
-    import huggingface_hub
+    from huggingface_hub import close_session, constants
 
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    huggingface_hub.close_session()  # the HTTP client remembers proxies and open connections
+    close_session()  # the HTTP client remembers proxies and open connections
     yield tries
-    huggingface_hub.close_session()
+    close_session()
 
 
 @pytest.fixture(scope="session")
@@ -243,7 +243,7 @@ def test_what_needs_no_hub_never_asks_it(online: list[str], folder: Path) -> Non
 @pytest.fixture
 def hub_cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, online: list[str]) -> str:
     """A hub id whose files are in the local hub cache, with a hub that cannot be reached."""
-    import huggingface_hub
+    from huggingface_hub import constants
 
     commit = "a" * 40
     snapshot = tmp_path / "models--someone--tiny" / "snapshots" / commit
@@ -252,7 +252,7 @@ def hub_cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onl
     (tmp_path / "models--someone--tiny" / "refs" / "main").write_text(commit)
     for path in folder.iterdir():
         (snapshot / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     return "someone/tiny"
 
 
