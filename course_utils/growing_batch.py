@@ -1,4 +1,4 @@
-"""The engine of the sweeps: hundreds of patched runs for little more than their own arithmetic, and exact.
+"""The engine of the sweeps, one trace whose batch grows: hundreds of patched runs for little more than their own arithmetic, and exact.
 
 A sweep asks: what would the model have said, had this one head found something else? For every head of every layer that is one
 patched run each. The plain way is one forward pass per question. Nearly all of what it computes is known
@@ -12,6 +12,7 @@ already, or never asked for:
   them share one trace, whose batch grows at each layer by the rows of that layer.
 * **direction**: only the last position is asked for, and of the whole vocabulary only the answers. So only the last
   position passes the last MLP and the final norm, and only the answers' rows of the unembedding are multiplied.
+* **product**: what is left is matrix products, and PyTorch often has a faster one than it takes (:mod:`course_utils.fast_linear`).
 
 No shortcut changes what is computed, only how often. Each can be switched off (`Shortcuts`), and with all of them off this is the
 plain loop. Where one does not hold (two prompts with no common beginning, a metric of all logits) it saves
@@ -21,50 +22,33 @@ model does something between its parts that the shortcuts do not know, and the s
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from tqdm import tqdm  # type: ignore[import-untyped]
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from course_utils.anatomy import Anatomy
 
 Site = Literal["residual", "head", "attention", "mlp"]
-Metric = Callable[[torch.Tensor], torch.Tensor]
-Change = Callable[[int, torch.Tensor], torch.Tensor]
-
-MEGABYTE = 2**20
-# A batch this large reads each weight often enough: beyond it, memory grows and speed does not.
-ENOUGH_TOKENS = 4096
-# How far a run with nothing patched may end from where the model itself ends, relative to the length of the vector.
-AGREE = {torch.float32: 1e-3, torch.float64: 1e-6}
-AGREE_IN_HALF = 0.1
-
-_log = logging.getLogger(__name__)
-
-
-class SweepError(ValueError):
-    """A sweep was asked for something that does not exist; the message names it."""
 
 
 @dataclass(frozen=True)
 class Shortcuts:
-    """Which of the module's five ideas a sweep may use. The result is the same for each choice; the time is not."""
+    """Which of the module's six ideas a sweep may use. The result is the same for each choice; the time is not."""
 
     batch: bool = True
     skip: bool = True
     prefix: bool = True
     grow: bool = True
     direction: bool = True
+    product: bool = True
 
     @classmethod
     def none(cls) -> Shortcuts:
         """The plain loop: a whole forward pass, with all its logits, for each patch."""
-        return cls(False, False, False, False, False)
+        return cls(False, False, False, False, False, False)
 
 
 ALL_SHORTCUTS = Shortcuts()
@@ -100,55 +84,10 @@ class Runs:
     last: torch.Tensor
 
 
-@dataclass(frozen=True)
-class Measure:
-    """From the last position's residual after the last layer to one number for each run.
-
-    answers: the two token ids of each pair (pair, 2), and the number is the first one's logit minus the second one's.
-    metric: instead of answers, a function of all logits, (batch, vocabulary) to (batch,).
-    """
-
-    answers: torch.Tensor | None = None
-    metric: Metric | None = None
-
-    def of_logits(self, logits: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
-        """(row, vocabulary) and each row's pair (row,) to (row,), in float32."""
-        logits = logits.float()
-        if self.answers is not None:
-            chosen = logits.gather(1, self.answers[pairs])
-            return chosen[:, 0] - chosen[:, 1]
-        assert self.metric is not None
-        value = self.metric(logits)
-        if not isinstance(value, torch.Tensor) or value.shape != logits.shape[:1]:
-            shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-            raise SweepError(
-                f"metric returned {shape} for logits of shape {tuple(logits.shape)}; expected one number for each row, "
-                f"a tensor of shape {tuple(logits.shape[:1])}. Reduce over the last dimension only."
-            )
-        return value.float()
-
-    def of_residual(
-        self, parts: Anatomy, residual: torch.Tensor, pairs: torch.Tensor, direction: bool, memory: float
-    ) -> torch.Tensor:
-        """(row, width) and each row's pair (row,) to (row,), in float32."""
-        normed = parts.normalise(residual)
-        unembedding = parts.unembedding._module
-        if direction and self.answers is not None and type(unembedding) is torch.nn.Linear:
-            ids = self.answers[pairs]
-            scores = (unembedding.weight[ids].float() @ normed.float().unsqueeze(-1)).squeeze(-1)
-            if unembedding.bias is not None:
-                scores = scores + unembedding.bias[ids].float()
-            chosen = parts.finish_logits(scores)
-            return chosen[:, 0] - chosen[:, 1]
-        rows = max(1, int(memory / (parts.vocabulary * 16)))
-        parted = zip(normed.split(rows), pairs.split(rows), strict=True)
-        return torch.cat([self.of_logits(parts.logits(some), which) for some, which in parted])
-
-
 # The unpatched runs.
 
 
-def run_plainly(parts: Anatomy, tokens: torch.Tensor, site: Site, layers: set[int]) -> Runs:
+def run_unpatched(parts: Anatomy, tokens: torch.Tensor, site: Site, layers: set[int]) -> Runs:
     """Run prompts of one length (row, position) and keep what `Runs` lists; `found` for `layers` only."""
     cache = DynamicCache()  # made without a configuration, it keeps all positions, on sliding layers too
     n_layers = parts.n_layers
@@ -254,7 +193,8 @@ def run_chunk(
     writes = _writes(chunk, material, base.last.device)
     put = _put
     rows_through = [int((join <= layer).sum()) for layer in range(n_layers)]
-    share = [len(chunk.patches) * rows / sum(rows_through) for rows in rows_through]
+    runs = sum(bool(patch.positions) for patch in chunk.patches)
+    share = [runs * rows / sum(rows_through) for rows in rows_through]
     # The last MLP matters at the last position only; its sum with the residual is broadcast.
     narrow = shortcuts.direction and site != "mlp"
     # The model is given one row of tokens, from which it makes a mask and positions that fit any number of rows; the rows
@@ -317,346 +257,3 @@ def _put(stands: torch.Tensor, writes: torch.Tensor, source: torch.Tensor) -> No
         stands[row, position, head] = source[source_row, source_position, head]
     else:
         stands[row, position] = source[source_row, source_position]
-
-
-# How a sweep is cut into traces.
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How the patched runs of prompts of one length are cut into traces.
-
-    patches: how many runs. traces: how many share them. rows: the most that one trace may hold. row_mb: the estimate
-    for one row. memory_mb: the bound.
-    """
-
-    patches: int
-    traces: int
-    rows: int
-    row_mb: float
-    memory_mb: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.patches} patched runs in {self.traces} traces of at most {self.rows} rows, "
-            f"{self.row_mb:.2f} MB a row, under {self.memory_mb:.0f} MB"
-        )
-
-
-def row_bytes(parts: Anatomy, run: int, seen: int, whole_logits: bool) -> int:
-    """What one row needs at its worst moment inside a layer, estimated from above.
-
-    run: positions that are run. seen: positions looked at, prefix included. Counted are the tensors as wide as the stream or the
-    MLP that are alive together, keys and values (once as kept, once repeated for grouped heads), and three copies
-    of the attention weights (scores, softmax, and its copy in the model's precision).
-    """
-    config = parts.model._module.config.get_text_config()
-    inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * parts.width
-    stream = run * (6 * parts.width + 4 * parts.n_heads * parts.head_width)
-    keys = 2 * seen * parts.head_width * (2 * parts.n_kv_heads + parts.n_heads)
-    weights = 3 * parts.n_heads * run * seen
-    mlp = run * (4 * parts.width + 3 * inner)
-    logits = 3 * run * parts.vocabulary if whole_logits else 0
-    return int(parts.model._module.dtype.itemsize * (max(stream + keys + weights, mlp) + logits))
-
-
-def run_bytes(parts: Anatomy, length: int) -> int:
-    """What an unpatched run of one prompt leaves behind, in bytes: see `Runs`."""
-    wide = parts.width + max(parts.width, parts.n_heads * parts.head_width) + 2 * parts.n_kv_heads * parts.head_width
-    return int(parts.model._module.dtype.itemsize * parts.n_layers * length * wide)
-
-
-def cut(parts: Anatomy, patches: Sequence[Patch], length: int, shortcuts: Shortcuts, memory: float) -> list[Chunk]:
-    """Cut patches of prompts of one length into chunks that need at most `memory` bytes each.
-
-    Patches with the same first position go together, and within them those of neighbouring layers. Those with another first
-    position are taken in as long as the batch is too small to be worth its own reading of the weights. Each chunk gets
-    one row more, with nothing patched.
-    """
-
-    def start(patch: Patch) -> int:
-        return patch.positions[0] if shortcuts.prefix else 0
-
-    chunks: list[list[Patch]] = []
-    for patch in sorted(patches, key=lambda patch: (start(patch), patch.layer, patch.pair)):
-        fits = False
-        if chunks and shortcuts.batch:
-            begun = chunks[-1]
-            run = length - start(begun[0])
-            rows = int(memory / row_bytes(parts, run, length, not shortcuts.direction))
-            fits = len(begun) + 2 <= rows
-            if start(patch) != start(begun[0]):
-                fits = fits and len(begun) * run < ENOUGH_TOKENS
-            if not shortcuts.grow:
-                fits = fits and (patch.layer, patch.pair) == (begun[0].layer, begun[0].pair)
-        if fits:
-            chunks[-1].append(patch)
-        else:
-            chunks.append([patch])
-    cut_chunks = []
-    for some in chunks:
-        first = start(some[0])
-        some.sort(key=lambda patch: patch.layer)
-        control = [replace(some[0], positions=())] if shortcuts.batch else []
-        cut_chunks.append(Chunk(control + some, first))
-    return cut_chunks
-
-
-# The whole sweep.
-
-
-def run_sweep(
-    parts: Anatomy,
-    prompts: Sequence[torch.Tensor],
-    patches: Sequence[Patch],
-    site: Site,
-    measure: Measure,
-    *,
-    sources: Sequence[torch.Tensor] | None = None,
-    change: Change | None = None,
-    shortcuts: Shortcuts = ALL_SHORTCUTS,
-    memory_mb: float = 1024,
-    progress: bool | None = None,
-) -> torch.Tensor:
-    """The measure of each patched run, in the order of `patches`, exact; (patch,) in float32 on the CPU.
-
-    Args:
-        prompts: the token ids of each pair's patched prompt, (position,).
-        sources: those of each pair's source prompt, aligned to the patched one from the end; without it, the patched prompt itself.
-        change: (layer, what the source holds at the site) to what is put in, of the same shape.
-        memory_mb: a bound on the memory that the sweep takes on top of the model, in MB.
-        progress: a bar: always, never, or (None) from the third second on.
-
-    Raises:
-        SweepError: the bound cannot be kept even one run at a time, or the model does not repeat its own unpatched run.
-    """
-    numbers = torch.full((len(patches),), float("nan"))
-    sources = prompts if sources is None else sources
-    places: dict[int, list[int]] = {}
-    for place, patch in enumerate(patches):
-        places.setdefault(patch.pair, []).append(place)
-    bar = tqdm(
-        total=len(patches),
-        delay=0 if progress else 3,
-        disable=progress is False,
-        leave=False,
-        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
-    )
-    with bar:
-        for block in _blocks(parts, prompts, sources, memory_mb):
-            asked = [place for pair in block for place in places.get(pair, [])]
-            some = [patches[place] for place in asked]
-            found = _run_block(parts, prompts, some, site, measure, sources, change, shortcuts, memory_mb, bar)
-            numbers[torch.tensor(asked, dtype=torch.long)] = found
-    return numbers
-
-
-def _blocks(
-    parts: Anatomy, prompts: Sequence[torch.Tensor], sources: Sequence[torch.Tensor], memory_mb: float
-) -> list[list[int]]:
-    """Pairs whose unpatched runs fit into half of the memory; the other half is for the patched ones."""
-    blocks: list[list[int]] = []
-    room = 0.0
-    for pair, (prompt, source) in enumerate(zip(prompts, sources, strict=True)):
-        need = run_bytes(parts, len(prompt)) + run_bytes(parts, len(source))
-        if not blocks or need > room:
-            blocks.append([])
-            room = memory_mb * MEGABYTE / 2
-        blocks[-1].append(pair)
-        room -= need
-    return blocks
-
-
-def _run_block(
-    parts: Anatomy,
-    prompts: Sequence[torch.Tensor],
-    patches: Sequence[Patch],
-    site: Site,
-    measure: Measure,
-    sources: Sequence[torch.Tensor],
-    change: Change | None,
-    shortcuts: Shortcuts,
-    memory_mb: float,
-    bar: Any,
-) -> torch.Tensor:
-    pairs = sorted({patch.pair for patch in patches})
-    layers = {patch.layer for patch in patches}
-    half = memory_mb * MEGABYTE / 2
-    runs, place = _run_unpatched(
-        parts, [*(prompts[i] for i in pairs), *(sources[i] for i in pairs)], site, layers, half
-    )
-    device = parts.model._module.device
-
-    by_length: dict[int, list[int]] = {}
-    for pair in pairs:
-        by_length.setdefault(len(prompts[pair]), []).append(pair)
-    numbers = torch.empty(len(patches))
-    for length, same in by_length.items():
-        base = runs[length]
-        base_row = {pair: place[_key(prompts[pair])] for pair in same}
-        rows = torch.tensor([base_row[pair] for pair in same], device=device)
-        which = torch.tensor(same, device=device)
-        ends = measure.of_residual(parts, base.last[rows], which, shortcuts.direction, half)
-        unpatched = dict(zip(same, ends.tolist(), strict=True))
-
-        asked: dict[Patch, list[int]] = {}
-        for number, patch in enumerate(patches):
-            if patch.pair not in base_row:
-                continue
-            if shortcuts.prefix and change is None:
-                # What stands in the common prefix is the same in both runs already.
-                begin = _common(prompts[patch.pair], sources[patch.pair])
-                patch = replace(patch, positions=tuple(p for p in patch.positions if p >= begin))
-            if patch.positions:
-                asked.setdefault(patch, []).append(number)
-            else:
-                numbers[number] = unpatched[patch.pair]
-        if not asked:
-            continue
-        source, source_row = _aligned(runs, place, {pair: sources[pair] for pair in same}, length, change)
-        material = Material(prompts[same[0]], base, base_row, source, source_row)
-        one = row_bytes(parts, length, length, not shortcuts.direction)
-        if 2 * one > half:
-            raise SweepError(
-                f"memory_mb={memory_mb:g} is too little: two runs of {length} tokens need about {2 * one / MEGABYTE:.0f} MB, and half of "
-                f"the bound is kept for the unpatched runs. Give at least memory_mb={4 * one / MEGABYTE + 1:.0f}, or shorter prompts."
-            )
-        chunks = cut(parts, list(asked), length, shortcuts, half)
-        run = length - chunks[0].start
-        one = row_bytes(parts, run, length, not shortcuts.direction)
-        plan = Plan(len(asked), len(chunks), int(half / one), one / MEGABYTE, memory_mb)
-        _log.info("%s", plan)
-        bar.set_description_str(str(plan), refresh=False)
-        for chunk in chunks:
-            found = _measure_chunk(parts, chunk, material, site, measure, shortcuts, half, bar)
-            for patch, number in zip([p for p in chunk.patches if p.positions], found.tolist(), strict=True):
-                numbers[asked[patch]] = number
-    return numbers
-
-
-def _measure_chunk(
-    parts: Anatomy,
-    chunk: Chunk,
-    material: Material,
-    site: Site,
-    measure: Measure,
-    shortcuts: Shortcuts,
-    memory: float,
-    bar: Any,
-) -> torch.Tensor:
-    """The numbers of a chunk's patches, (patch,), once its row with nothing patched ended where the model itself ends."""
-    last = run_chunk(parts, chunk, material, site, shortcuts, bar.update)
-    patches = chunk.patches
-    if not patches[0].positions:
-        distance = _distance(parts, last[0], material.base.last[material.base_row[patches[0].pair]])
-        last, patches = last[1:], patches[1:]
-        if not distance <= AGREE.get(last.dtype, AGREE_IN_HALF):
-            return _with_fewer_shortcuts(parts, patches, distance, material, site, measure, shortcuts, memory, bar)
-    pairs = torch.tensor([patch.pair for patch in patches], device=last.device)
-    if shortcuts.direction:
-        return measure.of_residual(parts, last, pairs, True, memory).cpu()
-    return measure.of_logits(last, pairs).cpu()
-
-
-def _distance(parts: Anatomy, ended: torch.Tensor, should: torch.Tensor) -> float:
-    """How far a run ends from where it should, relative; ended is a residual (width,), or logits (vocabulary,)."""
-    if ended.shape != should.shape:
-        should = parts.unembed(should)
-    return float((ended.float() - should.float()).norm() / should.float().norm())
-
-
-def _with_fewer_shortcuts(
-    parts: Anatomy,
-    patches: list[Patch],
-    distance: float,
-    material: Material,
-    site: Site,
-    measure: Measure,
-    shortcuts: Shortcuts,
-    memory: float,
-    bar: Any,
-) -> torch.Tensor:
-    what = f"{parts.family}: a run with nothing patched ends {distance:.1g} away (relative) from where the model itself ends"
-    fewer = next((replace(shortcuts, **{name: False}) for name in ("prefix", "skip") if getattr(shortcuts, name)), None)
-    if fewer is None:
-        raise SweepError(
-            f"{what}. The model does not repeat its own runs, so a sweep over it would show wrong numbers."
-        )
-    warnings.warn(f"{what}. The sweep goes on with fewer shortcuts, exact and slower: {fewer}.", stacklevel=2)
-    found: dict[Patch, torch.Tensor] = {}
-    for again in cut(parts, patches, len(material.tokens), fewer, memory):
-        numbers = _measure_chunk(parts, again, material, site, measure, fewer, memory, bar)
-        found.update(zip([patch for patch in again.patches if patch.positions], numbers, strict=True))
-    return torch.stack([found[patch] for patch in patches])
-
-
-def _run_unpatched(
-    parts: Anatomy, prompts: Sequence[torch.Tensor], site: Site, layers: set[int], memory: float
-) -> tuple[dict[int, Runs], dict[tuple[int, ...], int]]:
-    """Each different prompt once, those of one length in one batch: the runs by length, and each prompt's row in them."""
-    rows: dict[int, list[torch.Tensor]] = {}
-    place: dict[tuple[int, ...], int] = {}
-    for prompt in prompts:
-        same = rows.setdefault(len(prompt), [])
-        if _key(prompt) not in place:
-            place[_key(prompt)] = len(same)
-            same.append(prompt)
-    runs = {}
-    for length, same in rows.items():
-        at_once = max(1, int(memory / row_bytes(parts, length, length, False)))
-        batches = [torch.stack(same[i : i + at_once]) for i in range(0, len(same), at_once)]
-        runs[length] = _joined([run_plainly(parts, batch, site, layers) for batch in batches])
-    return runs, place
-
-
-def _joined(batches: list[Runs]) -> Runs:
-    if len(batches) == 1:
-        return batches[0]
-
-    def by_layer(of: Callable[[Runs], list[torch.Tensor]]) -> list[torch.Tensor]:
-        return [torch.cat(some) for some in zip(*map(of, batches), strict=True)]
-
-    return Runs(
-        residual=by_layer(lambda batch: batch.residual),
-        found={layer: torch.cat([batch.found[layer] for batch in batches]) for layer in batches[0].found},
-        keys=by_layer(lambda batch: batch.keys),
-        values=by_layer(lambda batch: batch.values),
-        last=torch.cat([batch.last for batch in batches]),
-    )
-
-
-def _aligned(
-    runs: dict[int, Runs],
-    place: dict[tuple[int, ...], int],
-    sources: dict[int, torch.Tensor],
-    length: int,
-    change: Change | None,
-) -> tuple[dict[int, torch.Tensor], dict[int, int]]:
-    """What is put in at each layer, counted in positions of the patched prompts, and each pair's row in it."""
-    if all(len(source) == length for source in sources.values()):
-        found = runs[length].found
-        row = {pair: place[_key(source)] for pair, source in sources.items()}
-    else:
-        row = {pair: i for i, pair in enumerate(sources)}
-        found = {}
-        for layer, here in runs[length].found.items():
-            found[layer] = here.new_zeros(len(row), *here.shape[1:])
-            for pair, source in sources.items():
-                shared = min(length, len(source))
-                theirs = runs[len(source)].found[layer][place[_key(source)]]
-                found[layer][row[pair], length - shared :] = theirs[len(source) - shared :]
-    if change is not None:
-        found = {layer: change(layer, here) for layer, here in found.items()}
-    return found, row
-
-
-def _common(prompt: torch.Tensor, source: torch.Tensor) -> int:
-    """How many tokens two prompts share at the beginning. None if they differ in length, since they are aligned at the end."""
-    if len(prompt) != len(source):
-        return 0
-    differs = (prompt != source).nonzero()
-    return int(differs[0]) if len(differs) else len(prompt)
-
-
-def _key(prompt: torch.Tensor) -> tuple[int, ...]:
-    return tuple(prompt.tolist())

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from course_utils.anatomy import Anatomy, anatomy
-from course_utils.growing_batch import ALL_SHORTCUTS, Measure, Metric, Patch, Shortcuts, Site, SweepError, run_sweep
+from course_utils.growing_batch import ALL_SHORTCUTS, Patch, Shortcuts, Site
+from course_utils.sweep_runs import Measure, Metric, SweepError, run_sweep
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
