@@ -283,3 +283,62 @@ def attention(pattern: Values, tokens: Sequence[str], title: str = "") -> Pictur
     _label_axis(axes, "y", tokens, len(tokens))
     axes.set(title=title, xlabel="key: the token looked at", ylabel="query: the token that looks")
     return figure
+
+
+# Lesson 6
+
+
+def scatter(
+    x: Values,
+    y: Values,
+    title: str = "",
+    xlabel: str = "",
+    ylabel: str = "",
+    labels: Mapping[int, str] | None = None,
+    diagonal: bool = False,
+    log_x: bool = False,
+) -> Picture:
+    """One point for each pair of numbers; those whose index is in ``labels`` stand out, with their text.
+
+    Args:
+        diagonal: draw the line on which both numbers are the same.
+    """
+    across, up = as_array(x).ravel(), as_array(y).ravel()
+    figure, axes = new_picture(7.0, 4.6)
+    axes.scatter(across, up, s=10, color=PLAIN, alpha=0.5, linewidths=0, rasterized=True)
+    if log_x:
+        axes.set_xscale("log")
+    if diagonal:
+        ends = [float(min(across.min(), up.min())), float(max(across.max(), up.max()))]
+        axes.plot(ends, ends, color="#666666", linewidth=1, linestyle=":", label="the same on both axes")
+        axes.legend(frameon=False, fontsize=9)
+    for place, text in (labels or {}).items():
+        axes.scatter(across[place], up[place], s=36, color=HIGHLIGHT, zorder=3)
+        axes.annotate(
+            show_token(text), (across[place], up[place]), (6, 4), textcoords="offset points", fontsize=9, zorder=4
+        )
+    axes.margins(0.08)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    return figure
+
+
+def ladder(steps: Mapping[str, float], title: str = "", xlabel: str = "seconds") -> Picture:
+    """What is left after each step, first on top, and in pale what that step took away; each with its times-faster against the first."""
+    names, numbers = list(steps), as_array(list(steps.values()))
+    figure, axes = new_picture(8.0, 1.0 + 0.42 * len(names))
+    axes.barh(range(len(names)), numbers, color=PALETTE[0])
+    axes.barh(range(1, len(names)), -np.diff(numbers), left=numbers[1:], color=PALETTE[5], alpha=0.35)
+    for place, number in enumerate(numbers):
+        times = "" if place == 0 else f"   {numbers[0] / number:.3g} times faster"
+        axes.annotate(
+            f"{number:.2g} s{times}", (max(number, numbers[place - 1]) if place else number, place), (5, 0),
+            textcoords="offset points", va="center", fontsize=9,
+        )  # fmt: skip
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.margins(x=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(title=title, xlabel=xlabel)
+    return figure
