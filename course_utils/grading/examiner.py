@@ -26,7 +26,7 @@ from nbformat import NotebookNode
 
 from course_utils.exercises import Exercise, Verdict, judge
 from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
-from course_utils.exercises.values import first_difference
+from course_utils.exercises.values import first_difference, to_json
 from course_utils.grading.exam import supply
 from course_utils.grading.inside.probe import MIME
 from course_utils.grading.lesson import Lesson
@@ -181,11 +181,14 @@ def same_values(exercise: Exercise, one: Sequence[Outcome], other: Sequence[Outc
     """Whether two runs of one question came to the same."""
     if len(one) != len(other):
         return False
-    pairs = zip(one, other, strict=True)
-    return all(
-        a.kind == b.kind and (a.kind != "value" or first_difference(a.value, b.value, exercise.axes, exercise.tolerance) is None)
-        for a, b in pairs
-    )
+
+    def same(a: Outcome, b: Outcome) -> bool:
+        if a.kind != b.kind:
+            return False
+        close = a.kind != "value" or first_difference(a.value, b.value, exercise.axes, exercise.tolerance) is None
+        return close or to_json(a.value) == to_json(b.value)  # what is no value at all has no distance, but may be the same
+
+    return all(same(a, b) for a, b in zip(one, other, strict=True))
 
 
 def run(

@@ -1,0 +1,163 @@
+"""`course grade`: what is typed, and what is said in return."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from course_utils.errors import CourseError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `course grade`."""
+    parser.add_argument("submissions", type=Path, metavar="SUBMISSIONS", help="a folder or a zip, as your school's system gives it")
+    parser.add_argument("--lesson", metavar="LESSON", help="a number or name (4, logit_lens), or the folder of a lesson of your own; "
+                        "default: the lesson that most submissions are of")  # fmt: skip
+    parser.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="where marks and feedback go; default: SUBMISSIONS-marked")
+    parser.add_argument("--roster", type=Path, metavar="CSV", help="your students: columns such as name, id, email")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 2, metavar="N", help="notebooks at once; default: one for each core")
+    parser.add_argument("--force", action="store_true", help="mark again what is marked already")
+    parser.add_argument("--explain", nargs=2, metavar=("STUDENT", "EXERCISE"), help="say what happened, cell by cell; marks nothing")
+    parser.add_argument("--json", action="store_true", help="print the marks as JSON, and no progress")
+    parser.add_argument("--sandbox", choices=("bubblewrap", "docker", "podman", "rlimits"), help="default: bubblewrap, or rlimits with a warning")
+    parser.add_argument("--executor", default="local", metavar="NAME", help="local, dask:ADDRESS or slurm[:PARTITION]")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same hidden inputs for all; default: fresh ones for each")
+    for name, what in (("case", "an answer on one input"), ("cell", "one cell"), ("wall", "one notebook")):
+        parser.add_argument(f"--{name}-seconds", type=float, metavar="S", help=f"limit for {what}")
+    parser.add_argument("--memory", type=float, metavar="GIB", help="limit for one notebook, above what the model takes; default 2")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from course_utils.grading import exports, report, session
+    from course_utils.grading.lesson import load_lesson
+    from course_utils.grading.sandbox import NOT_PROTECTED, choose_level
+
+    submissions: Path = arguments.submissions
+    out = arguments.out or submissions.with_name(f"{submissions.resolve().stem}-marked")
+    if arguments.explain:
+        return _explain(out, *arguments.explain)
+    if arguments.workers < 1:
+        raise CourseError("--workers must be 1 or more")
+    level, why = choose_level(arguments.sandbox)
+    if NOT_PROTECTED[level]:
+        print(f"course: warning: {NOT_PROTECTED[level]}. Reason: {why}.", file=sys.stderr)
+    lesson = load_lesson(arguments.lesson or _guess(submissions))
+    out.mkdir(parents=True, exist_ok=True)
+    plan = session.Plan(
+        submissions,
+        out,
+        level,
+        _limits(arguments),
+        workers=arguments.workers,
+        executor=arguments.executor,
+        roster=arguments.roster,
+        again=arguments.force,
+        seed=arguments.seed,
+    )
+    progress = _Progress(quiet=arguments.json)
+    results = session.grade(lesson, plan, progress.tell)
+    progress.end()
+    exports.write(lesson, results, out)
+    report.write(lesson, results, out)
+    if arguments.json:
+        print(json.dumps([_short(result) for result in results], ensure_ascii=False, indent=1))
+    else:
+        _summary(results, out)
+    return 0
+
+
+def _limits(arguments: argparse.Namespace) -> Any:
+    from course_utils.grading.sandbox import Limits
+
+    given = {name: getattr(arguments, f"{name}_seconds") for name in ("case", "cell", "wall")}
+    limits = replace(Limits(), **{name: value for name, value in given.items() if value is not None})
+    if arguments.memory is not None:
+        limits = replace(limits, memory=int(arguments.memory * (1 << 30)))
+    if min(limits.case, limits.cell, limits.wall, limits.memory) <= 0:
+        raise CourseError("limits must be above 0")
+    return limits
+
+
+def _guess(submissions: Path) -> str:
+    """The lesson that most of the notebooks are of."""
+    from course_utils.grading.intake import collect
+    from course_utils.grading.lesson import load_lesson
+    from course_utils.notebooks.files import lessons, project_root
+
+    best, most = "", 0
+    for path in lessons(project_root()):
+        try:
+            lesson = load_lesson(str(path))
+        except CourseError:
+            continue  # one that is being written
+        count = sum(one.notebook is not None for one in collect(submissions, lesson))
+        if count > most:
+            best, most = str(path), count
+    if not best:
+        raise CourseError(f"{submissions}: none of its notebooks is one of the course's lessons; for one of your own say --lesson FOLDER")
+    return best
+
+
+def _explain(out: Path, student: str, exercise: str) -> int:
+    from course_utils.grading.explain import explain
+
+    print(explain(out, student, exercise))
+    return 0
+
+
+def _short(result: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: result[key] for key in ("student", "status", "reason", "points", "out_of", "flags", "notes")}
+    marks = {id: {key: mark[key] for key in ("verdict", "points", "mistake", "flags")} for id, mark in result["marks"].items()}
+    return kept | {"marks": marks}
+
+
+def _summary(results: list[dict[str, Any]], out: Path) -> None:
+    from collections import Counter
+
+    statuses = Counter(result["status"] for result in results)
+    print(f"{len(results)} submissions: " + ", ".join(f"{count} {status}" for status, count in statuses.most_common()))
+    for result in results:
+        if result["status"] != "marked":
+            print(f"  {result['student']['name']}: {result['status']}. {result['reason'][:300]}")
+    print(f"Marks: {out / 'grades.csv'}")
+    print(f"Report: {out / 'report' / 'index.html'}")
+
+
+class _Progress:
+    """A line that says what is being marked and how long it still takes; on a terminal it is rewritten."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet, self.started = quiet, 0.0
+        self.first: int | None = None
+        self.live = sys.stderr.isatty()
+
+    def tell(self, what: str, done: int, count: int) -> None:
+        if self.quiet:
+            return
+        now = time.monotonic()
+        if self.first is None or what.startswith("the solved"):
+            self.started, self.first = now, done
+        fresh = done - self.first
+        left = f", about {_duration((now - self.started) / fresh * (count - done))} left" if fresh and done < count else ""
+        width = 24
+        bar = "█" * (width * done // max(count, 1))
+        line = f"{bar:·<{width}} {done}/{count}{left}  {what[:40]}"
+        if self.live:
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self.live and not self.quiet and self.first is not None:
+            print(file=sys.stderr)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

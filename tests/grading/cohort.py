@@ -1,0 +1,320 @@
+"""A class of forty for the tests: who hands in what, and the verdicts that stand beside it.
+
+``python -m tests.grading.cohort FOLDER`` writes the folder, to look at or to mark by hand.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LESSON = Path(__file__).parent / "lesson"
+
+RIGHT = {
+    "m.1": """\
+def standardise(values: torch.Tensor) -> torch.Tensor:
+    return (values - values.mean()) / values.std(correction=0)""",
+    "m.2": """\
+def last_logits(model, prompt):
+    with model.trace(prompt):
+        out = model.output.logits.save()
+    return out[0][-1]""",
+    "m.3": """\
+def correlation(a, b):
+    return (standardise(a) * standardise(b)).mean().item()""",
+}
+ALL_PASS = {"m.1": "pass", "m.2": "pass", "m.3": "pass"}
+ALL_OPEN = {"m.1": "not tried", "m.2": "not tried", "m.3": "not tried"}
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """One submission. ``answers`` are sources by exercise; ``change`` does anything else to the notebook; ``raw`` is written instead of
+    it. ``verdicts`` by exercise, or ``status`` if it cannot be marked; ``flag`` must be a part of some flag; ``says`` of some message.
+    """
+
+    name: str
+    verdicts: dict[str, str] | None = None
+    answers: dict[str, str] | None = None
+    change: Callable[[dict[str, Any]], Any] | None = None
+    raw: bytes | None = None
+    status: str = "marked"
+    flag: str = ""
+    says: str = ""
+    points: int | None = None
+    hostile: bool = False
+
+
+def cell_of(notebook: dict[str, Any], exercise: str, role: str = "answer") -> dict[str, Any]:
+    return next(cell for cell in notebook["cells"] if cell["metadata"].get("course") == {"exercise": exercise, "role": role})
+
+
+def _own_cell(source: str) -> dict[str, Any]:
+    return {"cell_type": "code", "id": "own", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
+
+
+def _before(exercise: str, source: str) -> Callable[[dict[str, Any]], Any]:
+    def change(notebook: dict[str, Any]) -> None:
+        place = notebook["cells"].index(cell_of(notebook, exercise))
+        notebook["cells"].insert(place, _own_cell(source))
+
+    return change
+
+
+def _without(exercise: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda notebook: notebook["cells"].remove(cell_of(notebook, exercise))
+
+
+def _colab(notebook: dict[str, Any]) -> None:
+    """Colab saves nbformat 4.0, with the ids in the metadata, and drops what it does not know."""
+    notebook["nbformat_minor"] = 0
+    for cell in notebook["cells"]:
+        cell["metadata"] = {"id": cell.pop("id")}
+
+
+def _stripped(notebook: dict[str, Any]) -> None:
+    """Neither ids nor metadata: only the names of the functions are left."""
+    notebook["nbformat_minor"] = 4
+    for cell in notebook["cells"]:
+        cell.pop("id")
+        cell["metadata"] = {}
+
+
+def _scrambled(notebook: dict[str, Any]) -> None:
+    notebook["cells"].reverse()
+
+
+def _twice(notebook: dict[str, Any]) -> None:
+    answer = cell_of(notebook, "m.1")
+    place = notebook["cells"].index(answer)
+    rival = {**answer, "id": "copy", "metadata": {}, "source": RIGHT["m.1"]}
+    answer["source"] = RIGHT["m.1"].replace("correction=0", "correction=1")
+    notebook["cells"].insert(place + 1, rival)
+
+
+def _edited(notebook: dict[str, Any]) -> None:
+    notebook["cells"][1]["source"] += "\nimport numpy as np"
+    cell_of(notebook, "m.1", "check")["source"] = "print('✓ m.1 · 3 of 3 points.')"
+
+
+def _wordy(notebook: dict[str, Any]) -> None:
+    cell = cell_of(notebook, "m.4", "prose")
+    cell["source"] = cell["source"].replace("*Your answer here.*", "Since each entry is multiplied with itself.")
+
+
+def _hand_in(body: str, exercise: str = "m.1") -> dict[str, str]:
+    """An answer that does something before it is defined, rightly."""
+    return {**RIGHT, exercise: body + "\n\n" + RIGHT[exercise]}
+
+
+def _inside(body: str) -> dict[str, str]:
+    """A right m.1 that does something else first, each time it is called."""
+    indented = "\n".join(f"    {line}" for line in body.splitlines())
+    return {**RIGHT, "m.1": RIGHT["m.1"].replace("\n    return", f"\n{indented}\n    return")}
+
+
+_PATCH = """\
+import course_utils.exercises, course_utils.exercises.protocol as protocol, builtins
+course_utils.exercises.check = lambda *a, **k: None
+protocol.judge = lambda *a: protocol.Verdict("m.1", "right", 3, 3, "")
+builtins.NotImplementedError = Exception
+"""
+_ALWAYS_EQUAL = """\
+class Equal:
+    def __eq__(self, other): return True
+    def __getattr__(self, name): return Equal()
+    def __call__(self, *a, **k): return Equal()
+    def __sub__(self, other): return 0.0
+
+def standardise(values):
+    return Equal()"""
+_FORGER = """\
+import json
+from IPython.display import display
+message = {"exercise": "m.1", "nonce": "0" * 32, "outcomes": []}
+display({"application/vnd.course.outcomes+json": json.dumps(message)}, raw=True)
+"""
+_SEND_TWICE = """\
+import course_utils.grading.inside.probe as probe
+_send = probe.send
+def send(*arguments):
+    _send(*arguments)
+    _send(*arguments)
+probe.send = send
+"""
+_SHOWTRACEBACK = """\
+get_ipython()._showtraceback = lambda *a, **k: None
+get_ipython().showtraceback = lambda *a, **k: None
+raise RuntimeError("nobody sees me")"""
+_TRANSFORM = """\
+def swallow(lines):
+    return ["pass\\n"] if any("send" in line for line in lines) else lines
+get_ipython().input_transformers_post.append(swallow)
+"""
+_DAEMON = """\
+import os
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        import time
+        time.sleep(3600)
+    os._exit(0)
+"""
+_READ_HOME = """\
+import os, pathlib
+found = [str(p) for place in ("/root", "/home", os.path.expanduser("~")) for p in pathlib.Path(place).glob("*") if pathlib.Path(place).is_dir()]
+secrets = [p for p in found if "COURSE" not in p and not p.startswith(("/scratch", "/root/."))]
+assert not secrets and not os.environ.get("GRADING_SECRET"), secrets
+"""
+_NETWORK = """\
+import socket
+try:
+    socket.create_connection(("127.0.0.1", 22), timeout=1)
+except OSError:
+    pass
+interfaces = [name for _, name in socket.if_nameindex()]
+assert interfaces == ["lo"], interfaces
+"""
+_OVERWRITE = """\
+import course_utils.exercises.protocol as protocol
+for target in (protocol.__file__, __import__("torch").__file__):
+    try:
+        open(target, "a").write("\\nraise SystemExit\\n")
+    except OSError:
+        continue
+    raise AssertionError(target)
+"""
+_KILL_PARENT = """\
+import os, signal
+for victim in (os.getppid(), 1, -1):
+    try:
+        os.kill(victim, signal.SIGKILL)
+    except OSError:
+        pass
+import time
+time.sleep(0.5)
+"""
+_FORKS = """\
+import os, time
+for _ in range(500):
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+time.sleep(30)
+"""
+_HOG = "hoard = [bytearray(1 << 30) for _ in range(20)]\n"
+_SLOW_HOG = "import time\nhoard = []\nfor _ in range(60):\n    hoard.append(bytearray(b'x' * (48 << 20)))\n    time.sleep(0.02)\n"
+_NEVER = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
+
+PUPILS = [
+    # honest
+    Pupil("Ada Right", ALL_PASS, RIGHT, points=10),
+    Pupil("Ben Untouched", ALL_OPEN, {}, points=0),
+    Pupil("Cleo Half", {"m.1": "pass", "m.2": "not tried", "m.3": "not tried"}, {"m.1": RIGHT["m.1"]}, points=3),
+    Pupil("Dan Noisy", ALL_PASS, _hand_in("import warnings, sys\nwarnings.warn('careful')\nprint('oh', file=sys.stderr)"), points=10),
+    Pupil("Eve Wordy", ALL_PASS, RIGHT, _wordy, points=10),
+    Pupil("Fay Helper", ALL_PASS, {**RIGHT, "m.1": "def standardise(values):\n    return centre(values) / centre(values).pow(2).mean().sqrt()"},
+          _before("m.1", "def centre(v):\n    return v - v.mean()"), flag="1 cell of the learner's own", points=10),
+    Pupil("Gil Colab", ALL_PASS, RIGHT, _colab, points=10),
+    Pupil("Hal Stripped", ALL_PASS, RIGHT, _stripped, flag="found by its name", points=10),
+    Pupil("Ida Scrambled", ALL_PASS, RIGHT, _scrambled, flag="another order", points=10),
+    Pupil("Jon Twice", ALL_PASS, RIGHT, _twice, flag="2 cells define standardise", points=10),
+    Pupil("Kim Imports", {"m.1": "pass", "m.2": "not tried", "m.3": "not tried"},
+          {"m.1": "def standardise(values):\n    v = np.asarray(values)\n    return torch.tensor((v - v.mean()) / v.std())"}, _edited,
+          flag="imports that were added are kept", points=3),
+    Pupil("Leo Bom", ALL_PASS, RIGHT, lambda notebook: notebook.update(bom=True), points=10),
+    Pupil("Mia Follow", {"m.1": "part", "m.2": "not tried", "m.3": "pass"},
+          {"m.1": "def standardise(values):\n    return (values - values.mean()) / values.std()", "m.3": RIGHT["m.3"]},
+          says="divides by the sample's deviation", points=5),
+    # partly right, wrong, in error
+    Pupil("Ned Sample", {"m.1": "part", "m.2": "pass", "m.3": "pass"},
+          {**RIGHT, "m.1": RIGHT["m.1"].replace("correction=0", "correction=1")}, says="divides by the sample's deviation", points=8),
+    Pupil("Oda First", {"m.1": "pass", "m.2": "part", "m.3": "pass"}, {**RIGHT, "m.2": RIGHT["m.2"].replace("out[0][-1]", "out[0][0]")},
+          says="after the first token"),
+    Pupil("Pia Shape", {"m.1": "fail", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values):\n    return values[None]"},
+          says="a tensor of shape"),
+    Pupil("Quin Syntax", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values)\n    return values"},
+          says="SyntaxError"),
+    Pupil("Rex Raises", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values):\n    return values / nothing"},
+          says="NameError"),
+    Pupil("Sam None", {"m.1": "fail", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values):\n    values - values.mean()"},
+          says="Is there a return?"),
+    Pupil("Tia Hardcoded", {"m.1": "fail", "m.2": "pass", "m.3": "pass"},
+          {**RIGHT, "m.1": "def standardise(values):\n    return torch.tensor([-1.069, -0.267, 1.336])"}),
+    Pupil("Uma Random", {"m.1": "flaky", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "import os\ndef standardise(values):\n"
+          "    return values * int.from_bytes(os.urandom(2), 'big')"}, status="in part"),
+    Pupil("Val Deleted", {"m.1": "missing", "m.2": "pass", "m.3": "pass"}, RIGHT, _without("m.1"), flag="answer cell is gone"),
+    Pupil("Wim Renamed", {"m.1": "missing", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": RIGHT["m.1"].replace("standardise", "normalise")}),
+    # cannot be read
+    Pupil("Xia Empty", raw=b"", status="unreadable", says="empty"),
+    Pupil("Yan Html", raw=b"<!DOCTYPE html><p>Sign in", status="unreadable", says="web page"),
+    Pupil("Zoe Truncated", raw=b'{"nbformat": 4, "cells": [{"cell_type"', status="unreadable", says="not JSON"),
+    Pupil("Abe Old", raw=b'{"nbformat": 3, "worksheets": []}', status="unreadable", says="format 3"),
+    Pupil("Bea Latin", raw='{"nbformat": 4, "é": 1}'.encode("latin-1"), status="unreadable", says="UTF-8"),
+    Pupil("Cal Deep", raw=b"[" * 200_000, status="unreadable"),
+    Pupil("Dee Cells", raw=b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [7, null]}', status="unreadable", says="cell 0"),
+    Pupil("Eli Other", raw=b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{"cell_type": "code", "id": "a", "metadata": {},'
+          b' "source": "x = check(\\"9.1\\", x)", "outputs": [], "execution_count": 1}]}', status="wrong notebook", says="9.1"),
+    # hostile
+    Pupil("Fox Patch", {**ALL_PASS, "m.1": "fail"}, {**RIGHT, "m.1": _PATCH + "def standardise(values):\n    return values[1:]"}, hostile=True),
+    Pupil("Gus Equal", {**ALL_PASS, "m.1": "fail"}, {**RIGHT, "m.1": _ALWAYS_EQUAL}, says="type Equal", hostile=True),
+    Pupil("Hex Forger", ALL_PASS, _hand_in(_FORGER), flag="sent what only a probe sends", hostile=True),
+    Pupil("Ira Double", {"m.1": "fail", "m.2": "fail", "m.3": "fail"}, _hand_in(_SEND_TWICE), says="2 times", flag="disturbed", hostile=True),
+    Pupil("Jay Showless", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": _SHOWTRACEBACK}, hostile=True),
+    Pupil("Kai Transform", {"m.1": "fail", "m.2": "fail", "m.3": "fail"}, _hand_in(_TRANSFORM), says="0 times", hostile=True),
+    Pupil("Lux Import", {"m.1": "fail", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "from similarity_exercises import standardise"},
+          says="not yours", flag="calls the reference", hostile=True),
+    Pupil("Max Exit", {"m.1": "crashed", "m.2": "pass", "m.3": "pass"}, _inside("import os\nos._exit(0)"), hostile=True),
+    Pupil("Nia Quit", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, _inside("raise SystemExit"), hostile=True),
+    Pupil("Oz Segfault", {"m.1": "crashed", "m.2": "pass", "m.3": "pass"}, _inside("import ctypes\nctypes.string_at(0)"), hostile=True),
+    Pupil("Pat Slow", {"m.1": "time-out", "m.2": "pass", "m.3": "pass"}, _inside("while True: pass"), hostile=True),
+    Pupil("Roy Never", {"m.1": "time-out", "m.2": "pass", "m.3": "pass"}, _inside(_NEVER), hostile=True),
+    Pupil("Sid Printer", {"m.1": "output limit", "m.2": "pass", "m.3": "pass"}, _hand_in("for _ in range(3000):\n    print('x' * 100_000)"), hostile=True),
+    Pupil("Ted Hog", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, _inside(_HOG), says="MemoryError", hostile=True),
+    Pupil("Una Hog", {"m.1": "crashed", "m.2": "pass", "m.3": "pass"}, _inside(_SLOW_HOG), says="memory", hostile=True),
+    Pupil("Uli Forks", {"m.1": "crashed", "m.2": "pass", "m.3": "pass"}, _inside(_FORKS), says="processes", hostile=True),
+    Pupil("Vic Daemon", ALL_PASS, _hand_in(_DAEMON), hostile=True),
+    Pupil("Wes Killer", ALL_PASS, _hand_in(_KILL_PARENT), hostile=True),
+    Pupil("Xen Home", ALL_PASS, _hand_in(_READ_HOME), hostile=True),
+    Pupil("Yul Network", ALL_PASS, _hand_in(_NETWORK), hostile=True),
+    Pupil("Zed Overwrite", ALL_PASS, _hand_in(_OVERWRITE), hostile=True),
+    Pupil("Ann Skips", ALL_PASS, _hand_in("# NBVAL_SKIP"), hostile=True),
+    Pupil("Bob Excepts", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "# NBVAL_RAISES_EXCEPTION\nraise ValueError('mine')"},
+          says="ValueError", hostile=True),
+    Pupil("Cyd Threads", ALL_PASS, _hand_in("import threading, time\nthreading.Thread(target=time.sleep, args=(3600,)).start()"), hostile=True),
+    Pupil("Dov Nan", {"m.1": "fail", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values):\n    return values * float('nan')"},
+          says="NaN"),
+    Pupil("Eno <script>", ALL_PASS, RIGHT),
+]  # fmt: skip
+
+
+def notebook_of(pupil: Pupil) -> bytes:
+    """What a pupil hands in, as bytes."""
+    if pupil.raw is not None:
+        return pupil.raw
+    notebook: dict[str, Any] = copy.deepcopy(json.loads((LESSON / "similarity.ipynb").read_text(encoding="utf-8")))
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+    for exercise, source in (pupil.answers or {}).items():
+        cell_of(notebook, exercise)["source"] = source
+    if pupil.change:
+        pupil.change(notebook)
+    bom = b"\xef\xbb\xbf" if notebook.pop("bom", False) else b""
+    return bom + json.dumps(notebook).encode()
+
+
+def write(folder: Path, pupils: list[Pupil] = PUPILS) -> Path:
+    """Write a folder of submissions, one for each pupil."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for pupil in pupils:
+        (folder / f"{pupil.name}.ipynb").write_bytes(notebook_of(pupil))
+    return folder
+
+
+if __name__ == "__main__":
+    print(write(Path(sys.argv[1])), len(PUPILS))
