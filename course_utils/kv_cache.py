@@ -148,7 +148,8 @@ class ScaledDotProductAttention(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Attention of x (batch, position, width) to itself.
 
-        attn_mask is as in `attend`; with is_causal=True no position sees a later one, whatever attn_mask says.
+        attn_mask is (query, key), (batch, query, key) or (batch, head, query, key), boolean or additive. With
+        is_causal=True no position sees a later one, whatever attn_mask says.
         Returns (output (batch, position, width), weights (batch, head, query, key)).
         """
         mask = prepare_mask(attn_mask, is_causal, x.shape[1], device=x.device)
