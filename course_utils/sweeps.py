@@ -25,6 +25,7 @@ import torch
 from course_utils.anatomy import Anatomy, anatomy
 from course_utils.growing_batch import ALL_SHORTCUTS, Patch, Shortcuts, Site
 from course_utils.sweep_runs import Measure, Metric, SweepError, run_sweep
+from course_utils.tokens import token_id, token_ids
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -83,7 +84,8 @@ def patch_heads(
         float32, on the CPU, in the order of `layers` and `heads`.
 
     Raises:
-        SweepError: a prompt, answer, layer, head or position does not exist, or the bound cannot be kept.
+        SweepError, a ValueError: an answer, layer, head or position does not exist, prompts do not pair up, or the bound cannot
+            be kept. ValueError: an answer is not one token, or a prompt is empty or longer than the model's window.
     """
     asked = _Asked(model, corrupted, clean, answers, metric, layers)
     chosen = _numbers(heads, asked.parts.n_heads, "heads")
@@ -466,7 +468,7 @@ def _prompts(model: TransformersModel, prompts: Prompts, name: str) -> tuple[lis
     read = []
     for prompt in listed:
         if isinstance(prompt, str):
-            ids = torch.tensor(model.tokenizer(prompt)["input_ids"], dtype=torch.long)
+            ids = torch.tensor(token_ids(model, prompt))
         elif isinstance(prompt, torch.Tensor) and prompt.ndim == 1 and not prompt.is_floating_point():
             ids = prompt.long()
         else:
@@ -479,7 +481,7 @@ def _prompts(model: TransformersModel, prompts: Prompts, name: str) -> tuple[lis
                 f"{name}: expected a text, token ids of shape (position,), or a list of either; got {what}."
             )
         if not len(ids):
-            raise SweepError(f"{name}: {prompt!r} has no token.")
+            raise SweepError(f"{name} holds a prompt without tokens; give at least one.")
         read.append(ids.to(model._module.device))
     return read, one
 
@@ -508,14 +510,7 @@ def _answer_id(model: TransformersModel, answer: str | int, vocabulary: int) -> 
         if not 0 <= answer < vocabulary:
             raise SweepError(f"answers: token {answer} does not exist; the vocabulary has {vocabulary}.")
         return answer
-    ids = model.tokenizer(answer, add_special_tokens=False)["input_ids"]
-    if len(ids) != 1:
-        pieces = " + ".join(repr(model.tokenizer.decode([i])) for i in ids) or "nothing"
-        raise SweepError(
-            f"answers: {answer!r} is {len(ids)} tokens ({pieces}); expected one. Most words need the space in front of them: "
-            f"{' ' + answer.strip()!r}."
-        )
-    return int(ids[0])
+    return token_id(model, answer)
 
 
 def _numbers(asked: int | Sequence[int] | None, count: int, name: str) -> list[int]:
