@@ -299,11 +299,11 @@ def test_hook_reads_what_the_trace_reads(model: Any) -> None:
 @pytest.mark.slow
 def test_against_transformer_lens(real_model: Any) -> None:
     """Stream, parts and patterns against TransformerLens on the same weights."""
-    transformer_lens = pytest.importorskip("transformer_lens")
+    bridge = pytest.importorskip("transformer_lens.model_bridge")
     from course_utils.weights import RELEASES, weights_folder
 
     folder = weights_folder(RELEASES["smollm2-135m"], None)
-    lens = transformer_lens.model_bridge.TransformerBridge.boot_transformers(str(folder), device="cpu")
+    lens = bridge.TransformerBridge.boot_transformers(str(folder), device="cpu")
     ids = torch.tensor([real_model.tokenizer(PROMPT)["input_ids"]])
     with torch.no_grad():
         _, cache = lens.run_with_cache(ids)
