@@ -151,7 +151,7 @@ def _write_cells(axes: Axes, texts: Sequence[Sequence[str]]) -> None:
             axes.text(column, row, show_token(text), ha="center", va="center", fontsize=7, color=colour)
 
 
-def _readable_on(ground: Sequence[float]) -> str:
+def _readable_on(ground: Any) -> str:
     red, green, blue = ground[:3]
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 

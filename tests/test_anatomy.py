@@ -70,7 +70,7 @@ def test_heads_are_what_the_output_projection_reads(model: Any) -> None:
     finally:
         handle.remove()
     with model.trace(TEXT):
-        heads = parts.heads(1).save()
+        heads = nnsight.save(parts.heads(1))
     assert heads.shape[2:] == (parts.n_heads, parts.head_width)
     for head in range(parts.n_heads):
         part = seen[0][..., head * parts.head_width : (head + 1) * parts.head_width]

@@ -164,8 +164,8 @@ def _values(
         if expected and all(
             isinstance(item, float) for item in expected
         ):  # numbers in a list share one scale, as in a tensor
-            pair = [Frozen(torch.tensor(values, dtype=torch.float64), "cpu") for values in (expected, got)]
-            return _values(*pair, axes, path, tolerance)
+            wanted, came = (Frozen(torch.tensor(values, dtype=torch.float64), "cpu") for values in (expected, got))
+            return _values(wanted, came, axes, path, tolerance)
         return _first(
             _values(e, g, axes, (*path, i), tolerance) for i, (e, g) in enumerate(zip(expected, got, strict=True))
         )
