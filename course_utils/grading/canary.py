@@ -25,7 +25,10 @@ def sing(lesson: Lesson, level: str, limits: Limits, pool: Executor) -> None:
         pool.submit(do, Task(lesson.source, level, limits, json.dumps(notebook), ask_all=True))
         for notebook in (solve(lesson.notebook), lesson.notebook)
     )
-    for what, future, wanted in (("the solved lesson", solved, "pass"), ("the lesson as it is given", untouched, "not tried")):
+    for what, future, wanted in (
+        ("the solved lesson", solved, "pass"),
+        ("the lesson as it is given", untouched, "not tried"),
+    ):
         answer = future.result()
         if "broken" in answer:
             raise CourseError(f"nothing was marked: {what} could not be marked either. {answer['broken']}")

@@ -16,26 +16,46 @@ from course_utils.errors import CourseError
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `course grade`."""
-    parser.add_argument("submissions", type=Path, metavar="SUBMISSIONS", help="a folder or a zip, as your school's system gives it")
+    parser.add_argument(
+        "submissions", type=Path, metavar="SUBMISSIONS", help="a folder or a zip, as your school's system gives it"
+    )
     parser.add_argument("--lesson", metavar="LESSON", help="a number or name (4, logit_lens), or the folder of a lesson of your own; "
                         "default: the lesson that most submissions are of")  # fmt: skip
-    parser.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="where marks and feedback go; default: SUBMISSIONS-marked")
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="FOLDER", help="where marks and feedback go; default: SUBMISSIONS-marked"
+    )
     parser.add_argument("--roster", type=Path, metavar="CSV", help="your students: columns such as name, id, email")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 2, metavar="N", help="notebooks at once; default: one for each core")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 2,
+        metavar="N",
+        help="notebooks at once; default: one for each core",
+    )
     parser.add_argument("--force", action="store_true", help="mark again what is marked already")
-    parser.add_argument("--explain", nargs=2, metavar=("STUDENT", "EXERCISE"), help="say what happened, cell by cell; marks nothing")
+    parser.add_argument(
+        "--explain", nargs=2, metavar=("STUDENT", "EXERCISE"), help="say what happened, cell by cell; marks nothing"
+    )
     parser.add_argument("--json", action="store_true", help="print the marks as JSON, and no progress")
-    parser.add_argument("--sandbox", choices=("bubblewrap", "docker", "podman", "rlimits"), help="default: bubblewrap, or rlimits with a warning")
+    parser.add_argument(
+        "--sandbox",
+        choices=("bubblewrap", "docker", "podman", "rlimits"),
+        help="default: bubblewrap, or rlimits with a warning",
+    )
     parser.add_argument("--executor", default="local", metavar="NAME", help="local, dask:ADDRESS or slurm[:PARTITION]")
-    parser.add_argument("--seed", type=int, metavar="N", help="the same hidden inputs for all; default: fresh ones for each")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="the same hidden inputs for all; default: fresh ones for each"
+    )
     for name, what in (("case", "an answer on one input"), ("cell", "one cell"), ("wall", "one notebook")):
         parser.add_argument(f"--{name}-seconds", type=float, metavar="S", help=f"limit for {what}")
-    parser.add_argument("--memory", type=float, metavar="GIB", help="limit for one notebook, above what the model takes; default 2")
+    parser.add_argument(
+        "--memory", type=float, metavar="GIB", help="limit for one notebook, above what the model takes; default 2"
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from course_utils.grading import exports, report, session
+    from course_utils.grading import exports, flags, report, session
     from course_utils.grading.lesson import load_lesson
     from course_utils.grading.sandbox import NOT_PROTECTED, choose_level
 
@@ -64,8 +84,9 @@ def _run(arguments: argparse.Namespace) -> int:
     progress = _Progress(quiet=arguments.json)
     results = session.grade(lesson, plan, progress.tell)
     progress.end()
+    pairs = flags.add(lesson, results)
     exports.write(lesson, results, out)
-    report.write(lesson, results, out)
+    report.write(lesson, results, out, pairs)
     if arguments.json:
         print(json.dumps([_short(result) for result in results], ensure_ascii=False, indent=1))
     else:
@@ -101,7 +122,9 @@ def _guess(submissions: Path) -> str:
         if count > most:
             best, most = str(path), count
     if not best:
-        raise CourseError(f"{submissions}: none of its notebooks is one of the course's lessons; for one of your own say --lesson FOLDER")
+        raise CourseError(
+            f"{submissions}: none of its notebooks is one of the course's lessons; for one of your own say --lesson FOLDER"
+        )
     return best
 
 
@@ -114,7 +137,10 @@ def _explain(out: Path, student: str, exercise: str) -> int:
 
 def _short(result: dict[str, Any]) -> dict[str, Any]:
     kept = {key: result[key] for key in ("student", "status", "reason", "points", "out_of", "flags", "notes")}
-    marks = {id: {key: mark[key] for key in ("verdict", "points", "mistake", "flags")} for id, mark in result["marks"].items()}
+    marks = {
+        id: {key: mark[key] for key in ("verdict", "points", "mistake", "flags")}
+        for id, mark in result["marks"].items()
+    }
     return kept | {"marks": marks}
 
 
@@ -145,7 +171,9 @@ class _Progress:
         if self.first is None or what.startswith("the solved"):
             self.started, self.first = now, done
         fresh = done - self.first
-        left = f", about {_duration((now - self.started) / fresh * (count - done))} left" if fresh and done < count else ""
+        left = (
+            f", about {_duration((now - self.started) / fresh * (count - done))} left" if fresh and done < count else ""
+        )
         width = 24
         bar = "█" * (width * done // max(count, 1))
         line = f"{bar:·<{width}} {done}/{count}{left}  {what[:40]}"

@@ -114,7 +114,8 @@ def _is_dynamic(source: str) -> bool:
         return True
     nodes = [node for statement in body for node in ast.walk(statement)]
     return any(
-        (isinstance(node, ast.Name) and node.id in _DYNAMIC) or (isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
+        (isinstance(node, ast.Name) and node.id in _DYNAMIC)
+        or (isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
         for node in nodes
     )
 
@@ -141,7 +142,11 @@ def names_bound(source: str) -> set[str]:
                 bound.add((node.asname or node.name).split(".")[0])
             elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
                 bound |= {leaf.id for leaf in ast.walk(node.value) if isinstance(leaf, ast.Name)}
-        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and isinstance(statement.value.func, ast.Attribute):
+        if (
+            isinstance(statement, ast.Expr)
+            and isinstance(statement.value, ast.Call)
+            and isinstance(statement.value.func, ast.Attribute)
+        ):
             changed = statement.value.func.value  # `results.append(...)`
             if isinstance(changed, ast.Name) and changed.id != "plots":
                 bound.add(changed.id)

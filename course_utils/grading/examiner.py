@@ -186,7 +186,9 @@ def same_values(exercise: Exercise, one: Sequence[Outcome], other: Sequence[Outc
         if a.kind != b.kind:
             return False
         close = a.kind != "value" or first_difference(a.value, b.value, exercise.axes, exercise.tolerance) is None
-        return close or to_json(a.value) == to_json(b.value)  # what is no value at all has no distance, but may be the same
+        return close or to_json(a.value) == to_json(
+            b.value
+        )  # what is no value at all has no distance, but may be the same
 
     return all(same(a, b) for a, b in zip(one, other, strict=True))
 
@@ -230,7 +232,9 @@ def kernel_end(meeting: Path) -> str:
     return ""
 
 
-def _become_pytest(plugin: Plugin, notebook: Path, log: Path, spec_folder: Path, meeting: Path, limits: Limits) -> NoReturn:
+def _become_pytest(
+    plugin: Plugin, notebook: Path, log: Path, spec_folder: Path, meeting: Path, limits: Limits
+) -> NoReturn:
     try:
         os.setsid()
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -312,13 +316,22 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
 
 
 def _same(one: Verdict, other: Verdict) -> bool:
-    return (one.status, one.points, one.passed, one.mistake) == (other.status, other.points, other.passed, other.mistake)
+    return (one.status, one.points, one.passed, one.mistake) == (
+        other.status,
+        other.points,
+        other.passed,
+        other.mistake,
+    )
 
 
 def _kept(outcome: Outcome) -> dict[str, Any]:
     """What is kept of an outcome to judge it again: all, unless its value is very large."""
     data = outcome_to_json(outcome)
-    return data if len(json.dumps(data["value"])) < KEPT_VALUES else outcome_to_json(replace(outcome, value="(too large to keep)"))
+    return (
+        data
+        if len(json.dumps(data["value"])) < KEPT_VALUES
+        else outcome_to_json(replace(outcome, value="(too large to keep)"))
+    )
 
 
 def _text(outputs: list[Any]) -> str:
@@ -345,9 +358,11 @@ def _error(outputs: list[Any], error: BaseException | None) -> dict[str, str]:
             last = f"{output.get('ename')}: {output.get('evalue')}"
             if last not in shown:
                 shown += "\n" + last
-            return {"name": str(output.get("ename"))[:200], "text": str(output.get("evalue"))[:2000], "trace": shown[:KEPT]}
+            return {
+                "name": str(output.get("ename"))[:200],
+                "text": str(output.get("evalue"))[:2000],
+                "trace": shown[:KEPT],
+            }
     if error is None:
         return {}
     return {"name": type(error).__name__, "text": ANSI.sub("", str(error))[:2000], "trace": ""}
-
-

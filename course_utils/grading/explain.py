@@ -29,9 +29,13 @@ def explain(out: Path, student: str, exercise: str) -> str:
     if exercise not in result["marks"]:
         if not result["marks"]:
             return f"{name}: {result['status']}. {result['reason']}"
-        raise CourseError(f"there is no exercise {exercise!r} in {result['lesson']}; it has {', '.join(result['marks'])}")
+        raise CourseError(
+            f"there is no exercise {exercise!r} in {result['lesson']}; it has {', '.join(result['marks'])}"
+        )
     mark = result["marks"][exercise]
-    lines = [f"{name} · {exercise} {result['exercises'][exercise]['title']}: {mark['verdict']}, {mark['points']} of {mark['out_of']} points"]
+    lines = [
+        f"{name} · {exercise} {result['exercises'][exercise]['title']}: {mark['verdict']}, {mark['points']} of {mark['out_of']} points"
+    ]
     lines += [mark["message"], ""]
     lines += [f"flag: {flag}" for flag in (*mark["flags"], *result["flags"], *result["notes"])]
     lines.append(f"file: {', '.join(result['files'])}")
@@ -66,7 +70,9 @@ def _cell(cell: dict[str, Any], exercise: str) -> list[str]:
     if "kind" not in cell:
         return [f"  stopped here: {cell['stopped']}"] if cell.get("stopped") else []
     whose = f" of {cell['exercise']}" if cell["exercise"] else ""
-    state = cell["alarm"] or ("ok" if cell["passed"] and cell["reply"] == "ok" else f"raised {cell['error'].get('name', '?')}")
+    state = cell["alarm"] or (
+        "ok" if cell["passed"] and cell["reply"] == "ok" else f"raised {cell['error'].get('name', '?')}"
+    )
     lines = [f"  {cell['seconds']:7.2f} s  {_KINDS[cell['kind']]}{whose}: {state}"]
     if cell["kind"] == "lesson":
         lines[0] += f"  ({cell['source'].strip().splitlines()[0][:60] if cell['source'].strip() else ''})"
@@ -80,7 +86,11 @@ def _cell(cell: dict[str, Any], exercise: str) -> list[str]:
         lines.append(f"      {verdict['status']}, {verdict['points']} points. {verdict['message']}")
         for index, (label, passed) in enumerate(verdict["passed"]):
             outcome = result.get("outcomes", [])[index : index + 1]
-            value = f": {json.dumps(outcome[0]['value'])[:80] if outcome[0]['kind'] == 'value' else outcome[0]['error']}" if outcome else ""
+            value = (
+                f": {json.dumps(outcome[0]['value'])[:80] if outcome[0]['kind'] == 'value' else outcome[0]['error']}"
+                if outcome
+                else ""
+            )
             lines.append(f"      {'✓' if passed else '✗'} {label}{value}")
     if "agrees" in result:
         lines.append(f"      {'the same again' if result['agrees'] else 'not the same again'}")

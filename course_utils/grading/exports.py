@@ -31,8 +31,19 @@ def grades(lesson: Lesson, results: list[dict[str, Any]]) -> list[list[Any]]:
     rows: list[list[Any]] = [head + [f"{id} {what}" for id in lesson.ids for what in ("points", "verdict", "mistake")]]
     for result in results:
         student, marks = result["student"], result["marks"]
-        flags = [*result["notes"], *result["flags"], *(f"{id}: {flag}" for id, mark in marks.items() for flag in mark["flags"])]
-        row = [student["name"], student["id"], student["email"], result["status"], result["points"] if marks else "", result["out_of"]]
+        flags = [
+            *result["notes"],
+            *result["flags"],
+            *(f"{id}: {flag}" for id, mark in marks.items() for flag in mark["flags"]),
+        ]
+        row = [
+            student["name"],
+            student["id"],
+            student["email"],
+            result["status"],
+            result["points"] if marks else "",
+            result["out_of"],
+        ]
         row += [result["reason"], "yes" if needs_a_person(result) else "", "; ".join(flags)]
         for id in lesson.ids:
             mark = marks.get(id)
@@ -48,7 +59,9 @@ def needs_a_person(result: dict[str, Any]) -> bool:
     marks = result["marks"].values()
     serious = ("calls the reference", "same code as", "disturbed", "sent what only", "cells define")
     flags = [*result["flags"], *(flag for mark in marks for flag in mark["flags"])]
-    return any(mark["verdict"] in FOR_A_PERSON for mark in marks) or any(word in flag for flag in flags for word in serious)
+    return any(mark["verdict"] in FOR_A_PERSON for mark in marks) or any(
+        word in flag for flag in flags for word in serious
+    )
 
 
 def moodle(lesson: Lesson, results: list[dict[str, Any]]) -> list[list[Any]]:
@@ -56,7 +69,15 @@ def moodle(lesson: Lesson, results: list[dict[str, Any]]) -> list[list[Any]]:
     rows: list[list[Any]] = [["ID number", "Full name", "Email address", lesson.name, "Feedback comments"]]
     for result in results:
         student = result["student"]
-        rows.append([student["id"], student["name"], student["email"], result["points"] if result["marks"] else "", _feedback(result)])
+        rows.append(
+            [
+                student["id"],
+                student["name"],
+                student["email"],
+                result["points"] if result["marks"] else "",
+                _feedback(result),
+            ]
+        )
     return rows
 
 
@@ -66,7 +87,16 @@ def canvas(lesson: Lesson, results: list[dict[str, Any]]) -> list[list[Any]]:
     rows.append(["    Points Possible", "", "", "", "", sum(exercise.points for exercise in lesson.exercises)])
     for result in results:
         student = result["student"]
-        rows.append([student["name"], student["id"], student["id"], student["email"], "", result["points"] if result["marks"] else ""])
+        rows.append(
+            [
+                student["name"],
+                student["id"],
+                student["id"],
+                student["email"],
+                "",
+                result["points"] if result["marks"] else "",
+            ]
+        )
     return rows
 
 
@@ -91,7 +121,9 @@ def gradescope(result: dict[str, Any]) -> dict[str, Any]:
 def _feedback(result: dict[str, Any]) -> str:
     if not result["marks"]:
         return str(result["reason"])
-    return " | ".join(f"{id}: {mark['verdict']}, {mark['points']} of {mark['out_of']}" for id, mark in result["marks"].items())
+    return " | ".join(
+        f"{id}: {mark['verdict']}, {mark['points']} of {mark['out_of']}" for id, mark in result["marks"].items()
+    )
 
 
 def _csv(rows: list[list[Any]]) -> str:
@@ -106,5 +138,3 @@ def _harmless(value: Any) -> Any:
         value = " ".join(value.split()) if not value.startswith("    ") else value
         return "'" + value if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
     return value
-
-

@@ -90,7 +90,10 @@ def collect(folder: Path, lesson: Lesson, roster: Path | None = None) -> list[Su
     for owner, files in groups.items():
         student = _identify(owner, known)
         found.setdefault(student.key, (student, []))[1].extend(files)
-    return [_choose(student, files, lesson) for student, files in sorted(found.values(), key=lambda pair: pair[0].name.casefold())]
+    return [
+        _choose(student, files, lesson)
+        for student, files in sorted(found.values(), key=lambda pair: pair[0].name.casefold())
+    ]
 
 
 def read_roster(path: Path) -> list[Student]:
@@ -99,16 +102,35 @@ def read_roster(path: Path) -> list[Student]:
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text), dialect=csv.Sniffer().sniff(text.splitlines()[0] + "\n", delimiters=",;\t")))
+        rows = list(
+            csv.DictReader(
+                io.StringIO(text), dialect=csv.Sniffer().sniff(text.splitlines()[0] + "\n", delimiters=",;\t")
+            )
+        )
     except (OSError, UnicodeDecodeError, csv.Error, IndexError) as error:
         raise CourseError(f"{path}: cannot be read as a CSV file in UTF-8 ({error})") from None
     students = []
     for row in rows:
-        columns = {re.sub(r"[^a-z]", "", (key or "").casefold()): (value or "").strip() for key, value in row.items() if isinstance(value, str)}
+        columns = {
+            re.sub(r"[^a-z]", "", (key or "").casefold()): (value or "").strip()
+            for key, value in row.items()
+            if isinstance(value, str)
+        }
         name = _first(columns, "fullname", "name", "student", "studentname")
         first, last = _first(columns, "firstname", "givenname"), _first(columns, "lastname", "surname", "familyname")
         name = name or f"{first} {last}".strip()
-        id = _first(columns, "id", "studentid", "idnumber", "sid", "sisuserid", "matriculation", "githubusername", "username", "identifier")
+        id = _first(
+            columns,
+            "id",
+            "studentid",
+            "idnumber",
+            "sid",
+            "sisuserid",
+            "matriculation",
+            "githubusername",
+            "username",
+            "identifier",
+        )
         email = _first(columns, "email", "emailaddress", "mail")
         if name or id or email:
             students.append(Student(_key(id or email or name), name or email or id, id, email))
@@ -124,7 +146,9 @@ def parse(data: bytes) -> NotebookNode:
         ValueError: it is none, with the reason in words for the one who handed it in.
     """
     if len(data) > SIZE_LIMIT:
-        raise ValueError(f"it has {len(data):,} bytes; at most {SIZE_LIMIT:,} are read. Clear its outputs and hand it in again")
+        raise ValueError(
+            f"it has {len(data):,} bytes; at most {SIZE_LIMIT:,} are read. Clear its outputs and hand it in again"
+        )
     if not data.strip():
         raise ValueError("the file is empty")
     try:
@@ -134,15 +158,25 @@ def parse(data: bytes) -> NotebookNode:
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
-        what = "a web page was saved instead of the notebook" if text.lstrip().startswith("<") else f"it is not JSON ({str(error)[:200]})"
+        what = (
+            "a web page was saved instead of the notebook"
+            if text.lstrip().startswith("<")
+            else f"it is not JSON ({str(error)[:200]})"
+        )
         raise ValueError(what) from None
     if not isinstance(raw, dict) or "nbformat" not in raw:
         raise ValueError("it is JSON, but not a notebook (it has no nbformat)")
     if raw["nbformat"] != 4:
-        raise ValueError(f"it is in notebook format {str(raw['nbformat'])[:20]}; open it in Jupyter and save it in format 4")
+        raise ValueError(
+            f"it is in notebook format {str(raw['nbformat'])[:20]}; open it in Jupyter and save it in format 4"
+        )
     cells = raw.get("cells")
     if not isinstance(cells, list) or len(cells) > CELL_LIMIT:
-        raise ValueError("it has no list of cells" if not isinstance(cells, list) else f"it has {len(cells)} cells; at most {CELL_LIMIT} are read")
+        raise ValueError(
+            "it has no list of cells"
+            if not isinstance(cells, list)
+            else f"it has {len(cells)} cells; at most {CELL_LIMIT} are read"
+        )
     read = [_cell(cell, number) for number, cell in enumerate(cells)]
     return NotebookNode(nbformat=4, nbformat_minor=5, metadata=NotebookNode(), cells=read)
 
@@ -154,8 +188,16 @@ def is_of(lesson: Lesson, notebook: NotebookNode) -> bool:
 
 def other_lesson(notebook: NotebookNode) -> str:
     """What a notebook that is not of the lesson seems to be, in words."""
-    ids = sorted({one.exercise for cell in notebook.cells if cell.cell_type == "code" for one in checks_in(cell.source)})
-    ids = ids or sorted({str(cell.metadata["course"].get("exercise")) for cell in notebook.cells if isinstance(cell.metadata.get("course"), dict)})
+    ids = sorted(
+        {one.exercise for cell in notebook.cells if cell.cell_type == "code" for one in checks_in(cell.source)}
+    )
+    ids = ids or sorted(
+        {
+            str(cell.metadata["course"].get("exercise"))
+            for cell in notebook.cells
+            if isinstance(cell.metadata.get("course"), dict)
+        }
+    )
     if ids:
         return f"it has the exercises {', '.join(ids)[:200]}"
     return "it has none of the lesson's cells"
@@ -167,7 +209,11 @@ def _first(columns: dict[str, str], *names: str) -> str:
 
 def _files(folder: Path) -> Iterator[_File]:
     if folder.is_file():
-        yield from _zipped(folder.read_bytes(), PurePosixPath(), 0) if zipfile.is_zipfile(folder) else _one(folder, PurePosixPath(folder.name))
+        yield from (
+            _zipped(folder.read_bytes(), PurePosixPath(), 0)
+            if zipfile.is_zipfile(folder)
+            else _one(folder, PurePosixPath(folder.name))
+        )
         return
     for path in sorted(folder.rglob("*")):
         inside = PurePosixPath(path.relative_to(folder).as_posix())
@@ -206,7 +252,12 @@ def _zipped(data: bytes, inside: PurePosixPath, depth: int) -> Iterator[_File]:
                 place = PurePosixPath(entry.filename.replace("\\", "/"))
                 parts = [part for part in place.parts if part not in ("..", "/", ".")]
                 suffix = place.suffix.lower()
-                if entry.is_dir() or _IGNORED & set(parts) or place.name.startswith("._") or suffix not in (".ipynb", ".zip"):
+                if (
+                    entry.is_dir()
+                    or _IGNORED & set(parts)
+                    or place.name.startswith("._")
+                    or suffix not in (".ipynb", ".zip")
+                ):
                     continue
                 limit = SIZE_LIMIT if suffix == ".ipynb" else 10 * SIZE_LIMIT
                 with archive.open(entry) as file:
@@ -216,7 +267,9 @@ def _zipped(data: bytes, inside: PurePosixPath, depth: int) -> Iterator[_File]:
                 elif depth == 0 and len(contents) <= limit:
                     yield from _zipped(contents, inside.joinpath(*parts).with_suffix(""), 1)
                 else:
-                    yield _File(inside.joinpath(*parts), b"", "a zip in a zip in a zip, or a very large one, is not opened")
+                    yield _File(
+                        inside.joinpath(*parts), b"", "a zip in a zip in a zip, or a very large one, is not opened"
+                    )
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
         yield _File(inside, b"", f"the zip cannot be opened ({error})")
     except Exception as error:  # zlib and lzma raise their own
@@ -260,7 +313,9 @@ def _identify(owner: str, roster: list[Student]) -> Student:
         if student.email and student.email.casefold() in owner.casefold():
             return student
         words = _plain(student.name).split()
-        if words and (flat in ("".join(words), "".join(reversed(words))) or (len(words) > 1 and _plain(name) == " ".join(words))):
+        if words and (
+            flat in ("".join(words), "".join(reversed(words))) or (len(words) > 1 and _plain(name) == " ".join(words))
+        ):
             return student
         if len(words) > 1 and _plain(name).replace(" ", "") in ("".join(words), "".join([words[-1], *words[:-1]])):
             return student
@@ -303,13 +358,17 @@ def _choose(student: Student, files: list[_File], lesson: Lesson) -> Submission:
         seen = "; ".join(f"{file.path.name}: {other_lesson(notebook)}" for file, notebook in read)
         reason = f"no notebook of {lesson.name} was handed in. {seen}"[:1000]
         return Submission(student, paths, status="wrong notebook", reason=reason, digest=_digest(files))
-    ranked = sorted(candidates.values(), key=lambda pair: (_version(pair[0].path), _worked_on(lesson, pair[1]), str(pair[0].path)))
+    ranked = sorted(
+        candidates.values(), key=lambda pair: (_version(pair[0].path), _worked_on(lesson, pair[1]), str(pair[0].path))
+    )
     file, notebook = ranked[-1]
     notes = [f"not read: {reason}" for reason in reasons]
     if len(ranked) > 1:
         others = ", ".join(str(other.path) for other, _ in ranked[:-1])
         notes.append(f"{len(ranked)} notebooks of this lesson; {file.path} was marked, not {others}")
-    return Submission(student, (str(file.path),), notebook, digest=hashlib.sha256(file.data).hexdigest(), notes=tuple(notes))
+    return Submission(
+        student, (str(file.path),), notebook, digest=hashlib.sha256(file.data).hexdigest(), notes=tuple(notes)
+    )
 
 
 def _digest(files: list[_File]) -> str:

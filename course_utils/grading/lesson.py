@@ -108,7 +108,9 @@ def load_lesson(source: str) -> Lesson:
     notebook = normalise(files.read(path))
     ids = list(dict.fromkeys(id for _, (id, role) in sorted(exercise_roles(notebook).items()) if role == "check"))
     if not ids:
-        raise CourseError(f'{path}: no exercise in it. A check cell reads `name = check("4.1", name)`, after the cell that defines `name`.')
+        raise CourseError(
+            f'{path}: no exercise in it. A check cell reads `name = check("4.1", name)`, after the cell that defines `name`.'
+        )
     exercises = []
     for id in ids:
         try:
@@ -125,7 +127,9 @@ def reference_module(exercise: Exercise) -> Path:
     """The file in which an exercise's reference is defined."""
     found = inspect.getsourcefile(exercise.reference)
     if found is None:
-        raise CourseError(f"the source of the reference of exercise {exercise.id} cannot be found; define it in a module")
+        raise CourseError(
+            f"the source of the reference of exercise {exercise.id} cannot be found; define it in a module"
+        )
     return Path(found).resolve()
 
 
@@ -139,7 +143,9 @@ def _is_the_courses(path: Path) -> bool:
 def _only_notebook(folder: Path) -> Path:
     found = sorted(folder.glob("*.ipynb"))
     if len(found) != 1:
-        raise CourseError(f"{folder}: a lesson's folder holds one notebook, this one holds {len(found)}; name the notebook instead")
+        raise CourseError(
+            f"{folder}: a lesson's folder holds one notebook, this one holds {len(found)}; name the notebook instead"
+        )
     return found[0]
 
 

@@ -24,7 +24,9 @@ from course_utils.grading.verdicts import Mark, plain
 ROUNDS = 20  # at most this many kernels for one submission
 
 
-def mark(lesson: Lesson, notebook: NotebookNode, sandbox: Sandbox, *, seed: int | None = None, ask_all: bool = False) -> dict[str, Any]:
+def mark(
+    lesson: Lesson, notebook: NotebookNode, sandbox: Sandbox, *, seed: int | None = None, ask_all: bool = False
+) -> dict[str, Any]:
     """Everything that is found out about one notebook, as plain data: marks, flags, words, seed and the record of each run.
 
     Args:
@@ -49,7 +51,9 @@ class _Marking:
         self.started = time.monotonic()
         for exercise in lesson.exercises:
             if merged.answers[exercise.id] is None:
-                self.marks[exercise.id] = plain(exercise, "missing", "There is no answer cell for this exercise in the notebook.")
+                self.marks[exercise.id] = plain(
+                    exercise, "missing", "There is no answer cell for this exercise in the notebook."
+                )
                 self.drop.add(exercise.id)
             elif exercise.id in merged.untouched and not ask_all:
                 self.marks[exercise.id] = plain(exercise, "not tried")
@@ -67,11 +71,15 @@ class _Marking:
                 failures += 1
                 if failures == 2:
                     for id in self.left:
-                        self.marks[id] = plain(self.lesson.exercise(id), "examiner error", f"The marking itself failed. {reading.trouble}")
+                        self.marks[id] = plain(
+                            self.lesson.exercise(id), "examiner error", f"The marking itself failed. {reading.trouble}"
+                        )
                     self.left = []
             self._take(reading)
         for id in self.left:
-            self.marks[id] = plain(self.lesson.exercise(id), "not reached", f"The {self.limits.wall:.0f} s for one notebook were over.")
+            self.marks[id] = plain(
+                self.lesson.exercise(id), "not reached", f"The {self.limits.wall:.0f} s for one notebook were over."
+            )
         return {
             "marks": {id: self._complete(id).to_json() for id in self.lesson.ids},
             "flags": [*dict.fromkeys([text for id, text in self.merged.flags if not id] + self.flags)],
@@ -115,16 +123,21 @@ class _Marking:
             return
         for id, one in reading.marks.items():
             if id in self.suspects:
-                one = replace(one, verdict="flaky", points=0, message=f"Once it {verdicts.VERDICTS[self.suspects[id]]}, once it did not.")
+                one = replace(
+                    one,
+                    verdict="flaky",
+                    points=0,
+                    message=f"Once it {verdicts.VERDICTS[self.suspects[id]]}, once it did not.",
+                )
             self.marks[id] = one
         self.left = [id for id in self.left if id not in self.marks]
         if reading.culprit is None or reading.culprit[0] not in self.left:
             return
         id, verdict = reading.culprit
-        if verdict == "crashed" and id not in self.suspects:
+        ended = self.runs[-1]["kernel_end"]
+        if verdict == "crashed" and not ended and id not in self.suspects:
             self.suspects[id] = verdict  # once may be bad luck
             return
-        ended = self.runs[-1]["kernel_end"]
         told = f"{verdicts.VERDICTS[verdict].capitalize()}{f' ({ended})' if ended else ''}."
         self.marks[id] = plain(self.lesson.exercise(id), verdict, told)
         self.drop.add(id)
@@ -136,7 +149,9 @@ class _Marking:
             return False
         missing = re.search(r"NameError\b.*?name '(\w+)' is not defined", one.message + one.trace, re.DOTALL)
         return missing is not None and any(
-            missing.group(1) in names_bound(cell.source) for cell in self.lesson.notebook.cells if cell.cell_type == "code"
+            missing.group(1) in names_bound(cell.source)
+            for cell in self.lesson.notebook.cells
+            if cell.cell_type == "code"
         )
 
     def _complete(self, id: str) -> Mark:

@@ -65,7 +65,12 @@ class _Merger:
 
         for index, cell in enumerate(self.cells):
             id = cell.get("id") or cell.metadata.get("id")
-            if isinstance(id, str) and id in self.reference and id not in taken and cell.cell_type == self.reference[id][1].cell_type:
+            if (
+                isinstance(id, str)
+                and id in self.reference
+                and id not in taken
+                and cell.cell_type == self.reference[id][1].cell_type
+            ):
                 take(index, id)
         by_role = {role: id for id, role in self.roles.items()}
         for index, cell in enumerate(self.cells):
@@ -79,7 +84,9 @@ class _Merger:
             by_source.setdefault((cell.cell_type, cell.source.strip()), []).append(id)
         for index, cell in enumerate(self.cells):
             if index not in known:
-                id = next((id for id in by_source.get((cell.cell_type, cell.source.strip()), []) if id not in taken), "")
+                id = next(
+                    (id for id in by_source.get((cell.cell_type, cell.source.strip()), []) if id not in taken), ""
+                )
                 if id:
                     take(index, id)
         for index, cell in enumerate(self.cells):  # a check or a prose mark says by itself what it is
@@ -118,12 +125,22 @@ class _Merger:
             if marked is None or (before and self.cells[marked].source.strip() == stub):
                 chosen = before[-1] if before else (rivals[-1] if rivals and marked is None else marked)
                 if chosen is not None and chosen != marked:
-                    self.flags.append((exercise.id, f"the answer was found by its name, {exercise.name}, in a cell that is not the lesson's"))
+                    self.flags.append(
+                        (
+                            exercise.id,
+                            f"the answer was found by its name, {exercise.name}, in a cell that is not the lesson's",
+                        )
+                    )
             else:
                 after = [index for index in before if index > marked]
                 chosen = after[-1] if after else marked  # what the learner's own check saw
                 if rivals:
-                    self.flags.append((exercise.id, f"{len(rivals) + 1} cells define {exercise.name}; the last one before the check was marked"))
+                    self.flags.append(
+                        (
+                            exercise.id,
+                            f"{len(rivals) + 1} cells define {exercise.name}; the last one before the check was marked",
+                        )
+                    )
             if chosen is None:
                 answers[exercise.id] = None
                 self.flags.append((exercise.id, "the answer cell is gone"))
@@ -159,7 +176,9 @@ class _Merger:
         gone = [
             id
             for id, (_, cell) in self.reference.items()
-            if cell.cell_type == "code" and id not in self.known.values() and self.roles.get(id, ("", ""))[1] != "answer"
+            if cell.cell_type == "code"
+            and id not in self.known.values()
+            and self.roles.get(id, ("", ""))[1] != "answer"
         ]
         if gone:
             self.flags.append(("", f"{_cells(len(gone))} of the lesson deleted (there again when marked)"))
@@ -208,13 +227,18 @@ def _is_to_fill_in(source: str) -> bool:
     """A cell like ``prediction = ...``: made to be edited."""
     body = parse_cell(source)
     return bool(body) and any(
-        isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is Ellipsis for node in body
+        isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is Ellipsis
+        for node in body
     )
 
 
 def _added_imports(given: str, edited: str) -> str:
     before = {ast.dump(node) for node in parse_cell(given)}
-    added = [node for node in parse_cell(edited) if isinstance(node, ast.Import | ast.ImportFrom) and ast.dump(node) not in before]
+    added = [
+        node
+        for node in parse_cell(edited)
+        if isinstance(node, ast.Import | ast.ImportFrom) and ast.dump(node) not in before
+    ]
     return "\n".join(ast.unparse(node) for node in added)
 
 

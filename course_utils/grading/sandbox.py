@@ -179,7 +179,9 @@ def choose_level(wanted: str | None = None) -> tuple[str, str]:
         CourseError: the wanted level does not work here; it says why.
     """
     if os.name != "posix":
-        raise CourseError("marking needs Linux or macOS (it forks); on Windows use WSL: https://learn.microsoft.com/windows/wsl")
+        raise CourseError(
+            "marking needs Linux or macOS (it forks); on Windows use WSL: https://learn.microsoft.com/windows/wsl"
+        )
     if wanted in ("docker", "podman"):
         found = probe_container(wanted)
         if found:
@@ -200,7 +202,19 @@ def probe_bubblewrap() -> str:
         return "bubblewrap exists for Linux only"
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed (apt install bubblewrap)"
-    argv = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
+    argv = [
+        "bwrap",
+        "--unshare-all",
+        "--die-with-parent",
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "true",
+    ]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -230,8 +244,27 @@ def command(level: str, folder: Path, path: list[Path]) -> list[str]:
     if level in ("docker", "podman"):
         shared = ["-v", f"{copy}:{copy}:ro", "-v", f"{meet}:{meet}"]
         shared += [part for place in _model_folders() for part in ("-v", f"{place}:{place}:ro")]
-        walls = ["--rm", "-i", "--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
-        walls += ["--tmpfs", "/tmp:size=256m", "--pids-limit", "256", "--memory", "8g", "--user", f"{os.getuid()}:{os.getgid()}"]
+        walls = [
+            "--rm",
+            "-i",
+            "--network",
+            "none",
+            "--read-only",
+            "--cap-drop",
+            "ALL",
+            "--security-opt",
+            "no-new-privileges",
+        ]
+        walls += [
+            "--tmpfs",
+            "/tmp:size=256m",
+            "--pids-limit",
+            "256",
+            "--memory",
+            "8g",
+            "--user",
+            f"{os.getuid()}:{os.getgid()}",
+        ]
         given = [part for name, value in environment.items() if name != "PATH" for part in ("-e", f"{name}={value}")]
         return [engine_path(level), "run", *walls, *shared, *given, IMAGE, "python", *nursery]
     walls = ["--unshare-all", "--die-with-parent", "--new-session", "--hostname", "exam", "--clearenv"]
@@ -252,7 +285,9 @@ def command(level: str, folder: Path, path: list[Path]) -> list[str]:
     import course_utils
 
     installed = Path(course_utils.__file__).resolve().parent
-    if any(installed.is_relative_to(place) for place in _python_folders()):  # not an editable checkout: it would be seen whole
+    if any(
+        installed.is_relative_to(place) for place in _python_folders()
+    ):  # not an editable checkout: it would be seen whole
         walls += ["--ro-bind", str(copy / "package" / "course_utils"), str(installed)]
     walls += ["--ro-bind", str(copy), COPY, "--bind", str(meet), MEET, "--dir", "/run/kernel", "--dir", "/scratch"]
     walls += ["--proc", "/proc", "--dev", "/dev"]

@@ -26,7 +26,9 @@ def fingerprint(submission: Submission, lesson: Lesson, level: str, limits: Limi
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def record(submission: Submission, lesson: Lesson, print_: str, marked: dict[str, Any] | None, error: str = "") -> dict[str, Any]:
+def record(
+    submission: Submission, lesson: Lesson, print_: str, marked: dict[str, Any] | None, error: str = ""
+) -> dict[str, Any]:
     """The result of one submission: who, what was handed in, its status, and what marking found (None if it could not be marked)."""
     student = submission.student
     exercises = {exercise.id: {"title": exercise.title, "points": exercise.points} for exercise in lesson.exercises}
@@ -46,7 +48,9 @@ def record(submission: Submission, lesson: Lesson, print_: str, marked: dict[str
         "points": sum(mark.points for mark in marks.values()),
         "out_of": sum(exercise.points for exercise in lesson.exercises),
     }
-    return result | (marked or {"marks": {}, "flags": [], "prose": {}, "seed": None, "level": "", "seconds": 0.0, "runs": []})
+    return result | (
+        marked or {"marks": {}, "flags": [], "prose": {}, "seed": None, "level": "", "seconds": 0.0, "runs": []}
+    )
 
 
 def _status(marks: dict[str, Mark]) -> str:
@@ -74,7 +78,9 @@ class Store:
 
     def save(self, result: dict[str, Any]) -> None:
         """Write a result so that it is there whole or not at all, whatever happens meanwhile."""
-        write_atomically(self.folder / f"{result['student']['key']}.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        write_atomically(
+            self.folder / f"{result['student']['key']}.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+        )
 
     def keep_only(self, keys: set[str]) -> None:
         """Remove the results of students who are not in the folder any more."""

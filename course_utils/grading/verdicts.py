@@ -111,7 +111,9 @@ def read(lesson: Lesson, entries: list[dict[str, Any]], asked: list[str], kernel
     return reading
 
 
-def _find_end(reading: Reading, entries: list[dict[str, Any]], cells: list[dict[str, Any]], asked: list[str], kernel_end: str) -> None:
+def _find_end(
+    reading: Reading, entries: list[dict[str, Any]], cells: list[dict[str, Any]], asked: list[str], kernel_end: str
+) -> None:
     left = [id for id in asked if id not in reading.marks]
     alarm = next((cell for cell in cells if cell["alarm"]), None)
     trouble = next((entry for entry in entries if "trouble" in entry), None)
@@ -147,7 +149,12 @@ def _mark(exercise: Exercise, probe: dict[str, Any], own: list[dict[str, Any]], 
         if probe["error"]:
             return plain(exercise, "error", "The question about your answer did not run to its end.", trace=probe["error"]["trace"],
                          flags=("the question was disturbed",))  # fmt: skip
-        return plain(exercise, "fail", f"No values came that could be compared: {result['refused']}.", flags=("the question was disturbed",))
+        return plain(
+            exercise,
+            "fail",
+            f"No values came that could be compared: {result['refused']}.",
+            flags=("the question was disturbed",),
+        )
     mark = _judged(exercise, result, probe)
     mark = replace(mark, printed=(printed + mark.printed)[:2000])
     if failed is not None:
@@ -198,4 +205,9 @@ def _raised(exercise: Exercise, cell: dict[str, Any]) -> Mark:
     if name == "ReferenceWithheld":
         return plain(exercise, "fail", WITHHELD, flags=("calls the reference solution",))
     what = f"{name}: {cell['error']['text']}" if name else "an exception"
-    return plain(exercise, "error", f"Your cell raised {what[:500]}, so there is no {exercise.name}.", trace=cell["error"].get("trace", ""))
+    return plain(
+        exercise,
+        "error",
+        f"Your cell raised {what[:500]}, so there is no {exercise.name}.",
+        trace=cell["error"].get("trace", ""),
+    )

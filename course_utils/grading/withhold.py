@@ -28,7 +28,9 @@ def make_copy(lesson: Lesson, target: Path) -> list[Path]:
     package = Path(course_utils.__file__).resolve().parent
     copy = target / "package" / "course_utils"
     shutil.copytree(package, copy, ignore=_leave_out)
-    (copy / "grading" / "__init__.py").write_text('"""Only what runs inside the sandbox is here."""\n', encoding="utf-8")
+    (copy / "grading" / "__init__.py").write_text(
+        '"""Only what runs inside the sandbox is here."""\n', encoding="utf-8"
+    )
     roots = [(package, copy)]
     path = [target / "package"]
     if lesson.folder is not None:
@@ -79,7 +81,9 @@ def _withhold(node: Definition, id: str) -> None:
                 _withhold(member, id)
         return
     told = [node.body[0]] if ast.get_docstring(node) is not None else []
-    refusal = ast.parse(f"from course_utils.grading.inside.withheld import ReferenceWithheld\nraise ReferenceWithheld({id!r})").body
+    refusal = ast.parse(
+        f"from course_utils.grading.inside.withheld import ReferenceWithheld\nraise ReferenceWithheld({id!r})"
+    ).body
     node.body = [*told, *refusal]
     node.decorator_list = []
 
@@ -114,7 +118,9 @@ def _drop_what_only(removed: list[ast.expr], tree: ast.Module) -> None:
     dropped = {id(defined[name]) for name in suspects}
     used = {name for node in tree.body if id(node) not in dropped for name in _names(node)}
     kept = _closure(used & suspects, defined)
-    tree.body = [node for node in tree.body if id(node) not in dropped or id(node) in {id(defined[name]) for name in kept}]
+    tree.body = [
+        node for node in tree.body if id(node) not in dropped or id(node) in {id(defined[name]) for name in kept}
+    ]
 
 
 def _closure(names: set[str], defined: dict[str, ast.stmt]) -> set[str]:

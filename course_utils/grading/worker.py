@@ -150,7 +150,14 @@ def _warm(lesson: Any) -> None:
     """Import and load here what each forked pytest would load again."""
     import importlib
 
-    for name in ("pytest", "_pytest.junitxml", "nbval.plugin", "jupyter_client.manager", "jupyter_client.blocking", "zmq"):
+    for name in (
+        "pytest",
+        "_pytest.junitxml",
+        "nbval.plugin",
+        "jupyter_client.manager",
+        "jupyter_client.blocking",
+        "zmq",
+    ):
         importlib.import_module(name)
     if lesson.model is not None:
         from course_utils import load_model

@@ -51,7 +51,9 @@ class Pupil:
 
 
 def cell_of(notebook: dict[str, Any], exercise: str, role: str = "answer") -> dict[str, Any]:
-    return next(cell for cell in notebook["cells"] if cell["metadata"].get("course") == {"exercise": exercise, "role": role})
+    return next(
+        cell for cell in notebook["cells"] if cell["metadata"].get("course") == {"exercise": exercise, "role": role}
+    )
 
 
 def _own_cell(source: str) -> dict[str, Any]:
@@ -207,8 +209,8 @@ for _ in range(500):
         os._exit(0)
 time.sleep(30)
 """
-_HOG = "hoard = [bytearray(1 << 30) for _ in range(20)]\n"
-_SLOW_HOG = "import time\nhoard = []\nfor _ in range(60):\n    hoard.append(bytearray(b'x' * (48 << 20)))\n    time.sleep(0.02)\n"
+_HOG = "hoard = bytearray(64 << 30)\n"
+_SLOW_HOG = "hoard = []\nimport time\nfor _ in range(40):\n    hoard.append(b'x' * (20 << 20))\ntime.sleep(3)\n"
 _NEVER = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
 
 PUPILS = [

@@ -110,7 +110,9 @@ def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], b
     for place in {home, work}:
         os.makedirs(place, exist_ok=True)
     os.chdir(work)
-    os.environ.update(HOME=home, TMPDIR=home, JUPYTER_RUNTIME_DIR=home, IPYTHONDIR=home, MPLCONFIGDIR=home, XDG_CACHE_HOME=home)
+    os.environ.update(
+        HOME=home, TMPDIR=home, JUPYTER_RUNTIME_DIR=home, IPYTHONDIR=home, MPLCONFIGDIR=home, XDG_CACHE_HOME=home
+    )
     tempfile_reset()
     _limit(settings)
     null = os.open(os.devnull, os.O_RDWR)
@@ -150,7 +152,9 @@ def _limit(settings: dict[str, Any]) -> None:
     at_most(resource.RLIMIT_NOFILE, settings["files"])
     at_most(resource.RLIMIT_CPU, settings["cpu"])
     if linux.AVAILABLE:
-        at_most(resource.RLIMIT_AS, _pages("self", 0) + 2 * settings["memory"])  # address space is more than what is used of it
+        at_most(
+            resource.RLIMIT_AS, _pages("self", 0) + 4 * settings["memory"]
+        )  # threads take address space that they never use
     if settings["nested"]:  # elsewhere all processes of the user would count
         at_most(resource.RLIMIT_NPROC, settings["processes"] + 200)  # threads count too
 

@@ -85,7 +85,13 @@ def _nesting_works() -> bool:
 
 def warm(modules: list[str], model: str | None) -> None:
     """Import what lessons import and load the model that they load, so that a forked kernel has both."""
-    for name in ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "matplotlib.pyplot", "matplotlib_inline.backend_inline"):
+    for name in (
+        "ipykernel.kernelapp",
+        "ipykernel.ipkernel",
+        "ipykernel.zmqshell",
+        "matplotlib.pyplot",
+        "matplotlib_inline.backend_inline",
+    ):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     from course_utils import exercises

@@ -7,4 +7,6 @@ class ReferenceWithheld(Exception):
     """The course's own solution was called by the answer that it should be compared with."""
 
     def __init__(self, exercise: str) -> None:
-        super().__init__(f"The course's solution of {exercise} is not to be had while {exercise} is marked. Write your own.")
+        super().__init__(
+            f"The course's solution of {exercise} is not to be had while {exercise} is marked. Write your own."
+        )

@@ -62,7 +62,8 @@ def _draw_prompts(rng: random.Random) -> list[Case]:
     words = ["one", "two", "three", "red", "green", "blue"]
     seed = rng.randrange(1000)
     return [
-        Case(f"a random {name}", (Model(name, seed), " ".join(rng.sample(words, 4)))) for name in ("tiny-llama", "tiny-gpt2")
+        Case(f"a random {name}", (Model(name, seed), " ".join(rng.sample(words, 4))))
+        for name in ("tiny-llama", "tiny-gpt2")
     ]
 
 

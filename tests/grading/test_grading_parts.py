@@ -1,0 +1,521 @@
+"""The parts of marking that need no kernel: intake, merging, the exam, the stripped copy, reading a record, exports, the report."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from course_utils.errors import CourseError
+from course_utils.exercises.protocol import attempt
+from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
+from course_utils.grading import examiner, exam, exports, flags, intake, report, similar, verdicts, withhold
+from course_utils.grading.lesson import Lesson, load_lesson
+from course_utils.grading.merge import merge
+from course_utils.grading.store import Store, record
+from tests.grading import cohort
+from tests.grading.cohort import LESSON, PUPILS, RIGHT, Pupil
+
+
+@pytest.fixture(scope="module")
+def lesson() -> Lesson:
+    return load_lesson(str(LESSON))
+
+
+def handed_in(**answers: str) -> bytes:
+    return cohort.notebook_of(Pupil("x", answers={id.replace("_", "."): source for id, source in answers.items()}))
+
+
+# --- intake -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "id", "email"),
+    [
+        ("Ada Lovelace_4711_assignsubmission_file_/similarity.ipynb", "Ada Lovelace", "4711", ""),
+        ("Ada Lovelace_4711_assignsubmission_file_similarity.ipynb", "Ada Lovelace", "4711", ""),
+        ("lovelaceada_LATE_4711_99_similarity-1.ipynb", "lovelaceada", "4711", ""),
+        ("lovelaceada_4711_99_similarity.ipynb", "lovelaceada", "4711", ""),
+        ("lesson-ada/notebooks/similarity.ipynb", "lesson-ada", "", ""),
+        ("submission_4711/similarity.ipynb", "submission_4711", "4711", ""),
+        ("ada@example.org.ipynb", "ada@example.org", "", "ada@example.org"),
+        ("ada@example.org/deep/er/similarity.ipynb", "ada@example.org", "", "ada@example.org"),
+        ("Ada.ipynb", "Ada", "", ""),
+    ],
+)
+def test_the_shapes_that_schools_hand_out(
+    tmp_path: Path, lesson: Lesson, place: str, name: str, id: str, email: str
+) -> None:
+    file = tmp_path / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(handed_in())
+    (one,) = intake.collect(tmp_path, lesson)
+    assert (one.student.name, one.student.id, one.student.email) == (name, id, email)
+    assert one.notebook is not None and not one.status
+
+
+@pytest.mark.parametrize(
+    "owner",
+    ["Lovelace, Ada", "ada lovelace", "lovelaceada_4711_9_similarity", "4711", "ADA@example.org", "Ada_Lovelace_hw4"],
+)
+def test_roster_recognises_a_student(tmp_path: Path, lesson: Lesson, owner: str) -> None:
+    roster = tmp_path / "roster.csv"
+    roster.write_text(
+        "\ufeffLast name;First name;ID number;Email address\nLovelace;Ada;4711;ada@example.org\nByron;Augusta;12;b@example.org\n",
+        encoding="utf-8",
+    )
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / f"{owner}.ipynb").write_bytes(handed_in())
+    (one,) = intake.collect(folder, lesson, roster)
+    assert (one.student.name, one.student.id) == ("Ada Lovelace", "4711")
+
+
+def test_zip_in_zip_and_what_lies_about(tmp_path: Path, lesson: Lesson) -> None:
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("work/similarity.ipynb", handed_in())
+        archive.writestr("__MACOSX/work/._similarity.ipynb", b"\0\0")
+        archive.writestr("work/conftest.py", "raise SystemExit('imported')")
+        archive.writestr("../../evil.ipynb", handed_in())
+    outer = tmp_path / "class.zip"
+    with zipfile.ZipFile(outer, "w") as archive:
+        archive.writestr("Ada_1_assignsubmission_file_/hand-in.zip", inner.getvalue())
+        archive.writestr("Ben_2_assignsubmission_file_/broken.zip", b"PK\3\4 not really")
+    ada, ben = intake.collect(outer, lesson)
+    assert ada.student.name == "Ada" and ada.notebook is not None
+    assert ben.status == "unreadable" and "zip" in ben.reason
+    assert [path.name for path in tmp_path.iterdir()] == ["class.zip"], "something was unpacked"
+
+
+def test_links_are_not_followed(tmp_path: Path, lesson: Lesson) -> None:
+    (tmp_path / "secret.txt").write_bytes(handed_in())
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "Ada.ipynb").symlink_to(tmp_path / "secret.txt")
+    (one,) = intake.collect(folder, lesson)
+    assert one.status == "unreadable" and "not followed" in one.reason
+
+
+def test_two_notebooks_of_one_student(tmp_path: Path, lesson: Lesson) -> None:
+    for number, answers in ((1, {}), (2, {"m_1": RIGHT["m.1"]})):
+        (tmp_path / f"ada_4711_9{number}_similarity-{number}.ipynb").write_bytes(handed_in(**answers))
+    (tmp_path / "ada_4711_93_again-2.ipynb").write_bytes(handed_in(m_1=RIGHT["m.1"]))
+    (one,) = intake.collect(tmp_path, lesson)
+    assert one.notebook is not None and one.files[0].endswith("-2.ipynb")
+    assert any("2 notebooks of this lesson" in note for note in one.notes), "the same file twice is one"
+
+
+def test_too_large_is_not_read(tmp_path: Path, lesson: Lesson) -> None:
+    with pytest.raises(ValueError, match="at most"):
+        intake.parse(b" " * (intake.SIZE_LIMIT + 1))
+
+
+def test_every_known_shape_of_damage_is_told_not_raised(lesson: Lesson) -> None:
+    good = handed_in()
+    for damage in (
+        good[: len(good) // 2],
+        good.replace(b'"cells"', b'"sells"'),
+        good.replace(b'"nbformat": 4', b'"nbformat": 5'),
+        b"\xff" + good,
+    ):
+        with pytest.raises(ValueError, match="."):
+            intake.parse(damage)
+
+
+# --- merging and the exam -----------------------------------------------------------------------------------------------------
+
+
+def test_prose_is_collected(lesson: Lesson) -> None:
+    wordy = next(pupil for pupil in PUPILS if pupil.name == "Eve Wordy")
+    merged = merge(lesson, intake.parse(cohort.notebook_of(wordy)))
+    assert merged.prose == {"m.4": "Since each entry is multiplied with itself."}
+
+
+def test_exam_leaves_out_what_no_answer_needs(lesson: Lesson) -> None:
+    merged = merge(lesson, intake.parse(handed_in(m_1=RIGHT["m.1"])))
+    lean = exam.build(lesson, merged, ["m.1"], 1, "n", 1.0)
+    whole = exam.build(lesson, merged, ["m.1"], 1, "n", 1.0, whole=True)
+    sources = [cell.source for cell in lean.cells]
+    assert any("import torch" in source for source in sources), "the answer names torch"
+    assert not any("load_model(" in source for source in sources), "m.1 needs no model"
+    assert len(whole.cells) > len(lean.cells)
+
+
+def test_exam_of_an_answer_that_may_use_any_name_is_whole(lesson: Lesson) -> None:
+    merged = merge(lesson, intake.parse(handed_in(m_1="def standardise(values):\n    return eval('numbers')")))
+    assert any("load_model(" in cell.source for cell in exam.build(lesson, merged, ["m.1"], 1, "n", 1.0).cells)
+
+
+def test_no_reference_comes_before_its_question(lesson: Lesson) -> None:
+    merged = merge(lesson, intake.parse(handed_in(**{id.replace(".", "_"): source for id, source in RIGHT.items()})))
+    cells = exam.build(lesson, merged, lesson.ids, 1, "n", 1.0).cells
+    for exercise in lesson.exercises:
+        asked = next(
+            i for i, cell in enumerate(cells) if cell.metadata["exam"] == {"kind": "probe", "exercise": exercise.id}
+        )
+        body = ast.unparse(ast.parse(RIGHT["m.2"])) if exercise.id == "m.2" else "pow(2).mean().sqrt()"
+        assert not any(
+            body in cell.source
+            for cell in cells[:asked]
+            if cell.metadata["exam"]["kind"] == "supply" and cell.metadata["exam"]["exercise"] == exercise.id
+        )
+        assert [cell.metadata["exam"]["kind"] for cell in cells[asked : asked + 3]] == ["probe", "again", "supply"]
+
+
+# --- the stripped copy --------------------------------------------------------------------------------------------------------
+
+
+def test_copy_holds_no_reference_and_no_mistake(tmp_path: Path, lesson: Lesson) -> None:
+    withhold.make_copy(lesson, tmp_path)
+    text = (tmp_path / "lesson" / "similarity_exercises.py").read_text(encoding="utf-8")
+    for secret in (
+        "pow(2)",
+        "output.logits",
+        "values.std",
+        "sample deviation",
+        "Subtract first",
+        "_covariance",
+        "Mean 0, deviation 1.",
+    ):
+        assert secret not in text, secret
+    assert "ReferenceWithheld('m.1')" in text and "_draw_prompts" in text
+    names = {path.name for path in (tmp_path / "package" / "course_utils" / "grading").rglob("*.py")}
+    assert "verdicts.py" not in names and "probe.py" in names
+
+
+def test_copy_of_each_lesson_of_the_course_is_whole(tmp_path: Path) -> None:
+    """The stripped modules still parse and still draw; each reference in them refuses."""
+    from course_utils.exercises import LESSONS, exercises
+
+    checked = 0
+    for number, name in LESSONS.items():
+        package = Path(exam.__file__).parents[1]
+        source = package / "exercises" / f"{name}.py"
+        if not source.is_file():
+            continue
+        stripped = withhold.strip(source.read_text(encoding="utf-8"))
+        namespace: dict[str, Any] = {"__name__": f"stripped_{name}"}
+        exec(compile(stripped, str(source), "exec"), namespace)
+        for known, bare in zip(exercises(number), namespace["EXERCISES"], strict=True):
+            assert bare.mistakes == () and bare.hints == () and bare.diagnose is None
+            assert repr(bare.cases(3)) == repr(known.cases(3)), f"{known.id} draws other inputs in the sandbox"
+            checked += 1
+    assert checked
+
+
+# --- what a kernel sends is not believed ---------------------------------------------------------------------------------------
+
+
+def message(lesson: Lesson, **changes: Any) -> str:
+    outcomes = [outcome_to_json(one) for one in attempt(lesson.exercise("m.1"), lesson.exercise("m.1").reference, 5)]
+    return json.dumps({"exercise": "m.1", "nonce": "n", "outcomes": outcomes} | changes)
+
+
+def test_message_is_opened(lesson: Lesson) -> None:
+    opened = examiner.open_message([message(lesson)], "m.1", "n")
+    assert opened is not None and [one.kind for one in opened] == ["value", "value"]
+    assert examiner.open_message([message(lesson, outcomes=None)], "m.1", "n") is None
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        lambda good: [],
+        lambda good: [good(), good()],
+        lambda good: [good(nonce="other")],
+        lambda good: [good(exercise="m.2")],
+        lambda good: [good(outcomes=[])],
+        lambda good: [good(outcomes=[{}])],
+        lambda good: [good(outcomes="right")],
+        lambda good: [json.loads(good())],
+        lambda good: ["[" * 100_000],
+        lambda good: ['{"exercise": NaN}'],
+        lambda good: [good().replace('"kind": "value"', '"kind": "right"')],
+        lambda good: [re.sub(r'"shape": \[5\]', '"shape": [5000000000]', good())],
+        lambda good: [re.sub(r'"dtype": "float32"', '"dtype": "object"', good())],
+        lambda good: [good(verdict="right")],
+    ],
+)
+def test_anything_else_is_refused(lesson: Lesson, sent: Callable[[Any], list[Any]]) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        examiner.open_message(sent(lambda **changes: message(lesson, **changes)), "m.1", "n")
+
+
+def test_outcomes_travel_unchanged() -> None:
+    for outcome in (
+        Outcome("value", [1, 2.5, float("nan"), None, "x", {"a": True}]),
+        Outcome("error", error="e", trace="t", out_of_time=True, final=True),
+    ):
+        assert repr(outcome_from_json(json.loads(json.dumps(outcome_to_json(outcome))))) == repr(outcome)
+
+
+# --- every verdict rule ---------------------------------------------------------------------------------------------------------
+
+
+def cell(kind: str, **more: Any) -> dict[str, Any]:
+    entry = {
+        "kind": kind,
+        "exercise": "m.1",
+        "seconds": 0.1,
+        "passed": True,
+        "reply": "ok",
+        "alarm": "",
+        "source": "",
+        "text": "",
+        "error": {},
+    }
+    return entry | more
+
+
+def judged(status: str = "right", points: int = 3, **outcome: Any) -> dict[str, Any]:
+    one = outcome_to_json(Outcome("value", 1)) | outcome
+    return {
+        "verdict": {"status": status, "points": points, "message": "said", "mistake": None, "passed": []},
+        "outcomes": [one],
+    }
+
+
+EMPTY = '{"nbformat":4,"nbformat_minor":5,"metadata":{},"cells":[]}'
+RULES: list[tuple[str, list[dict[str, Any]]]] = [
+    ("pass", [cell("probe", result=judged())]),
+    ("part", [cell("probe", result=judged("wrong", 1))]),
+    ("fail", [cell("probe", result=judged("wrong", 0))]),
+    ("error", [cell("probe", result=judged("wrong", 0, kind="error"))]),
+    ("not tried", [cell("probe", result=judged("not tried", 0))]),
+    ("time-out", [cell("probe", result=judged("wrong", 0, kind="error", out_of_time=True))]),
+    ("fail", [cell("probe", result=judged("wrong", 2, kind="error", error="Your code raised ReferenceWithheld: x."))]),
+    ("missing", [cell("answer"), cell("probe", result={"undefined": True})]),
+    (
+        "error",
+        [
+            cell("answer", passed=False, reply="error", error={"name": "E", "text": "t", "trace": "tr"}),
+            cell("probe", result={"undefined": True}),
+        ],
+    ),
+    (
+        "error",
+        [cell("answer", reply="error"), cell("probe", result={"undefined": True})],
+    ),  # nbval saw nothing: its traceback was hidden
+    ("fail", [cell("probe", result={"refused": "values were sent 2 times"})]),
+    ("examiner error", [cell("probe", result={"examiner": "RuntimeError"})]),
+    (
+        "flaky",
+        [cell("probe", result=judged("wrong", 2)), cell("again", result={"agrees": False, "verdict": {"points": 1}})],
+    ),
+    (
+        "part",
+        [cell("probe", result=judged("wrong", 2)), cell("again", result={"agrees": True, "verdict": {"points": 2}})],
+    ),
+]
+
+
+@pytest.mark.parametrize(("verdict", "entries"), RULES)
+def test_verdict_rules(lesson: Lesson, verdict: str, entries: list[dict[str, Any]]) -> None:
+    reading = verdicts.read(lesson, [*entries, {"end": True}], ["m.1"], "")
+    assert reading.marks["m.1"].verdict == verdict
+    assert (reading.marks["m.1"].points > 0) == (verdict in ("pass", "part", "flaky"))
+    if verdict == "flaky":
+        assert reading.marks["m.1"].points == 1, "the lower of both"
+
+
+@pytest.mark.parametrize("alarm", ["time-out", "crashed", "output limit"])
+def test_an_alarm_is_no_mark_but_a_culprit(lesson: Lesson, alarm: str) -> None:
+    """Even where values came: after an alarm nothing that was sent counts."""
+    for kind in ("answer", "extra", "probe"):
+        entries = [cell(kind, alarm=alarm, result=judged()), {"end": True, "stopped": alarm}]
+        reading = verdicts.read(lesson, entries, ["m.1", "m.2"], "")
+        assert not reading.marks and reading.culprit == ("m.1", alarm)
+    confirmed = [cell("probe", result=judged("wrong", 2)), cell("again", alarm=alarm)]
+    assert not verdicts.read(lesson, confirmed, ["m.1"], "").marks
+
+
+def test_a_record_that_ends_early_marks_nothing(lesson: Lesson) -> None:
+    assert verdicts.read(lesson, [], ["m.1"], "").trouble
+    assert verdicts.read(lesson, [{"trouble": "no kernel", "told": "x"}], ["m.1"], "").trouble
+    assert verdicts.read(lesson, [{"trouble": "wall", "told": "x"}], ["m.1", "m.2"], "").culprit == ("m.1", "time-out")
+    forged = verdicts.read(lesson, [cell("answer", forged=1), {"end": True}], ["m.1"], "")
+    assert not forged.marks and forged.flags
+
+
+class FakeItem:
+    """As much of nbval's item as the plugin looks at."""
+
+    def __init__(
+        self, kind: str, *, timed_out: bool = False, alive: bool = True, outputs: list[Any] | None = None
+    ) -> None:
+        from nbformat import NotebookNode
+
+        self.cell = NotebookNode(metadata={"exam": {"kind": kind, "exercise": "m.1"}}, source="")
+        kernel = type("Kernel", (), {"is_alive": lambda _: alive})()
+        self.parent = type("Parent", (), {"timed_out": timed_out, "kernel": kernel})()
+        self.session = type("Session", (), {"shouldstop": ""})()
+        self.test_outputs = outputs or []
+
+
+@pytest.mark.parametrize(
+    ("item", "error", "reply", "expected"),
+    [
+        (FakeItem("probe"), None, "ok", "right"),
+        (FakeItem("probe"), None, "error", "refused"),  # nbval passes it
+        (FakeItem("probe"), ValueError("nbval failed it"), "ok", "refused"),
+        (FakeItem("probe", timed_out=True), None, "ok", "time-out"),  # nbval passes it
+        (FakeItem("probe", alive=False), None, "ok", "crashed"),  # nbval passes it
+    ],
+)
+def test_plugin_fails_closed(
+    tmp_path: Path, lesson: Lesson, item: FakeItem, error: Any, reply: str, expected: str
+) -> None:
+    """Each thing that nbval does not look at stops a right answer's values from being believed."""
+    from course_utils.grading.sandbox import Limits
+
+    plugin = examiner.Plugin(lesson, examiner.Question(5, "n"), Limits(), tmp_path / "record")
+    plugin.line = type("Line", (), {"reply": reply})()  # type: ignore[assignment]
+    item.test_outputs = [{"output_type": "display_data", "data": {examiner.MIME: message(lesson)}}]
+    plugin._note(item, error)
+    entry = json.loads((tmp_path / "record").read_text(encoding="utf-8"))
+    if expected in ("time-out", "crashed"):
+        assert entry["alarm"] == expected == item.session.shouldstop and "result" not in entry
+    elif expected == "refused":
+        assert "refused" in entry["result"]
+    else:
+        assert entry["result"]["verdict"]["status"] == expected
+
+
+# --- what comes out ---------------------------------------------------------------------------------------------------------------
+
+
+def results_of(lesson: Lesson, tmp_path: Path) -> list[dict[str, Any]]:
+    """Three results, without a kernel: one marked, one in part, one unreadable."""
+    found = []
+    for name, verdict, points in (
+        ("=HYPERLINK(1)", "pass", 3),
+        ("<script>alert(1)</script>", "flaky", 1),
+        ("Cleo", "", 0),
+    ):
+        student = intake.Student(intake._key(name), name, "7", "c@example.org")
+        if not verdict:
+            submission = intake.Submission(student, ("c.ipynb",), status="unreadable", reason="empty")
+            found.append(record(submission, lesson, "p", None))
+            continue
+        submission = intake.Submission(student, ("a.ipynb",), intake.parse(handed_in()))
+        marks = {
+            id: verdicts.Mark(
+                verdict, points, 3, "<b>bold</b>", source=RIGHT[id], mistake="not centred" if id == "m.1" else None
+            )
+            for id in lesson.ids
+        }
+        marked = {"marks": {id: mark.to_json() for id, mark in marks.items()}, "flags": [], "prose": {"m.4": "<i>words</i>"}, "seed": 1,
+                  "level": "rlimits", "seconds": 1.0, "runs": []}  # fmt: skip
+        found.append(record(submission, lesson, "p", marked))
+    return found
+
+
+def test_tables(tmp_path: Path, lesson: Lesson) -> None:
+    results = results_of(lesson, tmp_path)
+    exports.write(lesson, results, tmp_path)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "grades.csv").read_text(encoding="utf-8"))))
+    assert [row["status"] for row in rows] == ["marked", "in part", "unreadable"]
+    assert rows[0]["student"] == "'=HYPERLINK(1)", "a formula in a teacher's spreadsheet"
+    assert rows[0]["m.1 points"] == "3" and rows[0]["m.1 verdict"] == "pass"
+    assert rows[2]["points"] == "" and rows[2]["reason"] == "empty", "what cannot be read is not a zero"
+    assert [row["for a person"] for row in rows] == ["", "yes", "yes"]
+    canvas = list(csv.reader(io.StringIO((tmp_path / "canvas.csv").read_text(encoding="utf-8"))))
+    assert (
+        canvas[0][:5] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
+        and canvas[1][0].strip() == "Points Possible"
+    )
+    gradescope = json.loads(
+        (tmp_path / "gradescope" / results[0]["student"]["key"] / "results.json").read_text(encoding="utf-8")
+    )
+    assert gradescope["score"] == 9 and [test["max_score"] for test in gradescope["tests"]] == [3, 3, 3]
+
+
+def test_report_is_escaped_and_shows_no_flag_to_students(tmp_path: Path, lesson: Lesson) -> None:
+    results = results_of(lesson, tmp_path)
+    pairs = flags.add(lesson, results)
+    report.write(lesson, results, tmp_path, pairs)
+    pages = list((tmp_path / "report").rglob("*.html"))
+    assert len(pages) == 4
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert "<script" not in text and "<b>bold" not in text and "<i>words" not in text
+    index = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "The mean is still in it." in index and "rlimits" in index
+    assert any(
+        "same code as" in flag for result in results for mark in result["marks"].values() for flag in mark["flags"]
+    )
+    assert not any(
+        "same code as" in page.read_text(encoding="utf-8") for page in pages if page.parent.name == "students"
+    )
+
+
+def test_alike_under_other_names() -> None:
+    one = "def f(a, b: int = 2):\n    '''Says a lot.'''\n    total = 0  # from nothing\n    for x in a:\n        total += x ** b\n    return total / len(a)"
+    other = "def f(p, q = 2):\n    s = 0\n    for i in p:\n        s += i ** q\n    return s / len(p)"
+    assert similar.tokens(one) == similar.tokens(other)
+    assert similar.tokens(one) != similar.tokens(other.replace("**", "*"))
+
+
+def test_store_writes_whole_or_not_at_all(tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, (result, *_) = Store(tmp_path), results_of(lesson, tmp_path)
+    store.save(result)
+    key = result["student"]["key"]
+    assert store.load(key) == json.loads(json.dumps(result))
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.save({**result, "points": 0})
+    assert store.load(key) == json.loads(json.dumps(result))
+    (tmp_path / "results" / f"{key}.json").write_text("{half", encoding="utf-8")
+    assert store.load(key) is None
+
+
+def test_result_depends_on_notebook_lesson_and_limits(lesson: Lesson, tmp_path: Path) -> None:
+    from course_utils.grading.sandbox import Limits
+    from course_utils.grading.store import fingerprint
+
+    one = intake.Submission(intake.Student("a", "a"), (), digest="1")
+    changed = copy.copy(lesson)
+    changed.__dict__["digest"] = "another"
+    prints = [
+        fingerprint(one, lesson, "rlimits", Limits()),
+        fingerprint(replace(one, digest="2"), lesson, "rlimits", Limits()),
+        fingerprint(one, changed, "rlimits", Limits()),
+        fingerprint(one, lesson, "rlimits", Limits(case=1)),
+    ]
+    assert len(set(prints)) == len(prints)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda folder: None, "holds 0"),
+        (lambda folder: (folder / "a.ipynb").write_bytes(b"{}"), "no module beside"),
+        (
+            lambda folder: ((folder / "a.ipynb").write_bytes(b"{}"), (folder / "own_a.py").write_text("")),
+            "cannot be read",
+        ),
+        (
+            lambda folder: ((folder / "a.ipynb").write_text(EMPTY), (folder / "own_b.py").write_text("")),
+            "no exercise in it",
+        ),
+    ],
+)
+def test_a_lesson_that_is_none_says_why(tmp_path: Path, make: Callable[[Path], Any], says: str) -> None:
+    make(tmp_path)
+    with pytest.raises(CourseError, match=says):
+        load_lesson(str(tmp_path))
