@@ -1,0 +1,1 @@
+"""The figures that the README states, measured: `make bench`, or `python -m benchmarks --help`."""

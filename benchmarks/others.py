@@ -1,0 +1,105 @@
+"""What people use instead: the head sweep as tutorials write it, with plain hooks, with one trace a head, and with TransformerLens."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from course_utils.anatomy import anatomy
+from course_utils.fast_linear import fast_linear
+
+HeadList = Sequence[tuple[int, int]]
+
+
+def all_heads(model: Any) -> list[tuple[int, int]]:
+    parts = anatomy(model)
+    return [(layer, head) for layer in range(parts.n_layers) for head in range(parts.n_heads)]
+
+
+@torch.no_grad()
+def loop_of_hooks(
+    model: Any, clean: torch.Tensor, corrupted: torch.Tensor, answers: Sequence[int], heads: HeadList | None = None
+) -> torch.Tensor:
+    """One forward pass for each head, by PyTorch's hooks; `heads` for a part of them. Prompts are token ids (position,)."""
+    parts, network = anatomy(model), model._module
+    kept: dict[int, torch.Tensor] = {}
+    projections = [envoy._module for envoy in parts.out_projections]
+
+    def keep(layer: int) -> Any:
+        return lambda _module, args: kept.__setitem__(layer, args[0].clone())
+
+    handles = [module.register_forward_pre_hook(keep(layer)) for layer, module in enumerate(projections)]
+    network(clean[None])
+    for handle in handles:
+        handle.remove()
+    found = []
+    for layer, head in heads or all_heads(model):
+        columns = slice(head * parts.head_width, (head + 1) * parts.head_width)
+
+        def patch(_module: Any, args: tuple, layer: int = layer, columns: slice = columns) -> tuple:
+            changed = args[0].clone()
+            changed[..., columns] = kept[layer][..., columns]
+            return (changed, *args[1:])
+
+        handle = projections[layer].register_forward_pre_hook(patch)
+        logits = network(corrupted[None]).logits
+        handle.remove()
+        found.append(logits[0, -1, answers[0]] - logits[0, -1, answers[1]])
+    return torch.stack(found) if heads else torch.stack(found).reshape(parts.n_layers, parts.n_heads)
+
+
+@torch.no_grad()
+def trace_per_head(model: Any, clean: torch.Tensor, corrupted: torch.Tensor, answers: Sequence[int]) -> torch.Tensor:
+    """One nnsight trace for each head."""
+    parts = anatomy(model)
+    with model.trace(clean[None]):
+        kept = [parts.heads(layer) for layer in range(parts.n_layers)].save()  # type: ignore[attr-defined]
+    result = torch.zeros(parts.n_layers, parts.n_heads)
+    for layer, head in all_heads(model):
+        with model.trace(corrupted[None]):
+            parts.heads(layer)[:, :, head] = kept[layer][:, :, head]
+            logits = model.output.logits[0, -1].save()
+        result[layer, head] = logits[answers[0]] - logits[answers[1]]
+    return result
+
+
+def transformer_lens(model: Any) -> Callable[[torch.Tensor, torch.Tensor, Sequence[int]], torch.Tensor] | None:
+    """TransformerLens's own head patching on the same weights, or None where it is not installed."""
+    try:
+        from transformer_lens import patching
+        from transformer_lens.model_bridge import TransformerBridge
+    except ImportError:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        model._module.save_pretrained(folder)
+        model.tokenizer.save_pretrained(folder)
+        bridge = TransformerBridge.boot_transformers(folder, device="cpu", dtype=torch.float32)
+
+    @torch.no_grad()
+    def sweep(clean: torch.Tensor, corrupted: torch.Tensor, answers: Sequence[int]) -> torch.Tensor:
+        _, cache = bridge.run_with_cache(clean[None])
+        return patching.get_act_patch_attn_head_out_all_pos(
+            bridge, corrupted[None], cache, lambda logits: logits[0, -1, answers[0]] - logits[0, -1, answers[1]]
+        )
+
+    return sweep
+
+
+@torch.no_grad()
+def products_alone(model: Any, positions: int, fast: bool) -> None:
+    """Only the matrix products that no head sweep with a growing batch can do without, on random numbers: the arithmetic limit.
+
+    At layer l there are heads * (l + 1) rows of `positions` tokens, and every linear map of the layer has to be applied to them.
+    """
+    parts = anatomy(model)
+    with fast_linear(fast):
+        for layer, envoy in enumerate(parts.layers):
+            tokens = parts.n_heads * (layer + 1) * positions
+            inputs: dict[int, torch.Tensor] = {}
+            for module in envoy._module.modules():
+                if isinstance(module, torch.nn.Linear):
+                    x = inputs.setdefault(module.in_features, torch.ones(tokens, module.in_features))
+                    torch.nn.functional.linear(x, module.weight)

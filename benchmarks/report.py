@@ -1,0 +1,89 @@
+"""The results as JSON, as Markdown and as a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import Row
+from course_utils.plots import HIGHLIGHT, PALETTE, PLAIN, new_picture
+
+
+def write(folder: Path, machine: dict[str, Any], rows: Sequence[Row], command: str) -> list[Path]:
+    """Write results.json, results.md and, if there is something to draw, results.png; the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / "results.json", folder / "results.md"]
+    content = {"command": command, "machine": machine, "rows": [row.as_dict() for row in rows]}
+    written[0].write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    written[1].write_text(markdown(machine, rows, command), encoding="utf-8")
+    if any(row.table in ("head sweep", "ladder", "prompt length", "prompt pairs") for row in rows):
+        written.append(folder / "results.png")
+        picture(rows).savefig(written[2], dpi=100, facecolor="white")
+    return written
+
+
+def markdown(machine: dict[str, Any], rows: Sequence[Row], command: str) -> str:
+    """A table for each part, and the machine that it was measured on."""
+    packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
+    lines = [
+        "# Measured",
+        "",
+        f"With `{command}`, on {machine['processor']}: {machine['cores']} cores, {machine['threads']} threads, {machine['memory_gb']} GB; "
+        f"{machine['system']}, Python {machine['python']}; {packages}. Load average before the start: {machine['load_before']}.",
+        "",
+        "Ways that are compared took turns in one run; the best of the rounds counts. *Times* is against the first line of the same "
+        "question. *Memory* is the peak above what the process held before; for a lesson, of all its processes.",
+        "*Agreement* is the largest difference from the first line's numbers.",
+    ]
+    for table in dict.fromkeys(row.table for row in rows):
+        lines += [
+            "",
+            f"## {table.capitalize()}",
+            "",
+            "| what | way | seconds | times | memory, MB | agreement | |",
+            "|---|---|--:|--:|--:|--:|---|",
+        ]
+        for row in rows:
+            if row.table == table:
+                cells = [row.what, row.way, _number(row.seconds), _number(row.times_faster), _number(row.memory_mb, 0)]
+                agreement = "" if row.agreement is None else f"{row.agreement:.1e}"
+                lines.append(f"| {' | '.join([*cells, agreement, row.note])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float | None, places: int | None = None) -> str:
+    if value is None:
+        return ""
+    if places is not None:
+        return f"{value:.{places}f}"
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def picture(rows: Sequence[Row]) -> Any:
+    """The head sweep as bars, the ladder as bars, and how time grows with length and with pairs."""
+    figure, axes = new_picture(11, 8, 2, 2)
+    for axis, table in zip(axes[0], ("head sweep", "ladder"), strict=True):
+        some = [row for row in rows if row.table == table and row.seconds]
+        axis.barh([row.way for row in some], [row.seconds for row in some], color=[_colour(row) for row in some])
+        axis.invert_yaxis()
+        axis.set_xscale("log")
+        axis.set_xlabel("seconds")
+        axis.set_title(f"{table.capitalize()}: all heads, one pair")
+    for axis, table in zip(axes[1], ("prompt length", "prompt pairs"), strict=True):
+        for colour, way in zip(PALETTE, ("plain loop", "patch_heads"), strict=False):
+            some = [row for row in rows if row.table == table and row.way == way and "no common" not in row.what]
+            counts = [int(row.what.split()[0]) for row in some]
+            axis.plot(counts, [row.seconds for row in some], "o-", color=colour, label=way)
+        axis.set_xscale("log", base=2)
+        axis.set_yscale("log")
+        axis.set_xlabel("tokens" if table == "prompt length" else "pairs")
+        axis.set_ylabel("seconds")
+        axis.set_title(f"Time with {table}")
+        axis.legend()
+    return figure
+
+
+def _colour(row: Row) -> str:
+    return HIGHLIGHT if row.way in ("patch_heads", "+ product") else PLAIN

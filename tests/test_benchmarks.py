@@ -1,0 +1,55 @@
+"""The benchmarks run, compare what they time, and write what the README quotes. No time is asserted: that is what they are for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("psutil")
+
+from benchmarks.__main__ import main
+from benchmarks.measuring import Peak, alternate
+
+
+def test_a_quick_run_writes_tables_json_and_a_picture(tmp_path: Path) -> None:
+    sections = ["head-sweep", "ladder", "length", "pairs", "lens", "steering", "perplexity", "decoding", "attention"]
+    assert main(["--quick", "--output", str(tmp_path), *sections]) == 0
+    found = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert {"processor", "cores", "threads", "packages"} <= set(found["machine"])
+    rows = found["rows"]
+    # Whatever is timed as exact has to agree with what it is compared with, to float32's rounding.
+    compared = [row for row in rows if row["agreement"] is not None and row["note"] != "an approximation"]
+    assert len(compared) >= 15
+    for row in compared:
+        assert row["agreement"] <= 1e-3, row
+    assert [row["way"] for row in rows if row["table"] == "ladder"][-1] == "+ product"
+    text = (tmp_path / "results.md").read_text(encoding="utf-8")
+    for table in dict.fromkeys(row["table"] for row in rows):
+        assert f"## {table.capitalize()}" in text
+    assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_best_round_counts_and_the_first_way_is_the_measure() -> None:
+    calls: list[str] = []
+    ways = {"first": lambda: calls.append("first"), "second": lambda: calls.append("second")}
+    rows = alternate("table", "what", ways, rounds=3)
+    assert calls == ["first", "second"] * 3
+    assert rows[0].times_faster == 1 and [row.way for row in rows] == ["first", "second"]
+
+
+def test_the_peak_of_memory_is_seen() -> None:
+    with Peak() as peak:
+        held = bytearray(64 * 2**20)
+        held[::4096] = b"x" * len(held[::4096])
+        del held
+    assert 50 <= peak.mb <= 120
+
+
+def test_an_unknown_section_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        main(["--quick", "--output", str(tmp_path), "nonsense"])
+    assert "no section is called 'nonsense'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--quick"])
