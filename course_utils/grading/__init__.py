@@ -16,6 +16,6 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `course grade`."""
-    from course_utils.grading import commands
+    from course_utils.grading.commands import declare
 
-    commands.configure(parser)
+    declare(parser)

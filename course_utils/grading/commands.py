@@ -14,7 +14,7 @@ from typing import Any
 from course_utils.errors import CourseError
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `course grade`."""
     parser.add_argument(
         "submissions", type=Path, metavar="SUBMISSIONS", help="a folder or a zip, as your school's system gives it"
@@ -84,9 +84,9 @@ def _run(arguments: argparse.Namespace) -> int:
     progress = _Progress(quiet=arguments.json)
     results = session.grade(lesson, plan, progress.tell)
     progress.end()
-    pairs = flags.add(lesson, results)
+    groups = flags.add(lesson, results)
     exports.write(lesson, results, out)
-    report.write(lesson, results, out, pairs)
+    report.write(lesson, results, out, groups)
     if arguments.json:
         print(json.dumps([_short(result) for result in results], ensure_ascii=False, indent=1))
     else:

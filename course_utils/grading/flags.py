@@ -10,19 +10,22 @@ from course_utils.grading.lesson import Lesson
 _NOT_TRIED = ("not tried", "missing")
 
 
-def add(lesson: Lesson, results: list[dict[str, Any]]) -> list[similar.Pair]:
-    """Add to each mark the flags that its neighbours give it; returns the pairs that are alike. The stored results are not touched."""
+def add(lesson: Lesson, results: list[dict[str, Any]]) -> list[similar.Group]:
+    """Add to each mark the flags that its neighbours give it; returns the groups that are alike. What is stored is not touched."""
     names = {result["student"]["key"]: result["student"]["name"] for result in results}
     marks = {result["student"]["key"]: result["marks"] for result in results}
     sources = {
         key: {id: mark["source"] for id, mark in own.items() if mark["verdict"] not in _NOT_TRIED}
         for key, own in marks.items()
     }
-    found = similar.pairs(lesson, sources)
-    for pair in found:
-        if not pair.second:
-            marks[pair.first][pair.exercise]["flags"].append("same code as the reference solution, names aside")
-        elif pair.share == 1.0:
-            for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
-                marks[one][pair.exercise]["flags"].append(f"same code as {names[other]}'s, names aside")
+    found = similar.groups(lesson, sources)
+    for group in found:
+        for student in group.students:
+            flags = marks[student][group.exercise]["flags"]
+            others = [names[other] for other in group.students if other != student]
+            if group.reference:
+                flags.append("same code as the reference solution, names aside")
+            if others and group.share == 1.0:
+                more = f" and {len(others) - 2} more" if len(others) > 2 else ""
+                flags.append(f"same code as {', '.join(others[:2])}{more}, names aside")
     return found

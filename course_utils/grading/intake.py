@@ -1,8 +1,8 @@
 """From a folder of whatever a school's system handed out to one notebook for each student. Nothing in it is executed or imported.
 
-Known shapes: Moodle (``Ada Lovelace_123_assignsubmission_file_/x.ipynb``, or without the folder), Canvas (``lovelaceada_LATE_123_456_x-1.ipynb``),
-GitHub Classroom (a clone for each student), Gradescope (``submission_123/x.ipynb``), plain e-mail (one file or one folder each), a zip of
-any of these, and a zip for each student.
+Known shapes: Moodle (``Ada Lovelace_123_assignsubmission_file_/x.ipynb``, or without the folder), Canvas
+(``lovelaceada_LATE_123_456_x-1.ipynb``), GitHub Classroom (a clone for each student), Gradescope (``submission_123/x.ipynb``), plain
+e-mail (one file or one folder each), a zip of any of these, and a zip for each student.
 """
 
 from __future__ import annotations
@@ -296,9 +296,7 @@ def _owner(path: PurePosixPath) -> str:
 
 def _identify(owner: str, roster: list[Student]) -> Student:
     name, id, email = owner, "", ""
-    if match := _MOODLE.match(owner):
-        name, id = match["name"], match["id"]
-    elif match := _CANVAS.match(owner):
+    if (match := _MOODLE.match(owner)) or (match := _CANVAS.match(owner)):
         name, id = match["name"], match["id"]
     elif match := re.fullmatch(r"submission_(\d+)", owner):
         id = match[1]
@@ -348,7 +346,7 @@ def _choose(student: Student, files: list[_File], lesson: Lesson) -> Submission:
             read.append((file, parse(file.data)))
         except ValueError as error:
             reasons.append(f"{file.path.name}: {error}")
-    candidates = {}  # the same file twice is one
+    candidates: dict[str, tuple[_File, NotebookNode]] = {}  # the same file twice is one
     for file, notebook in read:
         if is_of(lesson, notebook):
             candidates.setdefault(hashlib.sha256(file.data).hexdigest(), (file, notebook))

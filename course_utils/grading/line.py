@@ -67,7 +67,7 @@ class Line:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Empty
-            if not self._poller.poll(1000 * min(left, 0.25)) and not self._kernel.is_alive():
+            if not self._poller.poll(int(1000 * min(left, 0.25)) + 1) and not self._kernel.is_alive():
                 self._collect()
                 if stream == "iopub" and self._iopub:
                     continue

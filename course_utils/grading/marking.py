@@ -14,7 +14,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from course_utils.grading import examiner, exam, verdicts
+from course_utils.grading import exam, examiner, verdicts
 from course_utils.grading.exam import names_bound
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.merge import Merged, merge

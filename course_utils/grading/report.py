@@ -10,7 +10,7 @@ from typing import Any
 
 from course_utils.grading.exports import needs_a_person
 from course_utils.grading.lesson import Lesson
-from course_utils.grading.similar import Pair
+from course_utils.grading.similar import Group
 from course_utils.grading.store import write_atomically
 from course_utils.grading.verdicts import VERDICTS
 
@@ -24,37 +24,12 @@ _COLOURS = {
 }
 _OTHER = "#4a5568"
 _SIGNS = {"pass": "✓", "part": "◐", "not tried": "○", "missing": "○"}
-_SHOWN_PAIRS = 40
+_SHOWN_GROUPS = 40
 
-_STYLE = """
-:root { color-scheme: light; --ink: #1a202c; --soft: #5a6577; --line: #e2e8f0; --ground: #f7f8fa; }
-* { box-sizing: border-box }
-body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.55 system-ui, "Segoe UI", "DejaVu Sans", sans-serif }
-main { max-width: 1060px; margin: 0 auto; padding: 32px 24px 80px }
-h1 { font-size: 28px; margin: 0 0 4px; letter-spacing: -.01em } h2 { font-size: 19px; margin: 40px 0 12px }
-p.lead { color: var(--soft); margin: 0 0 24px } a { color: #2b6cb0; text-decoration: none } a:hover { text-decoration: underline }
-.card { background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: 20px 24px; margin: 0 0 16px }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 0 0 16px }
-.figure { background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: 14px 18px }
-.figure b { display: block; font-size: 26px; font-weight: 650; font-variant-numeric: tabular-nums } .figure span { color: var(--soft); font-size: 14px }
-table { border-collapse: collapse; width: 100% } th { text-align: left; font-size: 13px; color: var(--soft); font-weight: 600 }
-th, td { padding: 8px 10px; border-bottom: 1px solid var(--line); vertical-align: top } tr:last-child td { border-bottom: 0 }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap } td.c, th.c { text-align: center; padding: 8px 4px }
-.tile { display: inline-block; min-width: 30px; padding: 1px 6px; border-radius: 6px; color: #fff; font-size: 13px; font-weight: 600; text-align: center }
-.tile.pale { color: #2d3748 } .bar { display: flex; height: 18px; border-radius: 5px; overflow: hidden; background: var(--line); min-width: 240px }
-.bar i { display: block; height: 100% } .legend { color: var(--soft); font-size: 13px; margin-top: 12px } .legend i { display: inline-block; width: 10px;
-height: 10px; border-radius: 3px; margin: 0 5px 0 14px } .flag { color: #7b341e; background: #fffaf0; border: 1px solid #fbd38d; border-radius: 6px;
-padding: 1px 8px; font-size: 13px; display: inline-block; margin: 2px 4px 2px 0 } .soft { color: var(--soft); font-size: 14px }
-pre { background: #f1f4f8; border-radius: 8px; padding: 12px 14px; overflow: auto; font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; margin: 10px 0 0;
-max-height: 420px } .side { display: grid; grid-template-columns: 1fr 1fr; gap: 14px } .side > div { min-width: 0 }
-details { margin-top: 10px } summary { cursor: pointer; color: #2b6cb0; font-size: 14px } blockquote { margin: 8px 0 0; padding-left: 14px; white-space: pre-wrap;
-border-left: 3px solid var(--line) } .warn { border-color: #fbd38d; background: #fffaf0 } .message { margin: 8px 0 0; white-space: pre-wrap }
-@media (max-width: 700px) { .side { grid-template-columns: 1fr } .bar { min-width: 90px } }
-@media print { body { background: #fff } .card, .figure { break-inside: avoid } }
-"""
+_STYLE = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
 
 
-def write(lesson: Lesson, results: list[dict[str, Any]], out: Path, pairs: list[Pair] | None = None) -> None:
+def write(lesson: Lesson, results: list[dict[str, Any]], out: Path, groups: list[Group] | None = None) -> None:
     """Write ``report/index.html`` for the teacher and ``report/students/*.html``, one page to give to each student."""
     folder = out / "report"
     (folder / "students").mkdir(parents=True, exist_ok=True)
@@ -64,10 +39,10 @@ def write(lesson: Lesson, results: list[dict[str, Any]], out: Path, pairs: list[
             stale.unlink()
     for result in results:
         write_atomically(folder / "students" / f"{result['student']['key']}.html", student_page(lesson, result))
-    write_atomically(folder / "index.html", class_page(lesson, results, pairs or []))
+    write_atomically(folder / "index.html", class_page(lesson, results, groups or []))
 
 
-def class_page(lesson: Lesson, results: list[dict[str, Any]], pairs: list[Pair]) -> str:
+def class_page(lesson: Lesson, results: list[dict[str, Any]], groups: list[Group]) -> str:
     """The teacher's page."""
     marked = [result for result in results if result["marks"]]
     points = sorted(result["points"] for result in marked)
@@ -91,8 +66,8 @@ def class_page(lesson: Lesson, results: list[dict[str, Any]], pairs: list[Pair])
         parts.append(f"<h2>Points</h2><div class=card>{_histogram(points, out_of)}</div>")
     parts.append(f"<h2>Exercises</h2><div class=card>{_exercises(lesson, marked)}</div>")
     parts.append(f"<h2>Mistakes by name</h2><div class=card>{_mistakes(lesson, marked)}</div>")
-    if pairs:
-        parts.append(f"<h2>Alike</h2>{_alike(pairs, results)}")
+    if groups:
+        parts.append(f"<h2>Alike</h2>{_alike(groups, results)}")
     parts.append(f"<h2>Students</h2><div class=card style='overflow-x:auto'>{_students(lesson, results)}</div>")
     if words := _words(marked):
         parts.append(f"<h2>Answers in words</h2>{words}")
@@ -161,8 +136,11 @@ def _histogram(points: list[int], out_of: int) -> str:
         tall = 150 * count / top
         x = index * step
         if count:
-            bars.append(f"<rect x='{x + gap / 2:.1f}' y='{170 - tall:.1f}' width='{step - gap:.1f}' height='{tall:.1f}' rx='3' fill='#3182ce'/>"
-                        f"<text x='{x + step / 2:.1f}' y='{163 - tall:.1f}' text-anchor='middle' font-size='15' fill='#1a202c'>{count}</text>")  # fmt: skip
+            place = f"x='{x + gap / 2:.1f}' y='{170 - tall:.1f}' width='{step - gap:.1f}' height='{tall:.1f}'"
+            bars.append(f"<rect {place} rx='3' fill='#3182ce'/>")
+            bars.append(
+                f"<text x='{x + step / 2:.1f}' y='{163 - tall:.1f}' text-anchor='middle' font-size='15'>{count}</text>"
+            )
         label = f"{low}" if low == high else f"{low}–{high}"
         bars.append(
             f"<text x='{x + step / 2:.1f}' y='192' text-anchor='middle' font-size='{14 if bins < 16 else 12}' fill='#5a6577'>{label}</text>"
@@ -207,30 +185,26 @@ def _mistakes(lesson: Lesson, marked: list[dict[str, Any]]) -> str:
     return f"<table><tr><th class=n>students</th><th>mistake, and what its author is told</th><th>who</th></tr>{''.join(rows)}</table>"
 
 
-def _alike(pairs: list[Pair], results: list[dict[str, Any]]) -> str:
+def _alike(groups: list[Group], results: list[dict[str, Any]]) -> str:
     by_key = {result["student"]["key"]: result for result in results}
-    parts = ["<div class=card><span class=soft>Names, comments and formatting aside. Short answers that are right are often alike by "
-             "themselves; a person decides what this means.</span></div>"]  # fmt: skip
-    for pair in pairs[:_SHOWN_PAIRS]:
-        first = by_key[pair.first]
-        left = f"<div><b>{_link(first)}</b><pre>{escape(first['marks'][pair.exercise]['source'][:6000])}</pre></div>"
-        if pair.second:
-            second = by_key[pair.second]
-            right = (
-                f"<div><b>{_link(second)}</b><pre>{escape(second['marks'][pair.exercise]['source'][:6000])}</pre></div>"
-            )
-            who = f"{escape(first['student']['name'])} and {escape(second['student']['name'])}"
-        else:
-            right, who = (
-                "<div class=soft>The reference solution, as <code>solution()</code> prints it.</div>",
-                f"{escape(first['student']['name'])} and the reference",
-            )
-        share = "the same" if pair.share == 1.0 else f"{100 * pair.share:.0f} % alike"
-        parts.append(f"<div class=card><details style='margin:0'><summary>{escape(pair.exercise)} · {who} · {share}</summary>"
-                     f"<div class=side style='margin-top:10px'>{left}{right}</div></details></div>")  # fmt: skip
-    if len(pairs) > _SHOWN_PAIRS:
-        parts.append(f"<p class=soft>{len(pairs) - _SHOWN_PAIRS} more pairs are flagged in grades.csv.</p>")
-    return "".join(parts)
+    parts = ["<div class=card><p class=soft style='margin:0 0 8px'>Names, comments and formatting aside. Short answers that are "
+             "right are often alike by themselves; a person decides what this means.</p>"]  # fmt: skip
+    for group in groups[:_SHOWN_GROUPS]:
+        students = [by_key[key] for key in group.students]
+        who = ", ".join(escape(one["student"]["name"]) for one in students[:6])
+        who += f" and {len(students) - 6} more" if len(students) > 6 else ""
+        who += " · the same as the reference" if group.reference else ""
+        share = "the same" if group.share == 1.0 else f"{100 * group.share:.0f} % alike"
+        sides = "".join(
+            f"<div>{_link(one)}<pre>{escape(one['marks'][group.exercise]['source'][:6000])}</pre></div>"
+            for one in students[:2]
+        )
+        parts.append(
+            f"<details><summary><b>{escape(group.exercise)}</b> · {share} · {who}</summary><div class=side>{sides}</div></details>"
+        )
+    if len(groups) > _SHOWN_GROUPS:
+        parts.append(f"<p class=soft>{len(groups) - _SHOWN_GROUPS} more are flagged in grades.csv.</p>")
+    return "".join(parts) + "</div>"
 
 
 def _students(lesson: Lesson, results: list[dict[str, Any]]) -> str:
@@ -275,9 +249,8 @@ def _words(marked: list[dict[str, Any]]) -> str:
         said = "".join(
             f"<p><b>{escape(name)}</b></p><blockquote>{escape(words)}</blockquote>" for name, words in answers
         )
-        parts.append(
-            f"<div class=card><details style='margin:0'><summary>{escape(question)} · {len(answers)} answers</summary>{said}</details></div>"
-        )
+        title = f"<summary>{escape(question)} · {len(answers)} answers</summary>"
+        parts.append(f"<div class=card><details style='margin:0'>{title}{said}</details></div>")
     return "".join(parts)
 
 
@@ -292,7 +265,8 @@ def _tile(verdict: str, *, long: bool = False, points: int | None = None) -> str
         else (str(points) if verdict in ("pass", "part") else _SIGNS.get(verdict, "✗"))
     )
     pale = " pale" if verdict in ("not tried",) else ""
-    return f"<span class='tile{pale}' style='background:{_colour(verdict)}' title='{escape(verdict)}: {escape(VERDICTS[verdict])}'>{shown}</span>"
+    title = f"{escape(verdict)}: {escape(VERDICTS[verdict])}"
+    return f"<span class='tile{pale}' style='background:{_colour(verdict)}' title='{title}'>{shown}</span>"
 
 
 def _colour(verdict: str) -> str:

@@ -93,10 +93,11 @@ class Sandbox:
 
     def new_meeting(self) -> Path:
         """An empty folder for one kernel's sockets. Where a nursery's walls cannot be doubled, each kernel has a nursery of its own."""
-        if self._count and not self.nested and self.level != "rlimits":
-            self.stop()
-            self.start()
-        elif self._process is None or self._process.poll() is not None:
+        if (
+            (self._count and not self.nested and self.level != "rlimits")
+            or self._process is None
+            or self._process.poll() is not None
+        ):
             self.stop()
             self.start()
         self._count += 1

@@ -23,33 +23,42 @@ _RUN = 5
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two answers to one exercise that are alike. ``second`` is "" for the reference. ``share`` is 1.0 where only names differ."""
+class Group:
+    """Answers to one exercise that are alike.
+
+    Attributes:
+        students: two or more, or one where the reference is alike.
+        reference: whether the reference is among them.
+        share: 1.0 where only names differ, else the share of runs that the two have in common.
+    """
 
     exercise: str
-    first: str
-    second: str
+    students: tuple[str, ...]
+    reference: bool
     share: float
 
 
-def pairs(lesson: Lesson, sources: dict[str, dict[str, str]]) -> list[Pair]:
-    """The pairs of answers that are alike, most alike first.
+def groups(lesson: Lesson, sources: dict[str, dict[str, str]]) -> list[Group]:
+    """The answers that are alike: all that are the same as one group, then the pairs that are nearly so, most alike first.
 
     Args:
         sources: by student, by exercise, the source of what was handed in; only answers that were tried.
     """
-    found: list[Pair] = []
+    found: list[Group] = []
     for exercise in lesson.exercises:
-        own = {student: tokens(answers[exercise.id]) for student, answers in sources.items() if exercise.id in answers}
-        own = {student: one for student, one in own.items() if len(one) >= SMALL}
+        same: dict[tuple[str, ...], list[str]] = {}
+        for student, answers in sorted(sources.items()):
+            if len(own := tokens(answers.get(exercise.id, ""))) >= SMALL:
+                same.setdefault(own, []).append(student)
         given = tokens(textwrap.dedent(inspect.getsource(exercise.reference)))
-        found += [Pair(exercise.id, student, "", 1.0) for student, one in own.items() if one == given]
-        runs = {student: _runs(one) for student, one in own.items()}
-        for first, second in combinations(sorted(own), 2):
-            share = 1.0 if own[first] == own[second] else _share(runs[first], runs[second])
-            if share >= ALIKE:
-                found.append(Pair(exercise.id, first, second, share))
-    return sorted(found, key=lambda pair: (-pair.share, pair.exercise, pair.first))
+        for own, students in same.items():
+            if len(students) > 1 or own == given:
+                found.append(Group(exercise.id, tuple(students), own == given, 1.0))
+        runs = [(students[0], _runs(own)) for own, students in same.items()]
+        for (first, one), (second, other) in combinations(runs, 2):
+            if (share := _share(one, other)) >= ALIKE:
+                found.append(Group(exercise.id, (first, second), False, share))
+    return sorted(found, key=lambda group: (not group.reference, -group.share, group.exercise, group.students))
 
 
 def tokens(source: str) -> tuple[str, ...]:

@@ -38,7 +38,11 @@ class Worker:
         self._rest = b""
 
     def mark(self, notebook: str, *, seed: int | None = None, ask_all: bool = False) -> dict[str, Any]:
-        """What :func:`course_utils.grading.marking.mark` finds about a notebook, given as its JSON text. WorkerError if the worker broke."""
+        """What :func:`course_utils.grading.marking.mark` finds about a notebook, given as its JSON text.
+
+        Raises:
+            WorkerError: the worker broke, or did not answer in time.
+        """
         if self._process is None:
             self._start()
         try:
@@ -67,7 +71,7 @@ class Worker:
 
     def _start(self) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
-        threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         environment = {**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "course_utils.grading.worker"],

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from course_utils.grading.lesson import load_lesson
 from course_utils.grading.sandbox import Limits, choose_level, probe_bubblewrap
 from course_utils.grading.session import Plan, grade
-from course_utils.grading.lesson import load_lesson
 from tests.grading import cohort
 from tests.grading.cohort import LESSON, PUPILS, Pupil
 

@@ -100,31 +100,31 @@ def warm(modules: list[str], model: str | None) -> None:
         """While a notebook is marked its own checks have nothing to say."""
         return answer
 
-    exercises.check = check  # type: ignore[assignment]
+    exercises.check = check
     if model is not None:
         _share_model(model)
     for name in modules:
         importlib.import_module(name)
 
 
-def _share_model(name: str) -> None:
+def _share_model(shared_name: str) -> None:
     """Let ``load_model()`` give the one model that all notebooks share. A notebook that changes it changes its own copy of the page."""
     import torch
 
+    import course_utils
     from course_utils import models
 
     torch.set_num_threads(1)  # a pool of threads would not survive the fork
-    load, shared = models.load_model, models.load_model(name)
+    load: Any = models.load_model
+    shared = load(shared_name)
 
-    def load_model(name_: Any = None, **options: Any) -> Any:
+    def load_model(name: Any = None, **options: Any) -> Any:
         """As outside; the lesson's model is there already."""
-        return shared if name_ in (None, name) and not any(options.values()) else load(name_, **options)
+        wanted = str(name or os.environ.get("COURSE_MODEL") or models.DEFAULT_MODEL)
+        return shared if wanted == shared_name and not any(options.values()) else load(name, **options)
 
-    load_model.__doc__ = load.__doc__
-    models.load_model = load_model
-    import course_utils
-
-    course_utils.load_model = load_model  # type: ignore[attr-defined]
+    for module in (models, course_utils):
+        setattr(module, "load_model", load_model)  # noqa: B010
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ what they should be is known only outside.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import importlib
 import json
 import linecache
@@ -30,7 +30,7 @@ def send(exercise_id: str, seed: int, nonce: str, seconds: float) -> None:
 
     running.TIME_LIMIT = seconds
     exercise = get_exercise(exercise_id)
-    shell: Any = get_ipython()  # type: ignore[no-untyped-call]
+    shell: Any = get_ipython()
     answer = shell.user_ns.get(exercise.name, _MISSING)
     if answer is _MISSING:
         outcomes = None
