@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Normalize, TwoSlopeNorm
+from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -341,4 +341,49 @@ def ladder(steps: Mapping[str, float], title: str = "", xlabel: str = "seconds")
     axes.margins(x=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set(title=title, xlabel=xlabel)
+    return figure
+
+
+# Lesson 4
+
+
+def token_table(
+    cells: Sequence[Sequence[str]],
+    values: Values,
+    tokens: Sequence[str],
+    title: str = "",
+    colour_label: str = "",
+    log: bool = False,
+) -> Picture:
+    """A text's tokens across, depths up, and in each cell a token on a ground coloured by its value.
+
+    Args:
+        cells: the token to write at each depth and position, depth 0 first; long ones are cut.
+        values: (depth, position).
+        tokens: the text, one token for each position.
+        log: colour by the logarithm of the values, which must be above 0, the least brightest (for ranks).
+    """
+    table = as_array(values)
+    depths, positions = table.shape
+    figure, axes = new_picture(min(12.0, max(5.0, 1.8 + 0.85 * positions)), max(2.6, 1.3 + 0.23 * depths))
+    if log:
+        norm: Normalize = LogNorm(1.0, max(10.0, float(table.max())))
+    else:
+        norm = Normalize(min(0.0, float(table.min())), float(table.max()) or 1.0)
+    image = axes.imshow(
+        table, cmap="viridis_r" if log else "viridis", norm=norm, aspect="auto", interpolation="nearest"
+    )
+    figure.colorbar(image, ax=axes, label=colour_label, fraction=0.04, pad=0.02)
+    for depth, row in enumerate(cells):
+        for position, token in enumerate(row):
+            shown = show_token(token[:9])
+            axes.text(
+                position, depth, shown, ha="center", va="center", color=_readable_on(image.cmap(norm(table[depth, position]))),
+                # Punctuation is small and there is much of it: larger, so that it can be read.
+                fontsize=11 if len(token.strip()) <= 1 else 8, fontweight="bold" if len(token.strip()) <= 1 else "normal",
+            )  # fmt: skip
+    _label_axis(axes, "x", tokens, positions)
+    axes.set_yticks(range(depths), [str(depth) for depth in range(depths)], fontsize=8)
+    axes.invert_yaxis()
+    axes.set(title=title, xlabel="after this token", ylabel="depth")
     return figure
