@@ -338,7 +338,7 @@ def ladder(steps: Mapping[str, float], title: str = "", xlabel: str = "seconds")
         )  # fmt: skip
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.margins(x=0.3)
+    axes.set_xlim(0, 1.35 * float(numbers.max()))  # room for the longest note
     axes.spines[["top", "right"]].set_visible(False)
     axes.set(title=title, xlabel=xlabel)
     return figure
