@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import symtable
 from collections.abc import Collection
 from typing import Any
 
@@ -121,12 +122,33 @@ def _is_dynamic(source: str) -> bool:
 
 
 def _used(source: str) -> set[str]:
-    return {
-        node.id
-        for statement in parse_cell(source)
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
+    """The names that a cell takes from the notebook: what its functions look up there, and what it reads before it binds it itself.
+
+    A function's own variables are not among them, or every answer with a variable `text` would need the cell that has another one.
+    """
+    used: set[str] = set()
+    bound: set[str] = set()
+    inner: set[str] = set()
+    for statement in parse_cell(source):
+        table = symtable.symtable(ast.unparse(statement), "<cell>", "exec")
+        inner |= _looked_up(table)
+        used |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()} - bound
+        bound |= {
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+        }
+    return used | (inner - bound)
+
+
+def _looked_up(table: symtable.SymbolTable) -> set[str]:
+    """The globals that the functions and classes in a scope refer to."""
+    found: set[str] = set()
+    for child in table.get_children():
+        found |= {
+            symbol.get_name() for symbol in child.get_symbols() if symbol.is_global() and symbol.is_referenced()
+        } | _looked_up(child)
+    return found
 
 
 def names_bound(source: str) -> set[str]:

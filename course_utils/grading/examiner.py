@@ -259,7 +259,17 @@ def _become_pytest(
 
         KernelManager.transport.default_value = "ipc"  # no port: nothing else on this machine can talk to the kernel
         arguments = ["--nbval-lax", f"--nbval-kernel-name={KERNEL_NAME}", f"--nbval-cell-timeout={limits.cell}"]
-        arguments += ["-p", "nbval.plugin", "-p", "no:cacheprovider", "--noconftest", "-c", str(settings)]
+        arguments += [
+            "-p",
+            "nbval.plugin",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:unraisableexception",
+            "--noconftest",
+            "-c",
+            str(settings),
+        ]
         arguments += [f"--rootdir={notebook.parent}", "-q", "--tb=no", "--capture=no", str(notebook)]
         code = int(pytest.main(arguments, plugins=[plugin]))
         sys.stdout.flush()

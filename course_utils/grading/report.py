@@ -228,7 +228,9 @@ def _students(lesson: Lesson, results: list[dict[str, Any]]) -> str:
             told = f"<b>{escape(result['status'])}</b> <span class=soft>{escape(result['reason'][:300])}</span> {told}"
         eye = " <span title='for you to look at'>👁</span>" if needs_a_person(result) else ""
         total = f"{result['points']}" if marks else "–"
-        rows.append(f"<tr><td>{_link(result)}{eye}</td><td class=n>{total}</td>{tiles}<td>{told}</td></tr>")
+        rows.append(
+            f"<tr><td style='white-space:nowrap'>{_link(result)}{eye}</td><td class=n>{total}</td>{tiles}<td>{told}</td></tr>"
+        )
     legend = "".join(
         f"<i style='background:{_colour(word)}'></i>{word}"
         for word in ("pass", "part", "fail", "error", "not tried", "missing")

@@ -17,7 +17,7 @@ from typing import Any
 from course_utils.grading.lesson import Lesson
 from course_utils.notebooks.normalise import parse_cell
 
-SMALL = 25  # tokens; below that, right answers are bound to be alike
+SMALL = 40  # tokens; below that, right answers are bound to be alike
 ALIKE = 0.9
 _RUN = 5
 

@@ -9,6 +9,7 @@ breaks, only the submission that it was at is asked for again.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -160,6 +161,8 @@ def _warm(lesson: Any) -> None:
         "nbval.plugin",
         "jupyter_client.manager",
         "jupyter_client.blocking",
+        "IPython.paths",
+        "ipykernel.kernelspec",
         "zmq",
     ):
         importlib.import_module(name)
@@ -168,6 +171,9 @@ def _warm(lesson: Any) -> None:
 
         global _model
         _model = load_model(lesson.model)
+    # What is loaded is never garbage: a forked process need not look through it, nor copy its pages by doing so.
+    gc.collect()
+    gc.freeze()
 
 
 _model: Any = None  # kept alive: the exercises' `Model()` is the one in use

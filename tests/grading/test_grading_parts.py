@@ -411,7 +411,12 @@ def results_of(lesson: Lesson, tmp_path: Path) -> list[dict[str, Any]]:
         submission = intake.Submission(student, ("a.ipynb",), intake.parse(handed_in()))
         marks = {
             id: verdicts.Mark(
-                verdict, points, 3, "<b>bold</b>", source=RIGHT[id], mistake="not centred" if id == "m.1" else None
+                verdict,
+                points,
+                3,
+                "<b>bold</b>",
+                source=RIGHT[id] + "\n\n\n" + RIGHT["m.2"],
+                mistake="not centred" if id == "m.1" else None,
             )
             for id in lesson.ids
         }

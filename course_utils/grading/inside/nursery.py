@@ -8,6 +8,7 @@ It runs inside the sandbox, never executes anything of a learner's, and ends whe
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -28,6 +29,8 @@ def main() -> None:
     sys.path[:0] = settings["path"]
     settings["nested"] = settings["nested"] and _nesting_works()
     warm(settings["modules"], settings["model"])
+    gc.collect()
+    gc.freeze()  # what is loaded is never garbage: a forked kernel need not look through it, nor copy its pages by doing so
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(settings["socket"] + ".new")
     listener.listen(16)
