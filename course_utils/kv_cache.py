@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 def causal_mask(n_new: int, n_held: int = 0) -> torch.Tensor:
     """Which keys each new token may look at, when keys of earlier tokens are already held.
 
-    Returns a boolean tensor (n_new, n_held + n_new), True where the new token (row) may attend to the key (column):
-    everything that is held, the new tokens before it, and itself.
+    Returns a boolean tensor (n_new, n_held + n_new), True where the new token (row) may attend to
+    the key (column): everything that is held, the new tokens before it, and itself.
 
     Raises:
         ValueError: n_new is less than 1 or n_held less than 0.
@@ -99,9 +99,10 @@ def prepare_mask(
 class ScaledDotProductAttention(nn.Module):
     """Multi-head scaled dot-product attention over one sequence.
 
-    d_model is the width of the residual stream; each of the n_heads heads has width d_model / n_heads.
-    W_q, W_k, W_v and W_o are linear maps from d_model to d_model without bias. In training, each attention weight is dropped with
-    probability dropout_p. Raises ValueError if n_heads does not divide d_model.
+    d_model is the width of the residual stream; each of the n_heads heads has width d_model /
+    n_heads. W_q, W_k, W_v and W_o are linear maps from d_model to d_model without bias. In
+    training, each attention weight is dropped with probability dropout_p. Raises ValueError if
+    n_heads does not divide d_model.
     """
 
     def __init__(self, d_model: int, n_heads: int, dropout_p: float = 0.0) -> None:
@@ -116,7 +117,7 @@ class ScaledDotProductAttention(nn.Module):
         self.dropout = nn.Dropout(dropout_p)
 
     def project(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Queries, keys and values of x (batch, position, width), each (batch, head, position, head width)."""
+        """From x (batch, position, width), queries, keys, values (batch, head, position, head width)."""
         if x.ndim != 3 or x.shape[-1] != self.d_model or not x.shape[1]:
             raise ValueError(
                 f"x has shape {tuple(x.shape)}; expected (batch, position, {self.d_model}), at least one position."
@@ -131,8 +132,10 @@ class ScaledDotProductAttention(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Queries look at keys and take from values; each (batch, head, position, head width).
 
-        The mask broadcasts to (batch, head, query, key): boolean (True attends) or additive (added to the scores); None hides nothing.
-        Returns (output (batch, position, width), weights (batch, head, query, key)). A query that may look at nothing has weights 0.
+        The mask broadcasts to (batch, head, query, key): boolean (True attends) or additive
+        (added to the scores); None hides nothing.
+        Returns (output (batch, position, width), weights (batch, head, query, key)). A query that
+        may look at nothing has weights 0.
         """
         scores = queries @ keys.transpose(-2, -1) / math.sqrt(self.head_width)
         if mask is not None:
@@ -148,8 +151,8 @@ class ScaledDotProductAttention(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Attention of x (batch, position, width) to itself.
 
-        attn_mask is (query, key), (batch, query, key) or (batch, head, query, key), boolean or additive. With
-        is_causal=True no position sees a later one, whatever attn_mask says.
+        attn_mask is (query, key), (batch, query, key) or (batch, head, query, key), boolean or
+        additive. With is_causal=True no position sees a later one, whatever attn_mask says.
         Returns (output (batch, position, width), weights (batch, head, query, key)).
         """
         mask = prepare_mask(attn_mask, is_causal, x.shape[1], device=x.device)
@@ -159,8 +162,9 @@ class ScaledDotProductAttention(nn.Module):
 class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
     """The same attention, which can keep the keys and values that it has computed.
 
-    Between calls it holds the keys and values of the positions so far, for one batch, on one device. They are no
-    parameters: they are not in the state dict and do not move with `.to(device)`.
+    Between calls it holds the keys and values of the positions so far, for one batch, on one
+    device. They are no parameters: they are not in the state dict and do not move with
+    `.to(device)`.
     """
 
     def __init__(self, d_model: int, n_heads: int, dropout_p: float = 0.0) -> None:
@@ -175,16 +179,19 @@ class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
         use_cache: bool = False,
         cache_position: torch.Tensor | int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Attention of the new positions x (batch, new position, width) to all that are held and to themselves.
+        """Attention of new positions x (batch, new position, width) to what is held and themselves.
 
-        With use_cache=False the cache is neither read nor written. cache_position: the places of the new positions,
-        (new position,), or the first of them; after all that is held unless given. What was held from there on is
-        forgotten. A mask may cover every key, or only the last ones (it then hides nothing of the others). is_causal
-        hides from each new position the ones after it.
+        With use_cache=False the cache is neither read nor written. cache_position: the places of
+        the new positions, (new position,), or the first of them; after all that is held unless
+        given. What was held from there on is forgotten. A mask may cover every key, or only the
+        last ones (it then hides nothing of the others). is_causal hides from each new position
+        the ones after it.
 
-        Returns (output (batch, new position, width), weights (batch, head, new position, held + new position)).
-        Raises ValueError, with the cache as it was, if x is of another batch size or on another device than what is held, if
-        cache_position leaves a gap, or for a mask of the wrong shape.
+        Returns (output (batch, new position, width), weights (batch, head, new position, held +
+        new position)).
+        Raises ValueError, with the cache as it was, if x is of another batch size or on another
+        device than what is held, if cache_position leaves a gap, or for a mask of the wrong
+        shape.
         """
         if not use_cache:
             if cache_position is not None:
@@ -208,7 +215,9 @@ class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
         return 0 if self.held is None else self.held[0].shape[2]
 
     def _first_place(self, new: torch.Tensor, cache_position: torch.Tensor | int | None) -> int:
-        """Where the new keys (batch, head, new position, head width) go; raises if they cannot follow those that are held."""
+        """Where the new keys (batch, head, new position, head width) go; raises if they cannot
+        follow those that are held.
+        """
         size = self.get_cache_size()
         if self.held is not None:
             keys = self.held[0]
@@ -358,8 +367,9 @@ PUBLISHED = {
 def cache_bytes(shape: CacheShape | Anatomy, n_tokens: int, batch: int = 1, bytes_per_number: int = 4) -> int:
     """The bytes that the keys and values of a text take, over all layers.
 
-    shape has .windows (for each layer None, or the width of its sliding window in tokens), .n_heads, .n_kv_heads
-    and .head_width. A layer with window w never needs more than the last w - 1 positions when the next token comes.
+    shape has .windows (for each layer None, or the width of its sliding window in tokens),
+    .n_heads, .n_kv_heads and .head_width. A layer with a window of w tokens
+    keeps the last w - 1 at most: the next token is itself in its window.
     Raises ValueError if n_tokens is negative, or batch or bytes_per_number less than 1.
     """
     if n_tokens < 0 or batch < 1 or bytes_per_number < 1:
@@ -372,8 +382,8 @@ def cache_bytes(shape: CacheShape | Anatomy, n_tokens: int, batch: int = 1, byte
 def greedy_with_cache(model: TransformersModel, prompt: str, max_new_tokens: int) -> list[int]:
     """The ids of the most probable next tokens, one after another, each token computed once.
 
-    The first pass reads the prompt, each later pass only the token that was chosen last. Stops after max_new_tokens,
-    or after a token of end_tokens(model), which is the last id then.
+    The first pass reads the prompt, each later pass only the token that was chosen last. Stops
+    after max_new_tokens, or after a token of end_tokens(model), which is the last id then.
     Raises ValueError if the prompt is empty or max_new_tokens is less than 1.
     """
     if max_new_tokens < 1:
@@ -391,10 +401,10 @@ def greedy_with_cache(model: TransformersModel, prompt: str, max_new_tokens: int
 
 
 def score_endings(model: TransformersModel, prefix: str, endings: Sequence[str]) -> list[float]:
-    """How probable each ending is after one prefix: the log-probability (natural) of all its tokens, for each ending.
+    """The log-probability (natural) of all tokens of each ending after one prefix.
 
-    The prefix is read once. Each ending starts from the prefix's cache, untouched by the other endings. Prefix and
-    endings are encoded apart, so an ending starts with its own space.
+    The prefix is read once. Each ending starts from the prefix's cache, untouched by the other
+    endings. Prefix and endings are encoded apart, so an ending starts with its own space.
     Raises ValueError if the prefix, the list or an ending is empty.
     """
     if not endings:
@@ -416,10 +426,10 @@ def score_endings(model: TransformersModel, prefix: str, endings: Sequence[str])
 
 
 class PreallocatedCache:
-    """Keys and values of at most max_positions positions of one layer, in memory that is taken once.
+    """Keys and values of at most max_positions positions of one layer, in memory taken once.
 
-    Appending writes into that memory and copies nothing that is already held. A cache that grows by concatenation copies everything
-    each time.
+    Appending writes into that memory and copies nothing that is already held. A cache that grows
+    by concatenation copies everything each time.
     """
 
     def __init__(self, batch: int, n_heads: int, max_positions: int, head_width: int) -> None:
@@ -430,10 +440,10 @@ class PreallocatedCache:
         self.size = 0
 
     def append(self, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add new positions, each (batch, head, new position, head width); get all that is held, as views of the memory.
+        """Add new positions, each (batch, head, new position, head width); get all that is held.
 
-        Returns (keys, values), each (batch, head, held + new position, head width). Raises ValueError, and holds what
-        it held, if there is no room or the shape does not fit.
+        Returns (keys, values), each (batch, head, held + new position, head width). Raises
+        ValueError, and holds what it held, if there is no room or the shape does not fit.
         """
         end = self.size + keys.shape[2] if keys.ndim == 4 else 0
         batch, n_heads, max_positions, head_width = self.keys.shape
