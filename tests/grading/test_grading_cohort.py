@@ -20,7 +20,7 @@ import pytest
 from course_utils.grading.lesson import load_lesson
 from course_utils.grading.sandbox import Limits, choose_level, probe_bubblewrap
 from course_utils.grading.session import Plan, grade
-from tests.grading import cohort
+from tests.grading import cohort, examples
 from tests.grading.cohort import LESSON, PUPILS, Pupil
 
 LIMITS = Limits(case=8, cell=25, wall=150, memory=512 << 20, processes=48)
@@ -173,3 +173,35 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
     )
     results = [json.loads(path.read_text(encoding="utf-8")) for path in (out / "results").glob("*.json")]
     check_against_table(results, pupils)
+
+
+@pytest.mark.slow
+def test_example_class_through_the_command(tmp_path: Path) -> None:
+    """The command of the README, on the folder that ships with it; the lesson is found by itself."""
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "course_utils.cli",
+        "grade",
+        str(examples.FOLDER),
+        "-o",
+        str(out),
+        "--json",
+        "--case-seconds",
+        "10",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = {result["student"]["id"]: result for result in json.loads(done.stdout)}
+    for name, (_, expected) in examples.PEOPLE.items():
+        result = results[name.rpartition("_")[2]]
+        verdicts = {id: mark["verdict"] for id, mark in result["marks"].items() if mark["verdict"] != "not tried"}
+        assert (result["status"], verdicts) == ("marked", expected), name
+    assert results[examples.UNREADABLE.rpartition("_")[2]]["status"] == "unreadable"
+    for name in ("grades.csv", "moodle.csv", "canvas.csv", "report/index.html"):
+        assert (out / name).is_file()
+    told = subprocess.run(
+        [*command[:-3], "--explain", "Carl Gauss", "1.2"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "AttributeError" in told and "the question on hidden inputs" in told and "seed" in told
