@@ -469,7 +469,9 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no getrusage on Windows")
-@pytest.mark.parametrize(("length", "n_pairs", "layers", "memory"), [(15, 4, 30, 128), (512, 1, 2, 700)])
+@pytest.mark.parametrize(
+    ("length", "n_pairs", "layers", "memory"), [(15, 4, 30, 128), (15, 8, 30, 512), (512, 1, 30, 512)]
+)
 def test_the_bound_on_memory_is_kept(length: int, n_pairs: int, layers: int, memory: int) -> None:
     """The peak of the whole process, before and after, in a process of its own."""
     command = [sys.executable, "-c", _PEAK, *map(str, (length, n_pairs, layers, memory))]
