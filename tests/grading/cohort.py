@@ -276,7 +276,7 @@ PUPILS = [
     Pupil("Oz Segfault", {"m.1": "crashed", "m.2": "pass", "m.3": "pass"}, _inside("import ctypes\nctypes.string_at(0)"), hostile=True),
     Pupil("Pat Slow", {"m.1": "time-out", "m.2": "pass", "m.3": "pass"}, _inside("while True: pass"), hostile=True),
     Pupil("Roy Never", {"m.1": "time-out", "m.2": "pass", "m.3": "pass"}, _inside(_NEVER), hostile=True),
-    Pupil("Sid Printer", {"m.1": "output limit", "m.2": "pass", "m.3": "pass"}, _hand_in("for _ in range(3000):\n    print('x' * 100_000)"), hostile=True),
+    Pupil("Sid Printer", {"m.1": "output limit", "m.2": "pass", "m.3": "pass"}, _hand_in("for _ in range(400):\n    print('x' * 100_000)"), hostile=True),
     Pupil("Ted Hog", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, _inside(_HOG), says="MemoryError", hostile=True),
     Pupil("Una Hog", {"m.1": "crashed", "m.2": "pass", "m.3": "pass"}, _inside(_SLOW_HOG), says="memory", hostile=True),
     Pupil("Uli Forks", {"m.1": "crashed", "m.2": "pass", "m.3": "pass"}, _inside(_FORKS), says="processes", hostile=True),

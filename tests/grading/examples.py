@@ -49,7 +49,7 @@ PEOPLE: dict[str, tuple[dict[str, str], dict[str, str]]] = {
             "1.2": _TOP.replace("[0, -1]", "[0, 0]"),
             "1.3": _ALL.replace("logits[0].softmax(-1)", "logits[0].softmax(0)"),
         },
-        {"1.1": "pass", "1.2": "part", "1.3": "part"},
+        {"1.1": "pass", "1.2": "fail", "1.3": "fail"},
     ),
     "Carl Gauss_103": ({"1.1": _SPLIT, "1.2": _TOP.replace("topk(k)", "top(k)")}, {"1.1": "pass", "1.2": "error"}),
     "Dorothy Hodgkin_104": ({}, {}),
