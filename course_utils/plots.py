@@ -387,3 +387,45 @@ def token_table(
     axes.invert_yaxis()
     axes.set(title=title, xlabel="after this token", ylabel="depth")
     return figure
+
+
+# Lesson 5
+
+
+def trade_off(
+    paths: Mapping[str, tuple[Values, Values]],
+    title: str = "",
+    xlabel: str = "",
+    ylabel: str = "",
+    controls: Sequence[str] = (),
+    limit: float | None = None,
+) -> Picture:
+    """What is gained against what it costs: one line for each named path of (cost, gain) points, costs on a logarithmic axis.
+
+    Args:
+        controls: names of paths to draw in grey, to compare the others with.
+        limit: the highest cost that is acceptable; what lies beyond is shaded.
+    """
+    figure, axes = new_picture(8.0, 4.4)
+    colours = [colormaps["viridis"](place) for place in np.linspace(0, 0.92, max(1, len(paths) - len(controls)))]
+    for name, (cost, gain) in paths.items():
+        grey = name in controls
+        colour = "#888888" if grey else colours.pop(0)
+        axes.plot(
+            as_array(cost), as_array(gain), label=name, color=colour, marker="o", markersize=4, linewidth=1.5,
+            linestyle="--" if grey else "-",
+        )  # fmt: skip
+    axes.set_xscale("log")
+    if limit is not None:
+        right = axes.get_xlim()[1]
+        axes.axvspan(limit, right, color="#D55E00", alpha=0.08, linewidth=0)
+        axes.set_xlim(right=right)
+    ticks = [tick for tick in (1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100) if tick < axes.get_xlim()[1]]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.axhline(0, color="#666666", linewidth=0.8)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    return figure
