@@ -28,6 +28,7 @@ from course_utils.exercises import Exercise, Verdict, judge
 from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
 from course_utils.exercises.values import first_difference, to_json
 from course_utils.grading.exam import supply
+from course_utils.grading.inside import linux
 from course_utils.grading.inside.probe import MIME
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.line import KernelDied, Line, TooMuchOutput
@@ -237,6 +238,8 @@ def _become_pytest(
 ) -> NoReturn:
     try:
         os.setsid()
+        if linux.AVAILABLE:
+            linux.die_with_parent(signal.SIGKILL)
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (out, 1), (out, 2)):

@@ -102,7 +102,7 @@ def executor(name: str, workers: int) -> Iterator[Executor]:
             from distributed import Client
         except ImportError:
             raise CourseError("--executor dask needs Dask: pip install 'course-utils[dask]'") from None
-        with Client(rest or None, n_workers=workers, threads_per_worker=1) if not rest else Client(rest) as client:
+        with Client(rest) if rest else Client(n_workers=workers, threads_per_worker=1) as client:
             yield client.get_executor(pure=False)
     elif kind == "slurm":
         try:

@@ -352,4 +352,4 @@ def _python_folders() -> list[str]:
 
 def _short_folder() -> str | None:
     usual = tempfile.gettempdir()
-    return usual if len(usual) < 40 else "/tmp"
+    return usual if len(usual) < 60 else "/tmp"

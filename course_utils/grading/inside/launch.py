@@ -2,11 +2,13 @@
 
     python -S -E launch.py NURSERY_SOCKET CONNECTION_FILE
 
-When this process is killed the nursery kills the kernel; when the kernel dies this process ends, so that whoever watches it knows.
+When this process is killed or its parent is gone, the nursery kills the kernel; when the kernel dies this process ends, so that whoever
+watches it knows.
 """
 
 import json
 import os
+import select
 import socket
 import sys
 
@@ -19,9 +21,13 @@ def main() -> int:
         connection = json.load(file)
     request = {"connection": connection, "folder": os.path.basename(os.path.dirname(sys.argv[2]))}
     nursery.sendall(json.dumps(request).encode() + b"\n")
-    said = b""
-    while piece := nursery.recv(4096):
-        said += piece
+    said, parent = b"", os.getppid()
+    while os.getppid() == parent:  # an examiner that was killed cannot end its kernel any more
+        if select.select([nursery], [], [], 0.5)[0]:
+            piece = nursery.recv(4096)
+            if not piece:
+                break
+            said += piece
     if said:  # why the kernel ended, for the record
         with open(os.path.join(os.path.dirname(sys.argv[2]), "end.txt"), "wb") as file:
             file.write(said)
