@@ -577,7 +577,7 @@ def _score_cases(rng: random.Random) -> list[Case]:
         endings = [" " + text(rng, n).lower() for n in rng.sample((2, 3, 4), 3)]
         cases.append(Case(told(model), (model, text(rng, 14), endings)))
     place, _ = rng.choice(PLACES)
-    endings = [f" {city}, in {rng.choice(('spring', 'summer', 'winter'))}" for _, city in rng.sample(PLACES, 3)]
+    endings = [f" {city}, in {rng.choice(('spring', 'summer', 'winter'))}" for _, city in rng.sample(PLACES, 2)]
     prefix = f"I wrote to my friend that we should meet in front of it. {place} is in the city of"
     return [*cases, Case(told(Model()), (Model(), prefix, endings))]
 
