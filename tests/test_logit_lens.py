@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from course_utils import load_model
+from course_utils import load_model, plots
 from course_utils.anatomy import anatomy
 from course_utils.logit_lens import (
     TunedLens,
@@ -32,7 +32,9 @@ from course_utils.logit_lens import (
     settled_depth,
 )
 from course_utils.models import TINY_MODELS
+from course_utils.plots import as_array
 from course_utils.residual import residual_stream
+from course_utils.weights import RELEASES, weights_folder
 
 PROMPT = "The Eiffel Tower is in the city of"
 EVERY = pytest.mark.parametrize("name", [*TINY_MODELS, pytest.param(None, id="real", marks=pytest.mark.slow)])
@@ -293,9 +295,10 @@ def test_held_out_text_is_other_text() -> None:
 @pytest.mark.slow
 def test_against_transformer_lens(real_model: Any) -> None:
     """The lens at every depth and each share of the logit difference, from TransformerLens on the same weights."""
-    lens = pytest.importorskip("transformer_lens")
-    folder = real_model._module.name_or_path
-    bridge = lens.model_bridge.TransformerBridge.boot_transformers(folder, device="cpu")
+    bridges = pytest.importorskip("transformer_lens.model_bridge")
+    bridge = bridges.TransformerBridge.boot_transformers(
+        str(weights_folder(RELEASES["smollm2-135m"], None)), device="cpu"
+    )
     ids = ids_of(real_model)
     with torch.no_grad():
         logits, cache = bridge.run_with_cache(ids)
@@ -317,6 +320,20 @@ def test_against_transformer_lens(real_model: Any) -> None:
         for place, part in ((2 * layer + 1, "attn"), (2 * layer + 2, "mlp")):
             wrote = cache[f"blocks.{layer}.{part}.hook_out"][0, -1]
             torch.testing.assert_close(shares[place], wrote / divisor * gain @ direction, rtol=1e-3, atol=1e-3)
+
+
+def test_table_writes_each_cell_in_its_place() -> None:
+    """Depth 0 at the bottom, each token at its position, ranks on a logarithmic scale whose least value is brightest."""
+    cells = [["a", " bcdefghijklm"], ["$", "\n"], ["d", "e"]]
+    picture = plots.token_table(cells, torch.tensor([[1, 1000], [10, 2], [3, 4]]), ["x", " y"], log=True)
+    axes = picture.axes[0]
+    written = {(int(text.get_position()[0]), int(text.get_position()[1])): text.get_text() for text in axes.texts}
+    assert written[0, 0] == "a" and written[1, 0] == "·bcdefghi" and written[1, 1] == "↵" and len(written) == 6
+    assert axes.get_ylim()[0] < axes.get_ylim()[1]
+    image = axes.images[0]
+    brightness = as_array(image.cmap(image.norm(as_array([1, 10, 1000]))))[:, :3].sum(axis=1).tolist()
+    assert brightness == sorted(brightness, reverse=True)
+    assert picture._repr_png_().startswith(b"\x89PNG")
 
 
 def test_bad_input_is_told() -> None:
