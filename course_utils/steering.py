@@ -16,7 +16,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import nnsight
 import torch
@@ -260,7 +260,7 @@ class LLMSteering:
 
     def set_steering(
         self, positive_prompt: Prompts, negative_prompt: Prompts, layer: int, strength: float = 1.0
-    ) -> LLMSteering:
+    ) -> Self:
         """From now on, add strength times the direction from negative to positive at this layer. Returns self.
 
         Each side is a prompt or a list of prompts. What was set before is replaced. A negative strength goes the other way.
@@ -291,7 +291,7 @@ class LLMSteering:
             vector = torch.zeros(anatomy(self.model).width)
         return prompt + steered_generate(self.model, prompt, self.layer, vector[None], max_new_tokens, **kwargs)[0]
 
-    def __enter__(self) -> LLMSteering:
+    def __enter__(self) -> Self:
         """The steerer itself."""
         return self
 

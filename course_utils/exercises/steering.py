@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
@@ -338,9 +338,7 @@ class _OnTheModel(LLMSteering):
 
     handle: Any = None
 
-    def set_steering(
-        self, positive_prompt: Any, negative_prompt: Any, layer: int, strength: float = 1.0
-    ) -> LLMSteering:
+    def set_steering(self, positive_prompt: Any, negative_prompt: Any, layer: int, strength: float = 1.0) -> Self:
         self.remove_steering()
         vector = strength * steering.concept_direction(self.model, positive_prompt, negative_prompt, layer)
         block = anatomy(self.model).layers[layer]._module
@@ -363,9 +361,7 @@ class _BlockForgets(LLMSteering):
 
 
 class _AddsUp(LLMSteering):
-    def set_steering(
-        self, positive_prompt: Any, negative_prompt: Any, layer: int, strength: float = 1.0
-    ) -> LLMSteering:
+    def set_steering(self, positive_prompt: Any, negative_prompt: Any, layer: int, strength: float = 1.0) -> Self:
         before = self.vector
         super().set_steering(positive_prompt, negative_prompt, layer, strength)
         if before is not None and self.vector is not None:
