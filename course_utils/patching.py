@@ -122,7 +122,7 @@ def ioi_pairs(n: int, seed: int = 0) -> list[Pair]:
 
 
 def logit_difference(model: TransformersModel, prompt: str, answers: tuple[str, str] = (" Mike", " Emma")) -> float:
-    """How much rather the model goes on with answers[0] than with answers[1]: the difference of their logits.
+    """How much rather the model goes on with answers[0] than with answers[1], as a difference of logits.
 
     Positive where answers[0] is the more probable next token. Each answer is one token, with its space.
     """
@@ -170,7 +170,7 @@ def permute_head(
     order: torch.Tensor,
     answers: tuple[str, str] = (" Mike", " Emma"),
 ) -> float:
-    """The logit difference when the numbers of one head's output are put into another order, at every position.
+    """The logit difference when one head's numbers are put into another order, at every position.
 
     order: (head width,) whole numbers; number i of the new output is number order[i] of the old one.
     """
@@ -201,10 +201,11 @@ def head_outputs(model: TransformersModel, prompt: str) -> torch.Tensor:
 
 
 def selectivity(outputs: torch.Tensor, first: int, second: int) -> torch.Tensor:
-    """How differently each head treats two mentions of one word, against how differently it treats any two tokens.
+    """How differently each head treats two mentions of one word, against any two tokens.
 
-    outputs: (layer, position, head, head width), as `head_outputs` gives them. Returns (layer, head): the distance between the head's
-    outputs at positions `first` and `second`, divided by its mean distance between two different positions, position 0 left out.
+    outputs: (layer, position, head, head width), as `head_outputs` gives them. Returns (layer, head):
+    the distance between the head's outputs at positions `first` and `second`, divided by its mean
+    distance between two different positions, position 0 left out.
     """
     check_positions(outputs.shape[1], (first, second))
     apart = (outputs[:, second] - outputs[:, first]).norm(dim=-1)  # (layer, head)
@@ -222,7 +223,7 @@ def patch_head(
     head: int,
     answers: tuple[str, str] = (" Mike", " Emma"),
 ) -> float:
-    """The logit difference of the corrupted run with one head's output, at every position, taken from the clean run."""
+    """The corrupted run's logit difference with one head's output (all positions) from the clean run."""
     parts = anatomy(model)
     check_head(parts, layer, head)
     check_prompts(model, clean, corrupted)
@@ -238,7 +239,7 @@ def patch_head(
 def patch_layer(
     model: TransformersModel, clean: str, corrupted: str, layer: int, answers: tuple[str, str] = (" Mike", " Emma")
 ) -> torch.Tensor:
-    """The same for every head of a layer, in one run of the corrupted prompt as a batch: a tensor (head,).
+    """`patch_head` for every head of a layer, in one batch of corrupted runs: a tensor (head,).
 
     Row h of the batch is the corrupted run in which head h, and no other, is taken from the clean run.
     """
@@ -277,9 +278,9 @@ def patch_together(
     heads: Sequence[tuple[int, int]],
     answers: tuple[str, str] = (" Mike", " Emma"),
 ) -> float:
-    """The logit difference of one corrupted run with all the given heads, (layer, head) pairs, taken from the clean run.
+    """The logit difference of one corrupted run with several heads taken from the clean run.
 
-    The pairs may come in any order. With none of them it is the corrupted run as it is.
+    heads: (layer, head) pairs, in any order. With none of them it is the corrupted run as it is.
     """
     parts = anatomy(model)
     for layer, head in heads:
