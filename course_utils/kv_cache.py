@@ -89,7 +89,8 @@ def prepare_mask(
         attends: Any = True if mask.dtype == torch.bool else 0.0
         mask = nn.functional.pad(mask, (n_keys - mask.shape[-1], 0), value=attends)
     if is_causal:
-        allowed = causal_mask(n_new, n_held).to(device)
+        # Not through `causal_mask`: that is an exercise, and this must work while its answer is withheld.
+        allowed = torch.ones(n_new, n_keys, dtype=torch.bool, device=device).tril(n_held)
         if mask is None:
             return allowed
         mask = mask & allowed if mask.dtype == torch.bool else mask.masked_fill(~allowed, -math.inf)
