@@ -29,7 +29,12 @@ def sing(lesson: Lesson, level: str, limits: Limits, pool: Executor) -> None:
         ("the solved lesson", solved, "pass"),
         ("the lesson as it is given", untouched, "not tried"),
     ):
-        answer = future.result()
+        try:
+            answer = future.result()
+        except Exception as error:  # of the executor: nothing of ours raises
+            raise CourseError(
+                f"nothing was marked: {what} was lost on the way. {type(error).__name__}: {error}"
+            ) from error
         if "broken" in answer:
             raise CourseError(f"nothing was marked: {what} could not be marked either. {answer['broken']}")
         for id, mark in answer["marks"].items():

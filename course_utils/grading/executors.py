@@ -6,12 +6,14 @@ A task is data in, data out, so a result does not depend on where it was made.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from course_utils.errors import CourseError
@@ -81,14 +83,18 @@ atexit.register(stop_workers)
 
 
 @contextmanager
-def executor(name: str, workers: int) -> Iterator[Executor]:
+def executor(name: str, workers: int, folder: Path) -> Iterator[Executor]:
     """The executor called ``name``: "local", "dask:ADDRESS" (or "dask" for a cluster of this machine), "slurm" or "slurm:PARTITION".
 
+    Args:
+        workers: notebooks at once; a cluster of Dask that is there already has its own number.
+        folder: where Slurm's jobs find their task and leave their answer and log, so one that all its machines see.
+
     Raises:
-        CourseError: it is not one of these, or its package is not installed.
+        CourseError: it is not one of these, its package is not installed, or it does not answer.
     """
     kind, _, rest = name.partition(":")
-    if kind == "local":
+    if kind == "local" and not rest:
         with ThreadPoolExecutor(workers) as pool:
             try:
                 yield pool
@@ -98,41 +104,92 @@ def executor(name: str, workers: int) -> Iterator[Executor]:
                 raise
         stop_workers()
     elif kind == "dask":
-        try:
-            from distributed import Client
-        except ImportError:
-            raise CourseError("--executor dask needs Dask: pip install 'course-utils[dask]'") from None
-        with Client(rest) if rest else Client(n_workers=workers, threads_per_worker=1) as client:
+        with _dask(rest, workers) as client:
             yield client.get_executor(pure=False)
     elif kind == "slurm":
-        try:
-            import submitit
-        except ImportError:
-            raise CourseError("--executor slurm needs submitit: pip install 'course-utils[slurm]'") from None
-        slurm = submitit.AutoExecutor(folder="submitit_logs")
-        slurm.update_parameters(slurm_array_parallelism=workers, timeout_min=60, mem_gb=8, cpus_per_task=1)
-        if rest:
-            slurm.update_parameters(slurm_partition=rest)
-        yield _Submitted(slurm)
+        with _Submitted(_slurm(rest, folder), workers) as jobs:
+            try:
+                yield jobs
+            except BaseException:
+                jobs.cancel()
+                raise
     else:
         raise CourseError(f"--executor {name}: there are local, dask:ADDRESS and slurm[:PARTITION]")
 
 
-class _Submitted(Executor):
-    """submitit's jobs as futures that the standard library can wait for: a thread waits for each."""
+@contextmanager
+def _dask(address: str, workers: int) -> Iterator[Any]:
+    """A client of Dask. What an earlier command left warm on the machines is ended, since its lesson may have changed; so is what
+    this one left.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise CourseError("--executor dask needs Dask: pip install 'course-utils[dask]'") from None
+    try:
+        client = Client(address) if address else Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    except (OSError, ValueError) as error:
+        raise CourseError(f"--executor dask:{address}: no scheduler of Dask answers there ({error})") from None
+    with client:
+        try:
+            client.run(stop_workers)
+        except Exception as error:
+            raise CourseError(
+                f"--executor dask:{address}: its workers cannot use this package ({type(error).__name__}: {error}); "
+                "the same version must be installed on each machine"
+            ) from None
+        try:
+            yield client
+        finally:
+            with contextlib.suppress(Exception):
+                client.run(stop_workers)
 
-    def __init__(self, slurm: Any) -> None:
-        self._slurm = slurm
+
+def _slurm(partition: str, folder: Path) -> Any:
+    """The executor of submitit for Slurm."""
+    try:
+        import submitit
+    except ImportError:
+        raise CourseError("--executor slurm needs submitit: pip install 'course-utils[slurm]'") from None
+    try:
+        slurm = submitit.AutoExecutor(folder=folder.resolve(), cluster="slurm")
+    except RuntimeError as error:  # without `cluster` it would start every job at once on this machine
+        raise CourseError(f"--executor slurm: this machine is not one of a Slurm cluster's ({error})") from None
+    slurm.update_parameters(name="course-grade", timeout_min=60, mem_gb=8, cpus_per_task=1)
+    if partition:
+        slurm.update_parameters(slurm_partition=partition)
+    return slurm
+
+
+class _Submitted(ThreadPoolExecutor):
+    """submitit's jobs as futures of the standard library: a thread submits one and waits for it, so there are no more at once than
+    threads.
+    """
+
+    def __init__(self, cluster: Any, workers: int) -> None:
+        super().__init__(workers)
+        self._cluster = cluster
+        self._jobs: list[Any] = []
+        self._submitting = threading.Lock()
+        self._stopped = threading.Event()
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """As in ``concurrent.futures``."""
-        job, future = self._slurm.submit(fn, *args, **kwargs), Future[Any]()
+        return super().submit(self._through_a_job, fn, *args, **kwargs)
 
-        def wait() -> None:
-            try:
-                future.set_result(job.result())
-            except Exception as error:
-                future.set_exception(error)
+    def cancel(self) -> None:
+        """Start no more jobs, and end those that run."""
+        self.shutdown(wait=False, cancel_futures=True)
+        self._stopped.set()
+        for job in list(self._jobs):
+            with contextlib.suppress(OSError):
+                job.cancel(check=False)
 
-        threading.Thread(target=wait, daemon=True).start()
-        return future
+    def _through_a_job(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        with self._submitting:
+            job = self._cluster.submit(fn, *args, **kwargs)
+            self._jobs.append(job)
+        while not job.done():
+            if self._stopped.wait(1.0):  # Slurm may take minutes to say that the job is cancelled
+                raise RuntimeError("marking was stopped")
+        return job.result()

@@ -120,7 +120,9 @@ def load_lesson(source: str) -> Lesson:
     if folder is None:
         numbers = dict.fromkeys(id.split(".")[0] for id in ids)
         modules = [f"course_utils.exercises.{LESSONS[number]}" for number in numbers if number in LESSONS]
-    return Lesson(source, path, notebook, tuple(exercises), tuple(modules), folder)
+        return Lesson(path.stem, path, notebook, tuple(exercises), tuple(modules))
+    # A name or a whole path: who marks may have another working directory.
+    return Lesson(str(given.resolve()), path, notebook, tuple(exercises), tuple(modules), folder)
 
 
 def reference_module(exercise: Exercise) -> Path:

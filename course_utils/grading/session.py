@@ -79,7 +79,7 @@ def _mark(
     count: int,
     tell: Told,
 ) -> None:
-    with executors.executor(plan.executor, plan.workers) as pool:
+    with executors.executor(plan.executor, plan.workers, plan.out / "jobs") as pool:
         tell("the solved lesson and the untouched one, as a test of the machine", len(results), count)
         canary.sing(lesson, plan.level, plan.limits, pool)
         waiting: dict[Future[Any], Submission] = {}

@@ -1,0 +1,161 @@
+"""Marking past one machine gives the verdicts of marking on it: through Dask, through submitit, through the commands of Slurm.
+
+The packages are extras (``course-utils[dask]``, ``course-utils[slurm]``); without them the tests that need them are skipped. There is no Slurm
+here: its four commands are stood in for by scripts that run a job at once on this machine, and submitit, which calls them, is the real one.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from course_utils.errors import CourseError
+from course_utils.grading import executors
+from course_utils.grading.executors import executor
+from course_utils.grading.lesson import load_lesson
+from course_utils.grading.session import Plan, grade
+from tests.grading.cohort import LESSON, PUPILS, write
+from tests.grading.test_grading_cohort import LIMITS, check_against_table
+
+FEW = [pupil for pupil in PUPILS if pupil.name in {"Ada Right", "Quin Syntax", "Eli Other"}]
+
+SLURM = {
+    "srun": """
+while [ "${1#-}" != "$1" ]; do case "$1" in --output|--error) shift 2;; *) shift;; esac; done
+exec "$@"
+""",
+    "sbatch": """
+number=$(( $(ls "$HERE" | grep -c '^job') + 1 ))
+touch "$HERE/job$number"
+cp "$1" "$HERE/script$number"
+export SLURM_JOB_ID=$number SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_JOB_NODELIST=here
+setsid bash "$1" >/dev/null 2>"$HERE/error$number" </dev/null &
+echo $! > "$HERE/group$number"
+echo "Submitted batch job $number"
+""",
+    "sacct": """
+echo "JobID|State|NodeList"
+for job in $(ls "$HERE" | grep '^job'); do echo "${job#job}|RUNNING|here"; done
+""",
+    "scancel": 'echo "$1" >> "$HERE/cancelled"; kill -- -$(cat "$HERE/group$1")\n',
+}
+
+
+def mark(tmp_path: Path, name: str) -> list[dict[str, Any]]:
+    plan = Plan(write(tmp_path / "in", FEW), tmp_path / "out", "rlimits", LIMITS, workers=2, executor=name)
+    return grade(load_lesson(str(LESSON)), plan)
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with Slurm's commands, first on the path, and with what they were given."""
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+    for name, script in SLURM.items():
+        (folder / name).write_text(f"#!/bin/bash\nHERE={shlex.quote(str(folder))}\n{script}", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return folder
+
+
+@pytest.fixture
+def dask_cluster() -> Iterator[Any]:
+    """A cluster that someone else has started and that lives on, with two workers."""
+    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize("name", ["cloud", "local:2", ""])
+def test_an_unknown_executor_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CourseError, match=f"--executor {name}: there are local, dask:ADDRESS and slurm"):
+        with executor(name, 1, tmp_path):
+            pass
+
+
+@pytest.mark.parametrize(("name", "package"), [("dask", "distributed"), ("slurm", "submitit")])
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(CourseError, match=rf"pip install 'course-utils\[{name}\]'"):
+        with executor(name, 1, tmp_path):
+            pass
+
+
+def test_without_slurm_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """submitit alone would start every job at once on this machine."""
+    pytest.importorskip("submitit", reason="needs the extra slurm")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CourseError, match="not one of a Slurm cluster"):
+        with executor("slurm", 1, tmp_path):
+            pass
+
+
+def test_a_wrong_address_of_dask_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="needs the extra dask")  # with it come the settings that are changed here
+    dask = pytest.importorskip("dask")
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        with pytest.raises(CourseError, match="no scheduler of Dask answers there"):
+            with executor("dask:tcp://127.0.0.1:9", 1, tmp_path):
+                pass
+
+
+@pytest.mark.slow
+def test_a_cluster_of_dask(tmp_path: Path, dask_cluster: Any) -> None:
+    check_against_table(mark(tmp_path, f"dask:{dask_cluster.scheduler_address}"), FEW)
+    from distributed import Client
+
+    with Client(dask_cluster) as client:
+        idle = client.run(lambda: sum(queue.qsize() for queue in executors._idle.values()))
+        marked_there = client.run(lambda: len(executors._idle))
+    assert any(marked_there.values()), "no worker of the cluster marked anything"
+    assert not any(idle.values()), "a sandbox was left behind on the cluster"
+
+
+@pytest.mark.slow
+def test_dask_on_this_machine(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="needs the extra dask")
+    check_against_table(mark(tmp_path, "dask"), FEW)
+
+
+@pytest.mark.slow
+def test_the_commands_of_slurm(tmp_path: Path, slurm: Path) -> None:
+    pytest.importorskip("submitit", reason="needs the extra slurm")
+    check_against_table(mark(tmp_path, "slurm:teaching"), FEW)
+    scripts = [path.read_text(encoding="utf-8") for path in slurm.glob("script*")]
+    marked = sum(pupil.status == "marked" for pupil in FEW)
+    assert len(scripts) == 2 + marked  # the solved lesson and the untouched one come first
+    assert all("--partition=teaching" in script for script in scripts)
+    assert not (slurm / "cancelled").exists()
+
+
+@pytest.mark.slow
+def test_jobs_of_submitit_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitit = pytest.importorskip("submitit", reason="needs the extra slurm")
+
+    def here(partition: str, folder: Path) -> Any:
+        jobs = submitit.LocalExecutor(folder)
+        jobs.update_parameters(timeout_min=10)
+        return jobs
+
+    monkeypatch.setattr(executors, "_slurm", here)
+    check_against_table(mark(tmp_path, "slurm"), FEW)
+
+
+def test_jobs_that_run_are_cancelled_when_marking_stops(tmp_path: Path, slurm: Path) -> None:
+    pytest.importorskip("submitit", reason="needs the extra slurm")
+    with pytest.raises(KeyboardInterrupt):
+        with executor("slurm", 1, tmp_path / "jobs") as pool:
+            first, second = pool.submit(time.sleep, 300), pool.submit(time.sleep, 300)
+            while not list(slurm.glob("group*")):
+                time.sleep(0.05)
+            raise KeyboardInterrupt
+    assert (slurm / "cancelled").read_text(encoding="utf-8").split() == ["1"]
+    assert second.cancelled() and len(list(slurm.glob("script*"))) == 1
+    assert "marking was stopped" in str(first.exception(timeout=0))
