@@ -53,6 +53,7 @@ def test_stub_is_not_tried(exercise: Exercise) -> None:
     assert verdict.status == "not tried" and verdict.points == 0
 
 
+@pytest.mark.slow  # hundreds of them, about a second each
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: f"{wrong.exercise}-{wrong.answer.__name__}")
 def test_wrong_answer_is_told_its_name(wrong: Wrong, real_model: Any) -> None:
     exercise = next(exercise for exercise in ALL if exercise.id == wrong.exercise)
