@@ -29,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--minutes", type=float, default=20, help="begin no further section after this long (default: 20)"
     )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="of each alternating measurement (default: 5); the best counts"
+    )
     chosen = parser.parse_args(arguments)
     unknown = [name for name in chosen.sections if name not in SECTIONS]
     if unknown:
@@ -38,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     names = chosen.sections or [name for name in SECTIONS if name not in ASKED_FOR_ONLY]
     about = machine()
     setting = Setting(
-        load_model("tiny-llama" if chosen.quick else None), rounds=1 if chosen.quick else 5, quick=chosen.quick
+        load_model("tiny-llama" if chosen.quick else None),
+        rounds=1 if chosen.quick else chosen.rounds,
+        quick=chosen.quick,
     )
     start, rows = time.perf_counter(), []
     for name in names:
@@ -48,7 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
             rows.append(Row(name, "left out", "", note=f"{chosen.minutes:g} minutes were over"))
             continue
         rows += SECTIONS[name](setting)
-    command = " ".join(["python -m benchmarks", *chosen.sections, *(["--quick"] if chosen.quick else [])])
+    command = " ".join(
+        ["python -m benchmarks", *chosen.sections, *(["--quick"] if chosen.quick else []), f"--rounds {chosen.rounds}"]
+    )
     for path in write(chosen.output or ROOT / "benchmarks", about, rows, command):
         print(path.name)
     return 0
