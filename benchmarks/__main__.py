@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--output", type=Path, default=None, help="folder for results.md, .json, .png (default: benchmarks/)"
     )
     parser.add_argument(
-        "--minutes", type=float, default=20, help="begin no further section after this long (default: 20)"
+        "--minutes", type=float, default=45, help="begin no further section after this long (default: 45)"
     )
     parser.add_argument(
         "--rounds", type=int, default=5, help="of each alternating measurement (default: 5); the best counts"

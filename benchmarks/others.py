@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -73,6 +74,7 @@ def transformer_lens(model: Any) -> Callable[[torch.Tensor, torch.Tensor, Sequen
         from transformer_lens.model_bridge import TransformerBridge
     except ImportError:
         return None
+    patching.tqdm = partial(patching.tqdm, disable=True)  # a bar would stand between the measurements
     with tempfile.TemporaryDirectory() as folder:
         model._module.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)

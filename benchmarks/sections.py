@@ -214,7 +214,8 @@ def many_pairs(model: Any, count: int, length: int) -> tuple[list[str], list[str
 def growth_with_pairs(setting: Setting) -> list[Row]:
     rows: list[Row] = []
     length = len(setting.ids(CLEAN))
-    for count in (1, 2) if setting.quick else (1, 4, 16, 64):
+    counts = (1, 2) if setting.quick else (1, 4, 16, 64)
+    for count in counts:
         pairs = many_pairs(setting.model, count, length)
         rows += _against_a_part_of_the_loop(
             setting,
@@ -224,9 +225,13 @@ def growth_with_pairs(setting: Setting) -> list[Row]:
             lambda pairs=pairs: patch_heads(setting.model, *pairs, progress=False),  # type: ignore[misc]
             n_pairs=count,
         )
+    suffix = length - int((setting.ids(CLEAN) != setting.ids(CORRUPTED)).nonzero()[0])
+    limit: Way = lambda: others.products_alone(setting.model, suffix, fast=True)  # noqa: E731
+    alone = alternate("prompt pairs", "one pair", {"matrix products": limit}, 2 * setting.rounds)[0].seconds or 1.0
     ours = [row for row in rows if row.way == "patch_heads"]
-    for row in ours:
-        row.note = f"{(row.seconds or 0) / (ours[0].seconds or 1):.1f} times one pair"
+    for count, row in zip(counts, ours, strict=True):
+        seconds = row.seconds or 0.0
+        row.note = f"{seconds / (ours[0].seconds or 1):.1f} times one pair, {seconds / count / alone:.2f} times its matrix products"
     return rows
 
 

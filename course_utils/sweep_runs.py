@@ -38,8 +38,10 @@ MEGABYTE = 2**20
 # What a process holds over what its tensors hold: each layer's tensors are a little larger than the last one's and do not fit into the
 # holes that those left. Measured with glibc's allocator, oneDNN's own buffers included; see test_the_bound_on_memory_is_kept.
 HOLES = 2.5
-# A batch this large reads each weight often enough: beyond it, memory grows and speed does not.
-ENOUGH_TOKENS = 4096
+# A batch this large reads each weight often enough. A larger one is slower: its tensors no longer fit into the processor's cache, and
+# from 32 MB on the C library fetches each of them from the system anew. So a batch is no larger, unless that left it with very few rows.
+ENOUGH_TOKENS = 2048
+FEW_ROWS = 8
 # How far a run with nothing patched may end from where the model itself ends, relative to the length of the vector.
 AGREE = {torch.float32: 1e-3, torch.float64: 1e-6}
 AGREE_IN_HALF = 0.1
@@ -143,12 +145,17 @@ def run_bytes(parts: Anatomy, length: int) -> int:
     return int(parts.model._module.dtype.itemsize * parts.n_layers * length * wide)
 
 
+def rows_at_once(parts: Anatomy, run: int, seen: int, shortcuts: Shortcuts, memory: float) -> int:
+    """How many rows one trace gets: as many as `memory` bytes hold, and no more than make it fast."""
+    held = int(memory / row_bytes(parts, run, seen, not shortcuts.direction))
+    return min(held, max(FEW_ROWS, ENOUGH_TOKENS // run))
+
+
 def cut(parts: Anatomy, patches: Sequence[Patch], length: int, shortcuts: Shortcuts, memory: float) -> list[Chunk]:
     """Cut patches of prompts of one length into chunks that need at most `memory` bytes each.
 
-    Patches with the same first position go together, and within them those of neighbouring layers. Those with another first
-    position are taken in as long as the batch is too small to be worth its own reading of the weights. Each chunk gets
-    one row more, with nothing patched.
+    Patches with the same first position go together, and within them those of neighbouring layers. A chunk with enough tokens is
+    full; up to there, patches with another first position are taken in too. Each chunk gets one row more, with nothing patched.
     """
 
     def start(patch: Patch) -> int:
@@ -160,10 +167,7 @@ def cut(parts: Anatomy, patches: Sequence[Patch], length: int, shortcuts: Shortc
         if chunks and shortcuts.batch:
             begun = chunks[-1]
             run = length - start(begun[0])
-            rows = int(memory / row_bytes(parts, run, length, not shortcuts.direction))
-            fits = len(begun) + 2 <= rows
-            if start(patch) != start(begun[0]):
-                fits = fits and len(begun) * run < ENOUGH_TOKENS
+            fits = len(begun) + 2 <= rows_at_once(parts, run, length, shortcuts, memory)
             if not shortcuts.grow:
                 fits = fits and (patch.layer, patch.pair) == (begun[0].layer, begun[0].pair)
         if fits:
@@ -303,7 +307,8 @@ def _run_block(
                 f"Give at least memory_mb={2 * need / MEGABYTE + 0.1:.1f}, or shorter prompts."
             )
         chunks = cut(parts, list(asked), length, shortcuts, half)
-        plan = Plan(len(asked), len(chunks), int(half / one), one / MEGABYTE, memory_mb)
+        rows_a_trace = rows_at_once(parts, run, length, shortcuts, half)
+        plan = Plan(len(asked), len(chunks), rows_a_trace, one / MEGABYTE, memory_mb)
         _log.info("%s", plan)
         bar.set_description_str(str(plan), refresh=False)
         for chunk in chunks:
