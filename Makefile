@@ -50,7 +50,7 @@ test-fast: .venv/.installed-test
 	@$(BIN)/course fetch
 	$(PARALLEL) -m "not slow"
 
-bench: .venv/.installed-bench
+bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks
 
 html: .venv/.installed-lab
@@ -74,4 +74,4 @@ clean:
 	  echo "The installation did not finish; pip says why above. The first run needs a network (or an installer set up"; \
 	  echo "for a mirror); later ones do not. The same command again takes up the work."; exit 1; }
 	@rm -f .venv/.installing
-	@touch $@ $(if $(filter test bench,$*),.venv/.installed-lab) $(if $(filter bench,$*),.venv/.installed-test)
+	@touch $@ $(if $(filter test,$*),.venv/.installed-lab)

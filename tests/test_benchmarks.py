@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("psutil")
-
 from benchmarks.__main__ import main
 from benchmarks.measuring import Peak, alternate
 

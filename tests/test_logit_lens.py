@@ -295,8 +295,9 @@ def test_held_out_text_is_other_text() -> None:
 @pytest.mark.slow
 def test_against_transformer_lens(real_model: Any) -> None:
     """The lens at every depth and each share of the logit difference, from TransformerLens on the same weights."""
-    bridges = pytest.importorskip("transformer_lens.model_bridge")
-    bridge = bridges.TransformerBridge.boot_transformers(
+    from transformer_lens.model_bridge import TransformerBridge
+
+    bridge = TransformerBridge.boot_transformers(
         str(weights_folder(RELEASES["smollm2-135m"], None)), device="cpu"
     )
     ids = ids_of(real_model)

@@ -299,11 +299,12 @@ def test_hook_reads_what_the_trace_reads(model: Any) -> None:
 @pytest.mark.slow
 def test_against_transformer_lens(real_model: Any) -> None:
     """Stream, parts and patterns against TransformerLens on the same weights."""
-    bridge = pytest.importorskip("transformer_lens.model_bridge")
+    from transformer_lens.model_bridge import TransformerBridge
+
     from course_utils.weights import RELEASES, weights_folder
 
     folder = weights_folder(RELEASES["smollm2-135m"], None)
-    lens = bridge.TransformerBridge.boot_transformers(str(folder), device="cpu")
+    lens = TransformerBridge.boot_transformers(str(folder), device="cpu")
     ids = torch.tensor([real_model.tokenizer(PROMPT)["input_ids"]])
     with torch.no_grad():
         _, cache = lens.run_with_cache(ids)

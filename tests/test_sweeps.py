@@ -557,11 +557,9 @@ def test_attribution_is_the_gradient_that_autograd_gives(tiny: Callable[..., Any
 
 
 def theirs(folder: Any, clean: torch.Tensor, corrupted: torch.Tensor, answers: list[int]) -> torch.Tensor:
-    lens = pytest.importorskip("transformer_lens")
     from transformer_lens import patching
     from transformer_lens.model_bridge import TransformerBridge
 
-    del lens
     bridge = TransformerBridge.boot_transformers(str(folder), device="cpu", dtype=torch.float32)
     with torch.no_grad():
         _, cache = bridge.run_with_cache(clean)
@@ -580,7 +578,6 @@ def test_the_real_model_against_the_loop_of_hooks(real_model: Any) -> None:
 @pytest.mark.parametrize("name", ["tiny-gpt2", "real"])
 def test_against_transformer_lens(name: str, tiny: Callable[..., Any], real_model: Any, tmp_path: Any) -> None:
     model = real_model if name == "real" else tiny(name, seed=1)
-    pytest.importorskip("transformer_lens")
     model._module.save_pretrained(tmp_path)
     model.tokenizer.save_pretrained(tmp_path)
     answers = [model.tokenizer(answer, add_special_tokens=False)["input_ids"][0] for answer in ANSWERS]

@@ -99,11 +99,11 @@ def _needed(cells: list[NotebookNode]) -> list[NotebookNode]:
         if kind == "supply":
             wanted.discard(cell.metadata["exam"]["name"])
         elif kind in ("answer", "extra"):
-            wanted |= _used(cell.source)
+            wanted |= names_used(cell.source)
         elif kind == "lesson":
             if not names_bound(cell.source) & wanted:
                 continue
-            wanted |= _used(cell.source)
+            wanted |= names_used(cell.source)
         kept.append(cell)
     return kept[::-1]
 
@@ -121,7 +121,7 @@ def _is_dynamic(source: str) -> bool:
     )
 
 
-def _used(source: str) -> set[str]:
+def names_used(source: str) -> set[str]:
     """The names that a cell takes from the notebook: what its functions look up there, and what it reads before it binds it itself.
 
     A function's own variables are not among them, or every answer with a variable `text` would need the cell that has another one.

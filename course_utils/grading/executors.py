@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import queue
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -138,6 +139,8 @@ def _dask(address: str, workers: int) -> Iterator[Any]:
                 f"--executor dask:{address}: its workers cannot use this package ({type(error).__name__}: {error}); "
                 "the same version must be installed on each machine"
             ) from None
+        if not client.scheduler_info()["workers"]:  # one that starts machines when there is work has none yet either
+            print(f"dask:{address}: no worker yet; marking begins when one joins", file=sys.stderr)
         try:
             yield client
         finally:

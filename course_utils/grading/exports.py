@@ -57,7 +57,7 @@ def needs_a_person(result: dict[str, Any]) -> bool:
     if result["status"] != "marked":
         return True
     marks = result["marks"].values()
-    serious = ("calls the reference", "same code as", "disturbed", "sent what only", "cells define")
+    serious = ("calls the reference", "same code as", "disturbed", "sent what only", "cells define", "which the solution")
     flags = [*result["flags"], *(flag for mark in marks for flag in mark["flags"])]
     return any(mark["verdict"] in FOR_A_PERSON for mark in marks) or any(
         word in flag for flag in flags for word in serious

@@ -15,6 +15,7 @@ from typing import Any
 from nbformat import NotebookNode
 
 from course_utils.grading import exam, examiner, verdicts
+from course_utils.grading.borrowed import borrowed
 from course_utils.grading.exam import names_bound
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.merge import Merged, merge
@@ -156,4 +157,9 @@ class _Marking:
 
     def _complete(self, id: str) -> Mark:
         flags = [text for exercise, text in self.merged.flags if exercise == id]
+        if self.marks[id].verdict not in ("missing", "not tried"):
+            extras = self.merged.extras
+            answer = [*extras.get(id, []), self.merged.answers[id] or ""]
+            taken = borrowed(self.lesson, id, answer, others=[cell for cells in extras.values() for cell in cells])
+            flags += [f"uses {name}, which the solution does not" for name in taken]
         return replace(self.marks[id], source=self.merged.answers[id] or "").flagged(*flags)

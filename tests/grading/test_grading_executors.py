@@ -1,7 +1,6 @@
 """Marking past one machine gives the verdicts of marking on it: through Dask, through submitit, through the commands of Slurm.
 
-The packages are extras (``course-utils[dask]``, ``course-utils[slurm]``); without them the tests that need them are skipped. There is no Slurm
-here: its four commands are stood in for by scripts that run a job at once on this machine, and submitit, which calls them, is the real one.
+There is no Slurm here: its four commands are stood in for by scripts that run a job at once on this machine, and submitit, which calls them, is the real one.
 """
 
 from __future__ import annotations
@@ -14,7 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
+import distributed
 import pytest
+import submitit
 
 from course_utils.errors import CourseError
 from course_utils.grading import executors
@@ -68,7 +70,6 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def dask_cluster() -> Iterator[Any]:
     """A cluster that someone else has started and that lives on, with two workers."""
-    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         yield cluster
 
@@ -90,7 +91,6 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_without_slurm_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """submitit alone would start every job at once on this machine."""
-    pytest.importorskip("submitit", reason="needs the extra slurm")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CourseError, match="not one of a Slurm cluster"):
         with executor("slurm", 1, tmp_path):
@@ -98,12 +98,16 @@ def test_without_slurm_nothing_is_started(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_wrong_address_of_dask_is_named(tmp_path: Path) -> None:
-    pytest.importorskip("distributed", reason="needs the extra dask")  # with it come the settings that are changed here
-    dask = pytest.importorskip("dask")
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
         with pytest.raises(CourseError, match="no scheduler of Dask answers there"):
             with executor("dask:tcp://127.0.0.1:9", 1, tmp_path):
                 pass
+
+
+def test_a_scheduler_without_workers_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster:
+        with executor(f"dask:{cluster.scheduler_address}", 1, tmp_path):
+            assert "no worker yet" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -120,13 +124,11 @@ def test_a_cluster_of_dask(tmp_path: Path, dask_cluster: Any) -> None:
 
 @pytest.mark.slow
 def test_dask_on_this_machine(tmp_path: Path) -> None:
-    pytest.importorskip("distributed", reason="needs the extra dask")
     check_against_table(mark(tmp_path, "dask"), FEW)
 
 
 @pytest.mark.slow
 def test_the_commands_of_slurm(tmp_path: Path, slurm: Path) -> None:
-    pytest.importorskip("submitit", reason="needs the extra slurm")
     check_against_table(mark(tmp_path, "slurm:teaching"), FEW)
     scripts = [path.read_text(encoding="utf-8") for path in slurm.glob("script*")]
     marked = sum(pupil.status == "marked" for pupil in FEW)
@@ -137,7 +139,6 @@ def test_the_commands_of_slurm(tmp_path: Path, slurm: Path) -> None:
 
 @pytest.mark.slow
 def test_jobs_of_submitit_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    submitit = pytest.importorskip("submitit", reason="needs the extra slurm")
 
     def here(partition: str, folder: Path) -> Any:
         jobs = submitit.LocalExecutor(folder)
@@ -149,7 +150,6 @@ def test_jobs_of_submitit_without_slurm(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_jobs_that_run_are_cancelled_when_marking_stops(tmp_path: Path, slurm: Path) -> None:
-    pytest.importorskip("submitit", reason="needs the extra slurm")
     with pytest.raises(KeyboardInterrupt):
         with executor("slurm", 1, tmp_path / "jobs") as pool:
             first, second = pool.submit(time.sleep, 300), pool.submit(time.sleep, 300)

@@ -7,7 +7,9 @@ import copy
 import csv
 import io
 import json
+import os
 import re
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +23,7 @@ from course_utils.exercises.protocol import attempt
 from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
 from course_utils.grading import exam, examiner, exports, flags, intake, report, similar, verdicts, withhold
 from course_utils.grading.lesson import Lesson, load_lesson
+from course_utils.grading.line import KernelDied, TooMuchOutput
 from course_utils.grading.merge import merge
 from course_utils.grading.store import Store, record
 from tests.grading import cohort
@@ -317,6 +320,15 @@ RULES: list[tuple[str, list[dict[str, Any]]]] = [
         "part",
         [cell("probe", result=judged("wrong", 2)), cell("again", result={"agrees": True, "verdict": {"points": 2}})],
     ),
+    ("pass", [cell("probe", result=judged()), cell("again", result={"agrees": False, "verdict": {"points": 0}})]),
+    ("error", [cell("probe", result={"refused": "it ended early"}, error={"name": "E", "text": "t", "trace": "tr"})]),
+    (
+        "fail",
+        [
+            cell("answer", passed=False, reply="error", error={"name": "ReferenceWithheld", "text": "t"}),
+            cell("probe", result={"undefined": True}),
+        ],
+    ),
 ]
 
 
@@ -338,6 +350,21 @@ def test_an_alarm_is_no_mark_but_a_culprit(lesson: Lesson, alarm: str) -> None:
         assert not reading.marks and reading.culprit == ("m.1", alarm)
     confirmed = [cell("probe", result=judged("wrong", 2)), cell("again", alarm=alarm)]
     assert not verdicts.read(lesson, confirmed, ["m.1"], "").marks
+
+
+def test_whose_alarm_it_is(lesson: Lesson) -> None:
+    """That of the exercise whose cell it is, if it is still open; else of the next one. Where the kernel was ended for its output, it is told."""
+    for kind, exercise, culprit in (("answer", "m.2", "m.2"), ("lesson", "", "m.1"), ("supply", "m.0", "m.1")):
+        entries = [cell(kind, exercise=exercise, alarm="crashed"), {"end": True}]
+        assert verdicts.read(lesson, entries, ["m.1", "m.2"], "").culprit == (culprit, "crashed")
+    flood = [cell("answer", alarm="crashed"), {"end": True}]
+    assert verdicts.read(lesson, flood, ["m.1"], "output: 64 MB").culprit == ("m.1", "output limit")
+
+
+def test_an_exception_after_the_definition_is_flagged(lesson: Lesson) -> None:
+    late = cell("answer", passed=False, reply="error", error={"name": "KeyError", "text": "t", "trace": "tr"})
+    mark = verdicts.read(lesson, [late, cell("probe", result=judged())], ["m.1"], "").marks["m.1"]
+    assert mark.verdict == "pass" and any("KeyError" in flag for flag in mark.flags)
 
 
 def test_a_record_that_ends_early_marks_nothing(lesson: Lesson) -> None:
@@ -371,6 +398,9 @@ class FakeItem:
         (FakeItem("probe"), ValueError("nbval failed it"), "ok", "refused"),
         (FakeItem("probe", timed_out=True), None, "ok", "time-out"),  # nbval passes it
         (FakeItem("probe", alive=False), None, "ok", "crashed"),  # nbval passes it
+        (FakeItem("probe"), KernelDied("no heartbeat"), "ok", "crashed"),
+        (FakeItem("probe"), TooMuchOutput("64 MB"), "ok", "output limit"),
+        (FakeItem("answer"), None, "ok", "forged"),
     ],
 )
 def test_plugin_fails_closed(
@@ -384,12 +414,58 @@ def test_plugin_fails_closed(
     item.test_outputs = [{"output_type": "display_data", "data": {examiner.MIME: message(lesson)}}]
     plugin._note(item, error)
     entry = json.loads((tmp_path / "record").read_text(encoding="utf-8"))
-    if expected in ("time-out", "crashed"):
+    if expected == "forged":
+        assert entry["forged"] == 1 and "result" not in entry
+    elif expected in ("time-out", "crashed", "output limit"):
         assert entry["alarm"] == expected == item.session.shouldstop and "result" not in entry
     elif expected == "refused":
         assert "refused" in entry["result"]
     else:
         assert entry["result"]["verdict"]["status"] == expected
+
+
+def test_plugin_compares_and_asks_again(tmp_path: Path, lesson: Lesson) -> None:
+    """Values that are not the reference's are wrong; the same ones again confirm it, others do not."""
+    from course_utils.grading.sandbox import Limits
+
+    exercise = lesson.exercise("m.1")
+
+    def sent(answer: Callable[..., Any], nonce: str) -> list[Any]:
+        outcomes = [outcome_to_json(one) for one in attempt(exercise, answer, 5)]
+        data = json.dumps({"exercise": "m.1", "nonce": nonce, "outcomes": outcomes})
+        return [{"output_type": "display_data", "data": {examiner.MIME: data}}]
+
+    def as_given(values: Any) -> Any:
+        return values * 1.0
+
+    for second, agrees in ((as_given, True), (exercise.reference, False)):
+        record = tmp_path / f"record-{agrees}"
+        plugin = examiner.Plugin(lesson, examiner.Question(5, "n"), Limits(), record)
+        plugin.line = type("Line", (), {"reply": "ok"})()
+        plugin._note(FakeItem("probe", outputs=sent(as_given, "n")), None)
+        plugin._note(FakeItem("again", outputs=sent(second, "n-again")), None)
+        first, again = map(json.loads, record.read_text(encoding="utf-8").splitlines())
+        assert first["result"]["verdict"]["status"] == "wrong"
+        assert again["result"]["agrees"] == agrees
+
+
+@pytest.mark.parametrize(("sleeps", "trouble"), [(60, "wall"), (0, "examiner")])
+def test_a_run_that_never_ends_is_ended(
+    tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch, sleeps: float, trouble: str
+) -> None:
+    """A pytest that hangs is killed when the time is over, one that ends without a record is told from it."""
+    from course_utils.grading.sandbox import Limits
+
+    def never_pytest(*_: Any) -> None:
+        os.setsid()
+        time.sleep(sleeps)
+        os._exit(1)
+
+    monkeypatch.setattr(examiner, "_become_pytest", never_pytest)
+    cells = exam.build(lesson, merge(lesson, intake.parse(handed_in())), [], 1, "n", 1.0)
+    folders: dict[str, Any] = {name: tmp_path / name for name in ("spec_folder", "meeting", "scratch")}
+    entries = examiner.run(lesson, cells, examiner.Question(1, "n"), Limits(), wall=1.0, **folders)
+    assert [entry["trouble"] for entry in entries] == [trouble]
 
 
 # --- what comes out ---------------------------------------------------------------------------------------------------------------
