@@ -67,8 +67,10 @@ def picture(rows: Sequence[Row]) -> Any:
     for axis, table in zip(axes[0], ("head sweep", "ladder"), strict=True):
         some = [row for row in rows if row.table == table and row.seconds]
         axis.barh([row.way for row in some], [row.seconds for row in some], color=[_colour(row) for row in some])
+        for place, row in enumerate(some):
+            axis.text(row.seconds or 0.0, place, f" {_number(row.seconds)} s", va="center")
         axis.invert_yaxis()
-        axis.set_xscale("log")
+        axis.set_xlim(right=1.2 * max(row.seconds or 0.0 for row in some) if some else 1.0)
         axis.set_xlabel("seconds")
         axis.set_title(f"{table.capitalize()}: all heads, one pair")
     for axis, table in zip(axes[1], ("prompt length", "prompt pairs"), strict=True):
@@ -78,6 +80,8 @@ def picture(rows: Sequence[Row]) -> Any:
             axis.plot(counts, [row.seconds for row in some], "o-", color=colour, label=way)
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.set_xlabel("tokens" if table == "prompt length" else "pairs")
         axis.set_ylabel("seconds")
         axis.set_title(f"Time with {table}")

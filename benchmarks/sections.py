@@ -159,12 +159,12 @@ def _against_a_part_of_the_loop(
     heads = others.all_heads(setting.model)
     few = heads[:: max(1, len(heads) // 4)][:4]
     answers = setting.answers()
-    part = alternate(table, what, {"loop": lambda: others.loop_of_hooks(setting.model, *pair, answers, few)}, 1)[0]
+    loop: Way = lambda: others.loop_of_hooks(setting.model, *pair, answers, few)  # noqa: E731
+    part, row = alternate(table, what, {"plain loop": loop, "patch_heads": ours}, 1 if setting.quick else 2)
     # The loop also runs the clean prompt once.
     full = (part.seconds or 0.0) * n_pairs * (len(heads) + 1) / (len(few) + 1)
-    loop = replace(part, way="plain loop", seconds=full, times_faster=1.0, note=f"counted up from {len(few)} heads")
-    row = alternate(table, what, {"patch_heads": ours}, 1 if setting.quick else 2)[0]
-    return [loop, replace(row, times_faster=full / (row.seconds or 1.0))]
+    counted = replace(part, seconds=full, times_faster=1.0, note=f"counted up from {len(few)} heads")
+    return [counted, replace(row, times_faster=full / (row.seconds or 1.0))]
 
 
 def growth_with_length(setting: Setting) -> list[Row]:
