@@ -45,18 +45,20 @@ def main(arguments: list[str] | None = None) -> int:
         rounds=1 if chosen.quick else chosen.rounds,
         quick=chosen.quick,
     )
-    start, rows = time.perf_counter(), []
+    command = " ".join(
+        ["python -m benchmarks", *chosen.sections, *(["--quick"] if chosen.quick else []), f"--rounds {chosen.rounds}"]
+    )
+    start, rows, written = time.perf_counter(), [], []
     for name in names:
         minutes = (time.perf_counter() - start) / 60
         print(f"{name} ({minutes:.1f} min)", flush=True)
         if minutes > chosen.minutes:
             rows.append(Row(name, "left out", "", note=f"{chosen.minutes:g} minutes were over"))
-            continue
-        rows += SECTIONS[name](setting)
-    command = " ".join(
-        ["python -m benchmarks", *chosen.sections, *(["--quick"] if chosen.quick else []), f"--rounds {chosen.rounds}"]
-    )
-    for path in write(chosen.output or ROOT / "benchmarks", about, rows, command):
+        else:
+            rows += SECTIONS[name](setting)
+        # After each section: what ends a long run must not cost what was measured before.
+        written = write(chosen.output or ROOT / "benchmarks", about, rows, command)
+    for path in written:
         print(path.name)
     return 0
 

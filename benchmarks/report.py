@@ -66,14 +66,20 @@ def picture(rows: Sequence[Row]) -> Any:
     figure, axes = new_picture(11, 8, 2, 2)
     for axis, table in zip(axes[0], ("head sweep", "ladder"), strict=True):
         some = [row for row in rows if row.table == table and row.seconds]
+        if not some:
+            axis.set_axis_off()
+            continue
         axis.barh([row.way for row in some], [row.seconds for row in some], color=[_colour(row) for row in some])
         for place, row in enumerate(some):
             axis.text(row.seconds or 0.0, place, f" {_number(row.seconds)} s", va="center")
         axis.invert_yaxis()
-        axis.set_xlim(right=1.2 * max(row.seconds or 0.0 for row in some) if some else 1.0)
+        axis.set_xlim(right=1.2 * max(row.seconds or 0.0 for row in some))
         axis.set_xlabel("seconds")
         axis.set_title(f"{table.capitalize()}: all heads, one pair")
     for axis, table in zip(axes[1], ("prompt length", "prompt pairs"), strict=True):
+        if not any(row.table == table for row in rows):
+            axis.set_axis_off()
+            continue
         for colour, way in zip(PALETTE, ("plain loop", "patch_heads"), strict=False):
             some = [row for row in rows if row.table == table and row.way == way and "no common" not in row.what]
             counts = [int(row.what.split()[0]) for row in some]

@@ -168,24 +168,17 @@ def _against_a_part_of_the_loop(
 
 
 def growth_with_length(setting: Setting) -> list[Row]:
+    """Prompts that differ near their ends; and, at two lengths, in their first token too, so that there is no prefix to share."""
+    lengths, apart = ((16, 32), (16,)) if setting.quick else ((16, 64, 128, 256, 512), (16, 64))
     rows = []
-    for length in (16, 32) if setting.quick else (16, 64, 128, 256, 512):
-        clean, corrupted = setting.long_pair(length)
+    for length, shared in [*((n, True) for n in lengths), *((n, False) for n in apart)]:
+        pair = setting.long_pair(length, shared)
         rows += _against_a_part_of_the_loop(
             setting,
             "prompt length",
-            f"{length} tokens",
-            (clean, corrupted),
-            lambda a=clean, b=corrupted: patch_heads(setting.model, a, b, progress=False),  # type: ignore[misc]
-        )
-    for length in (16,) if setting.quick else (16, 64):
-        clean, corrupted = setting.long_pair(length, shared=False)
-        rows += _against_a_part_of_the_loop(
-            setting,
-            "prompt length",
-            f"{length} tokens, no common beginning",
-            (clean, corrupted),
-            lambda a=clean, b=corrupted: patch_heads(setting.model, a, b, progress=False),  # type: ignore[misc]
+            f"{length} tokens" if shared else f"{length} tokens, no common beginning",
+            pair,
+            lambda pair=pair: patch_heads(setting.model, *pair, progress=False),  # type: ignore[misc]
         )
     return rows
 

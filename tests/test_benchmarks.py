@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.measuring import Peak, alternate
+from benchmarks.measuring import Peak, Row, alternate
+from benchmarks.sections import SECTIONS
 
 
 def test_a_quick_run_writes_tables_json_and_a_picture(tmp_path: Path) -> None:
@@ -28,6 +29,17 @@ def test_a_quick_run_writes_tables_json_and_a_picture(tmp_path: Path) -> None:
     for table in dict.fromkeys(row["table"] for row in rows):
         assert f"## {table.capitalize()}" in text
     assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_was_measured_before_a_failure_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(setting: object) -> list[Row]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(SECTIONS, "tests", fails)
+    with pytest.raises(KeyboardInterrupt):
+        main(["--quick", "--output", str(tmp_path), "attention", "tests"])
+    rows = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["rows"]
+    assert {row["table"] for row in rows} == {"attention layer"}
 
 
 def test_the_best_round_counts_and_the_first_way_is_the_measure() -> None:

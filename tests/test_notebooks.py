@@ -114,6 +114,14 @@ def test_cells_are_named_for_what_they_are() -> None:
     assert cells[0].metadata == {}
 
 
+@pytest.mark.parametrize(
+    "source", ["def f(", "def f(x, x):\n    return x", "nonlocal x", "x = 1" + " + 1" * 400, "x = " + "(" * 400 + ")" * 400, "\0"]
+)
+def test_a_cell_that_python_refuses_or_that_is_too_deep_to_walk_has_no_statements(source: str) -> None:
+    assert normalise.parse_cell(source) == []
+    assert [type(node).__name__ for node in normalise.parse_cell("%time\nx = [[1 + 2] * 3]")] == ["Assign"]
+
+
 def test_normalising_twice_changes_nothing_and_leaves_its_input_alone() -> None:
     original = small_lesson()
     before = nbformat.writes(original)

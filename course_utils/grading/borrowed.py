@@ -88,12 +88,14 @@ def _named(cells: Iterable[str], bound: Mapping[str, Any], modules: set[str]) ->
 
 
 def _resolve(node: ast.AST, bound: Mapping[str, Any]) -> Any:
-    if isinstance(node, ast.Name):
-        return bound.get(node.id)
-    if isinstance(node, ast.Attribute):
-        base = _resolve(node.value, bound)
-        return getattr(base, node.attr, None) if isinstance(base, ModuleType) else None
-    return None
+    attributes = []
+    while isinstance(node, ast.Attribute):  # no recursion: a hostile chain may be thousands long
+        attributes.append(node.attr)
+        node = node.value
+    thing = bound.get(node.id) if isinstance(node, ast.Name) else None
+    for attribute in reversed(attributes):
+        thing = getattr(thing, attribute, None) if isinstance(thing, ModuleType) else None
+    return thing
 
 
 def _name(thing: Any) -> str:

@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import signal
+import site
 import socket
 import subprocess
 import sys
@@ -313,7 +314,7 @@ def _seen_inside(level: str, folder: Path, path: list[Path]) -> list[str]:
 def _environment(level: str, folder: Path, path: list[Path]) -> dict[str, str]:
     environment = {
         "PATH": "/usr/bin:/bin",
-        "PYTHONPATH": os.pathsep.join(_seen_inside(level, folder, path)),
+        "PYTHONPATH": os.pathsep.join([*_seen_inside(level, folder, path), *_user_packages()]),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
@@ -346,8 +347,14 @@ def _model_folders() -> list[str]:
 
 def _python_folders() -> list[str]:
     """What of this machine Python itself needs, besides /usr."""
-    places = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), Path(sys.exec_prefix).resolve()}
+    places = {Path(place).resolve() for place in (sys.prefix, sys.base_prefix, sys.exec_prefix, *_user_packages())}
     return sorted(str(place) for place in places if not place.is_relative_to("/usr"))
+
+
+def _user_packages() -> list[str]:
+    """Where `pip install --user` puts packages, if this Python looks there. Inside, it would not: the home there is another."""
+    place = site.getusersitepackages()
+    return [str(Path(place).resolve())] if site.ENABLE_USER_SITE and Path(place).is_dir() else []
 
 
 def _short_folder() -> str | None:

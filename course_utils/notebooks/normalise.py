@@ -19,6 +19,7 @@ import hashlib
 import os
 import platform
 import re
+import symtable
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ METADATA: dict[str, Any] = {
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PICTURE_LIMIT = 300_000  # bytes of one stored picture
 NOTEBOOK_LIMIT = 2_000_000  # bytes of one stored notebook
+DEPTH_LIMIT = 100  # levels of a cell's syntax tree; people write up to about 20
 PROSE_MARK = re.compile(r"<!--\s*answer\s+([\w.]+)\s*-->")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -115,13 +117,18 @@ def names_defined_in(source: str) -> set[str]:
 
 
 def parse_cell(source: str) -> list[ast.stmt]:
-    """The statements of a cell; lines for IPython are left out, and a cell that does not parse has none."""
+    """The statements of a cell; lines for IPython are left out.
+
+    A cell that Python refuses has none, and neither has one nested so deep that whatever walks through it would fail.
+    """
     lines = source.split("\n")
     plain = "\n".join("" if line.lstrip().startswith(("%", "!", "?")) else line for line in lines)
     try:
-        return ast.parse(plain).body
+        body = ast.parse(plain).body
+        symtable.symtable(plain, "<cell>", "exec")  # refuses what the grammar alone allows, as `def f(x, x)`
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
+    return [] if _is_deep(body) else body
 
 
 def problems(notebook: NotebookNode) -> list[Problem]:
@@ -148,6 +155,13 @@ def text_of(output: NotebookNode) -> str:
     if output.output_type == "error":
         return "\n".join([output.ename, output.evalue, *output.traceback])
     return "\n".join(_joined(value) for kind, value in output.data.items() if kind.startswith("text/"))
+
+
+def _is_deep(body: list[ast.stmt]) -> bool:
+    level: list[ast.AST] = [*body]
+    for _ in range(DEPTH_LIMIT):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return bool(level)
 
 
 def _nearest_definition(notebook: NotebookNode, before: int, name: str) -> int | None:

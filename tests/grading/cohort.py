@@ -169,8 +169,8 @@ if os.fork() == 0:
 """
 _READ_HOME = """\
 import os, pathlib
-found = [str(p) for place in ("/root", "/home", os.path.expanduser("~")) for p in pathlib.Path(place).glob("*") if pathlib.Path(place).is_dir()]
-secrets = [p for p in found if "COURSE" not in p and not p.startswith(("/scratch", "/root/."))]
+homes = [pathlib.Path("/", name) for name in ("root", "home")] + [pathlib.Path.home()]
+secrets = [str(path) for home in homes if home.is_dir() for path in home.glob("*") if not path.name.startswith(".")]
 assert not secrets and not os.environ.get("GRADING_SECRET"), secrets
 """
 _NETWORK = """\
@@ -242,6 +242,8 @@ PUPILS = [
           says="a tensor of shape"),
     Pupil("Quin Syntax", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values)\n    return values"},
           says="SyntaxError"),
+    Pupil("Rhea Twice", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values, values):\n    return values"},
+          says="duplicate argument"),
     Pupil("Rex Raises", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values):\n    return values / nothing"},
           says="NameError"),
     Pupil("Sam None", {"m.1": "fail", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values):\n    values - values.mean()"},
@@ -291,6 +293,7 @@ PUPILS = [
     Pupil("Cyd Threads", ALL_PASS, _hand_in("import threading, time\nthreading.Thread(target=time.sleep, args=(3600,)).start()"), hostile=True),
     Pupil("Dov Nan", {"m.1": "fail", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values):\n    return values * float('nan')"},
           says="NaN"),
+    Pupil("Fin Chain", ALL_PASS, {**RIGHT, "m.1": RIGHT["m.1"] + " + 0" * 400}, hostile=True),
     Pupil("Eno <script>", ALL_PASS, RIGHT),
 ]  # fmt: skip
 

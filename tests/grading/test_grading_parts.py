@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import site
 import time
 import zipfile
 from collections.abc import Callable
@@ -21,7 +22,7 @@ import pytest
 from course_utils.errors import CourseError
 from course_utils.exercises.protocol import attempt
 from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
-from course_utils.grading import exam, examiner, exports, flags, intake, report, similar, verdicts, withhold
+from course_utils.grading import exam, examiner, exports, flags, intake, report, sandbox, similar, verdicts, withhold
 from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.line import KernelDied, TooMuchOutput
 from course_utils.grading.merge import merge
@@ -88,7 +89,7 @@ def test_zip_in_zip_and_what_lies_about(tmp_path: Path, lesson: Lesson) -> None:
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
         archive.writestr("work/similarity.ipynb", handed_in())
-        archive.writestr("__MACOSX/work/._similarity.ipynb", b"\0\0")
+        archive.writestr("__MACOSX/handed in/._similarity.ipynb", b"\0\0")
         archive.writestr("work/conftest.py", "raise SystemExit('imported')")
         archive.writestr("../../evil.ipynb", handed_in())
     outer = tmp_path / "class.zip"
@@ -195,6 +196,18 @@ def test_copy_holds_no_reference_and_no_mistake(tmp_path: Path, lesson: Lesson) 
     assert "ReferenceWithheld('m.1')" in text and "_draw_prompts" in text
     names = {path.name for path in (tmp_path / "package" / "course_utils" / "grading").rglob("*.py")}
     assert "verdicts.py" not in names and "probe.py" in names
+
+
+def test_packages_that_the_user_installed_are_seen_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of `pip install --user` lie in the home, of which the sandbox sees nothing else."""
+    own = tmp_path / "site-packages"
+    own.mkdir()
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", True)
+    monkeypatch.setattr(site, "getusersitepackages", lambda: str(own))
+    words = sandbox.command("bubblewrap", tmp_path, [tmp_path / "copy" / "package"])
+    place = words.index(str(own))
+    assert words[place - 1 : place + 2] == ["--ro-bind", str(own), str(own)]
+    assert words[words.index("PYTHONPATH") + 1].split(os.pathsep)[-1] == str(own)
 
 
 def test_copy_of_each_lesson_of_the_course_is_whole(tmp_path: Path) -> None:
@@ -407,9 +420,7 @@ def test_plugin_fails_closed(
     tmp_path: Path, lesson: Lesson, item: FakeItem, error: Any, reply: str, expected: str
 ) -> None:
     """Each thing that nbval does not look at stops a right answer's values from being believed."""
-    from course_utils.grading.sandbox import Limits
-
-    plugin = examiner.Plugin(lesson, examiner.Question(5, "n"), Limits(), tmp_path / "record")
+    plugin = examiner.Plugin(lesson, examiner.Question(5, "n"), sandbox.Limits(), tmp_path / "record")
     plugin.line = type("Line", (), {"reply": reply})()
     item.test_outputs = [{"output_type": "display_data", "data": {examiner.MIME: message(lesson)}}]
     plugin._note(item, error)
@@ -426,8 +437,6 @@ def test_plugin_fails_closed(
 
 def test_plugin_compares_and_asks_again(tmp_path: Path, lesson: Lesson) -> None:
     """Values that are not the reference's are wrong; the same ones again confirm it, others do not."""
-    from course_utils.grading.sandbox import Limits
-
     exercise = lesson.exercise("m.1")
 
     def sent(answer: Callable[..., Any], nonce: str) -> list[Any]:
@@ -440,7 +449,7 @@ def test_plugin_compares_and_asks_again(tmp_path: Path, lesson: Lesson) -> None:
 
     for second, agrees in ((as_given, True), (exercise.reference, False)):
         record = tmp_path / f"record-{agrees}"
-        plugin = examiner.Plugin(lesson, examiner.Question(5, "n"), Limits(), record)
+        plugin = examiner.Plugin(lesson, examiner.Question(5, "n"), sandbox.Limits(), record)
         plugin.line = type("Line", (), {"reply": "ok"})()
         plugin._note(FakeItem("probe", outputs=sent(as_given, "n")), None)
         plugin._note(FakeItem("again", outputs=sent(second, "n-again")), None)
@@ -454,8 +463,6 @@ def test_a_run_that_never_ends_is_ended(
     tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch, sleeps: float, trouble: str
 ) -> None:
     """A pytest that hangs is killed when the time is over, one that ends without a record is told from it."""
-    from course_utils.grading.sandbox import Limits
-
     def never_pytest(*_: Any) -> None:
         os.setsid()
         time.sleep(sleeps)
@@ -464,7 +471,7 @@ def test_a_run_that_never_ends_is_ended(
     monkeypatch.setattr(examiner, "_become_pytest", never_pytest)
     cells = exam.build(lesson, merge(lesson, intake.parse(handed_in())), [], 1, "n", 1.0)
     folders: dict[str, Any] = {name: tmp_path / name for name in ("spec_folder", "meeting", "scratch")}
-    entries = examiner.run(lesson, cells, examiner.Question(1, "n"), Limits(), wall=1.0, **folders)
+    entries = examiner.run(lesson, cells, examiner.Question(1, "n"), sandbox.Limits(), wall=1.0, **folders)
     assert [entry["trouble"] for entry in entries] == [trouble]
 
 
@@ -566,17 +573,16 @@ def test_store_writes_whole_or_not_at_all(tmp_path: Path, lesson: Lesson, monkey
 
 
 def test_result_depends_on_notebook_lesson_and_limits(lesson: Lesson, tmp_path: Path) -> None:
-    from course_utils.grading.sandbox import Limits
     from course_utils.grading.store import fingerprint
 
     one = intake.Submission(intake.Student("a", "a"), (), digest="1")
     changed = copy.copy(lesson)
     changed.__dict__["digest"] = "another"
     prints = [
-        fingerprint(one, lesson, "rlimits", Limits()),
-        fingerprint(replace(one, digest="2"), lesson, "rlimits", Limits()),
-        fingerprint(one, changed, "rlimits", Limits()),
-        fingerprint(one, lesson, "rlimits", Limits(case=1)),
+        fingerprint(one, lesson, "rlimits", sandbox.Limits()),
+        fingerprint(replace(one, digest="2"), lesson, "rlimits", sandbox.Limits()),
+        fingerprint(one, changed, "rlimits", sandbox.Limits()),
+        fingerprint(one, lesson, "rlimits", sandbox.Limits(case=1)),
     ]
     assert len(set(prints)) == len(prints)
 
