@@ -213,7 +213,7 @@ def growth_with_pairs(setting: Setting) -> list[Row]:
         rows += _against_a_part_of_the_loop(
             setting,
             "prompt pairs",
-            f"{count} pairs of {length} tokens",
+            f"{count} {'pair' if count == 1 else 'pairs'} of {length} tokens",
             (setting.ids(CLEAN), setting.ids(CORRUPTED)),
             lambda pairs=pairs: patch_heads(setting.model, *pairs, progress=False),  # type: ignore[misc]
             n_pairs=count,
