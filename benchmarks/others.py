@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from course_utils.anatomy import anatomy
-from course_utils.fast_linear import fast_linear
+from course_utils.model.anatomy import anatomy
+from course_utils.sweeps.fast_linear import fast_linear
 
 HeadList = Sequence[tuple[int, int]]
 

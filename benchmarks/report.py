@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import Row
-from course_utils.plots import HIGHLIGHT, PALETTE, PLAIN, new_picture
+from course_utils.pictures.plots import HIGHLIGHT, PALETTE, PLAIN, new_picture
 
 
 def write(folder: Path, machine: dict[str, Any], rows: Sequence[Row], command: str) -> list[Path]:

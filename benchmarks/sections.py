@@ -18,10 +18,10 @@ import torch
 
 from benchmarks import others
 from benchmarks.measuring import Row, Way, alternate, seconds_of_process
-from course_utils import kv_cache, load_model, logit_lens, steering, sweep_runs, tokens
-from course_utils.anatomy import anatomy
-from course_utils.fast_linear import onednn_wins
-from course_utils.sweeps import Shortcuts, attribution_patching, patch_heads
+from course_utils import kv_cache, load_model, logit_lens, steering, tokens
+from course_utils.model.anatomy import anatomy
+from course_utils.sweeps import Shortcuts, attribution_patching, patch_heads, runs
+from course_utils.sweeps.fast_linear import onednn_wins
 
 ROOT = Path(__file__).resolve().parent.parent
 CLEAN = "When Mike and Emma went to the cafe, Mike gave a coffee to"
@@ -106,7 +106,7 @@ def head_sweep(setting: Setting) -> list[Row]:
         "its matrix products alone, PyTorch's usual product": lambda: others.products_alone(model, suffix, fast=False),
         "its matrix products alone, the faster product": lambda: others.products_alone(model, suffix, fast=True),
     }
-    with stopwatch(sweep_runs, "run_unpatched") as preparing, stopwatch(sweep_runs, "run_chunk") as sweeping:
+    with stopwatch(runs, "run_unpatched") as preparing, stopwatch(runs, "run_chunk") as sweeping:
         apart = alternate("arithmetic limit", "all heads, one pair", limits, 2 * setting.rounds)
     best = min(apart[0].seconds or 0.0, next(row.seconds or 0.0 for row in rows if row.way == "patch_heads"))
     for row in rows:
@@ -251,7 +251,7 @@ def growth_with_size(setting: Setting) -> list[Row]:
 
 
 def _is_here(name: str) -> bool:
-    from course_utils.weights import RELEASES, cache_folder
+    from course_utils.model.weights import RELEASES, cache_folder
 
     return any(cache_folder().glob(f"{RELEASES[name].name}-*"))
 

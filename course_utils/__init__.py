@@ -6,18 +6,21 @@ transformers and nnsight come in when a model is first asked for.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from course_utils.models import ModelError, in_use, load_model
+    from course_utils.model.anatomy import anatomy
+    from course_utils.model.loading import in_use, load_model
+    from course_utils.model.weights import ModelError
 
 __version__ = "0.1.0"
-__all__ = ["ModelError", "__version__", "in_use", "load_model"]
+__all__ = ["ModelError", "__version__", "anatomy", "in_use", "load_model"]
+
+_HOMES = {"anatomy": "anatomy", "in_use": "loading", "load_model": "loading", "ModelError": "weights"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("ModelError", "in_use", "load_model"):
-        from course_utils import models
-
-        return getattr(models, name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"course_utils.model.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -84,7 +84,7 @@ def _version(_: argparse.Namespace) -> int:
 
 
 def _fetch(_: argparse.Namespace) -> int:
-    from course_utils.models import ModelError, load_model
+    from course_utils.model.loading import ModelError, load_model
 
     try:
         model = load_model()

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from course_utils.tokens import token_ids
+from course_utils.model.prompts import token_ids
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
     from transformers import DynamicCache
 
-    from course_utils.anatomy import Anatomy
+    from course_utils.model.anatomy import Anatomy
 
 
 # An attention layer, without a cache and with one.
@@ -338,7 +338,7 @@ def held_bytes(cache: Any) -> int:
 
 @dataclass(frozen=True)
 class CacheShape:
-    """What a cache's size depends on; an :class:`~course_utils.anatomy.Anatomy` has the same attributes.
+    """What a cache's size depends on; an :class:`~course_utils.model.anatomy.Anatomy` has the same attributes.
 
     ``windows``: for each layer the width of its sliding window in tokens, or None where it sees everything.
     """

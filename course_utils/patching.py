@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.anatomy import Anatomy, anatomy
+from course_utils.model.anatomy import Anatomy, anatomy
+from course_utils.model.prompts import token_id, token_ids
 from course_utils.sweeps import (
     Shortcuts,
     ablate_heads,
@@ -35,7 +36,6 @@ from course_utils.sweeps import (
     patch_residual,
     permute_heads,
 )
-from course_utils.tokens import token_id, token_ids
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import nnsight
 import torch
 
-from course_utils.anatomy import Anatomy, anatomy
-from course_utils.tokens import token_id, token_ids
+from course_utils.model.anatomy import Anatomy, anatomy
+from course_utils.model.prompts import token_id, token_ids
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -263,7 +263,7 @@ def blueprint(model_type: str, **settings: Any) -> TransformersModel:
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from course_utils.tiny import tiny_tokenizer
+    from course_utils.model.tiny import tiny_tokenizer
 
     config = AutoConfig.for_model(model_type, **settings)
     with torch.device("meta"):

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Self
 import nnsight
 import torch
 
-from course_utils.anatomy import anatomy
-from course_utils.tokens import token_id, token_ids
+from course_utils.model.anatomy import anatomy
+from course_utils.model.prompts import token_id, token_ids
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from course_utils import kv_cache
-from course_utils.anatomy import anatomy
 from course_utils.kv_cache import (
     OneLayerModel,
     PreallocatedCache,
@@ -21,7 +20,8 @@ from course_utils.kv_cache import (
     cache_bytes,
     causal_mask,
 )
-from course_utils.models import TINY_MODELS
+from course_utils.model.anatomy import anatomy
+from course_utils.model.loading import TINY_MODELS
 
 TEXT = "The old teacher took the red train to the city and the river was under the bridge."
 D_MODEL, N_HEADS = 24, 3

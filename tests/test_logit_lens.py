@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from course_utils import load_model, plots
-from course_utils.anatomy import anatomy
+from course_utils import load_model
 from course_utils.logit_lens import (
     TunedLens,
     english,
@@ -31,10 +30,12 @@ from course_utils.logit_lens import (
     positions_at_once,
     settled_depth,
 )
-from course_utils.models import TINY_MODELS
-from course_utils.plots import as_array
+from course_utils.model.anatomy import anatomy
+from course_utils.model.loading import TINY_MODELS
+from course_utils.model.weights import RELEASES, weights_folder
+from course_utils.pictures import plots
+from course_utils.pictures.plots import as_array
 from course_utils.residual import residual_stream
-from course_utils.weights import RELEASES, weights_folder
 
 PROMPT = "The Eiffel Tower is in the city of"
 EVERY = pytest.mark.parametrize("name", [*TINY_MODELS, pytest.param(None, id="real", marks=pytest.mark.slow)])

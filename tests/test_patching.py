@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from course_utils import patching
-from course_utils.anatomy import anatomy
-from course_utils.models import TINY_MODELS
+from course_utils.model.anatomy import anatomy
+from course_utils.model.loading import TINY_MODELS
 from course_utils.patching import ioi_pairs
 
 CLEAN = "When Mike and Emma went to the cafe, Emma gave a coffee to"

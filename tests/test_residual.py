@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from course_utils.anatomy import anatomy
-from course_utils.models import TINY_MODELS
+from course_utils.model.anatomy import anatomy
+from course_utils.model.loading import TINY_MODELS
 from course_utils.residual import (
     GEMMA_3_1B,
     GEMMA_3_270M,
@@ -301,7 +301,7 @@ def test_against_transformer_lens(real_model: Any) -> None:
     """Stream, parts and patterns against TransformerLens on the same weights."""
     from transformer_lens.model_bridge import TransformerBridge
 
-    from course_utils.weights import RELEASES, weights_folder
+    from course_utils.model.weights import RELEASES, weights_folder
 
     folder = weights_folder(RELEASES["smollm2-135m"], None)
     lens = TransformerBridge.boot_transformers(str(folder), device="cpu")

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from course_utils import steering
-from course_utils.models import TINY_MODELS
+from course_utils.model.loading import TINY_MODELS
 from course_utils.steering import LLMSteering
 from course_utils.tokens import perplexity
 
@@ -172,7 +172,7 @@ def test_growing_batch_is_one_plain_hook_for_each_layer_and_strength(model: Any)
     runs += [(layer, vector) for layer, some in zip(layers, vectors, strict=True) for vector in some]
     assert found.shape[0] == len(runs) == 7
     # transformers' last hidden state is normed, so what is compared is the logits.
-    from course_utils.anatomy import anatomy
+    from course_utils.model.anatomy import anatomy
 
     for stream, (layer, vector) in zip(found, runs, strict=True):
         with hooked(blocks(model)[layer], vector):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from course_utils import tokens
-from course_utils.models import TINY_MODELS
+from course_utils.model.loading import TINY_MODELS
 
 TEXT = "The old teacher took the red train to the city in 1984, and the river was under the bridge."
 Tiny = Callable[..., Any]

@@ -16,11 +16,12 @@ import inspect
 import secrets
 from typing import Any
 
-from course_utils.exercises.protocol import Case, Exercise, Mistake, Model, Verdict, attempt, judge
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model, Verdict, attempt, judge
 
 __all__ = [
     "Case",
     "Exercise",
+    "Hint",
     "Mistake",
     "Model",
     "Verdict",
@@ -114,7 +115,9 @@ def hint(id: str) -> None:
     exercise = get_exercise(id)
     given = _hints_given.get(id, 0)
     if given < len(exercise.hints):
-        print(f"Hint {given + 1} of {len(exercise.hints)}: {exercise.hints[given]}")
+        next_one = exercise.hints[given]
+        words = f"{next_one.title}: {next_one.text}" if isinstance(next_one, Hint) else next_one
+        print(f"Hint {given + 1} of {len(exercise.hints)}: {words}")
         _hints_given[id] = given + 1
     else:
         print(f'That was the last hint. solution("{id}") shows the reference solution.')

@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from course_utils import kv_cache
-from course_utils.anatomy import anatomy
 from course_utils.exercises.drawing import PLACES, text, tiny_pair, told
 from course_utils.exercises.protocol import Case, Exercise, Mistake, Model
 from course_utils.kv_cache import CacheShape, encode, new_cache
+from course_utils.model.anatomy import anatomy
 
 OUTPUT, WEIGHTS = "output (batch, position, width)", "weights (batch, head, query, key)"
 

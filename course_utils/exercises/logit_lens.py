@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from course_utils.anatomy import anatomy
 from course_utils.exercises.drawing import PLACES, text, tiny_pair, told
 from course_utils.exercises.protocol import Case, Exercise, Mistake, Model
 from course_utils.logit_lens import (
@@ -22,8 +21,9 @@ from course_utils.logit_lens import (
     logit_lens,
     settled_depth,
 )
+from course_utils.model.anatomy import anatomy
+from course_utils.model.prompts import token_id
 from course_utils.residual import residual_stream, stream_parts
-from course_utils.tokens import token_id
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel

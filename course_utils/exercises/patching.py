@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from course_utils import patching
-from course_utils.anatomy import anatomy
 from course_utils.exercises.protocol import Case, Exercise, Mistake, Model
+from course_utils.model.anatomy import anatomy
+from course_utils.model.prompts import token_id
 from course_utils.patching import Pair, ioi_pairs
-from course_utils.tokens import token_id
 
 Answers = tuple[str, str]
 MIKE_EMMA: Answers = (" Mike", " Emma")

@@ -32,7 +32,7 @@ class Model:
     seed: int = 0
 
     def load(self) -> Any:
-        from course_utils.models import in_use, load_model
+        from course_utils.model.loading import in_use, load_model
 
         if self.name is None:
             return in_use() or load_model()
@@ -55,6 +55,14 @@ class Mistake:
     name: str
     answer: Callable[..., Any]
     says: str
+
+
+@dataclass(frozen=True)
+class Hint:
+    """One of an exercise's hints. The notebook folds ``text`` under ``title``; ``hint`` prints both. Code stands in `backticks`."""
+
+    title: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ class Exercise:
     difficulty: int
     reference: Callable[..., Any]
     shows: str
-    hints: tuple[str, ...]
+    hints: tuple[Hint | str, ...]  # TODO: Hint alone, once every lesson has them
     draw: Callable[[random.Random], Sequence[Case]]
     mistakes: tuple[Mistake, ...] = ()
     drive: Callable[..., Any] | None = None

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import nnsight
 import torch
 
-from course_utils.anatomy import anatomy
 from course_utils.exercises.drawing import text, tiny_pair, told
 from course_utils.exercises.protocol import Case, Exercise, Mistake, Model
-from course_utils.models import TINY_MODELS
+from course_utils.model.anatomy import anatomy
+from course_utils.model.loading import TINY_MODELS
+from course_utils.model.prompts import token_ids
 from course_utils.residual import (
     attention_patterns,
     count_parameters,
@@ -25,7 +26,6 @@ from course_utils.residual import (
     word_position,
     word_similarity,
 )
-from course_utils.tokens import token_ids
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel

@@ -209,7 +209,7 @@ def _weights(model: Any) -> tuple[list[float], bool]:
 
 def _undo(models: list[Any], before: list[tuple[list[float], bool]]) -> str:
     """Clean the models of what the answer left on them; a sentence about what it was, or ""."""
-    from course_utils.models import restore_weights
+    from course_utils.model.loading import restore_weights
 
     harm = ""
     for model, (weights, training) in zip(models, before, strict=True):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from course_utils import steering
-from course_utils.anatomy import anatomy
 from course_utils.exercises.drawing import text, tiny_pair, told
 from course_utils.exercises.protocol import Case, Exercise, Mistake, Model
+from course_utils.model.anatomy import anatomy
+from course_utils.model.prompts import token_ids
 from course_utils.steering import LLMSteering
-from course_utils.tokens import token_ids
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel

@@ -19,7 +19,7 @@ from course_utils.grading.exam import names_used
 from course_utils.grading.lesson import Lesson
 from course_utils.notebooks.normalise import exercise_roles, parse_cell
 
-_TEACHING = {"course_utils.sweeps", *(f"course_utils.{name}" for name in LESSONS.values())}
+_TEACHING = {"course_utils.sweeps.questions", *(f"course_utils.{name}" for name in LESSONS.values())}
 
 
 def borrowed(lesson: Lesson, exercise_id: str, cells: Iterable[str], others: Iterable[str] = ()) -> list[str]:

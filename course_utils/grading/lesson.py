@@ -60,7 +60,7 @@ class Lesson:
     @cached_property
     def model(self) -> str | None:
         """The name of the model that the notebook loads, to be loaded once for all submissions; None if it loads none."""
-        from course_utils.models import DEFAULT_MODEL
+        from course_utils.model.loading import DEFAULT_MODEL
 
         for cell in self.notebook.cells:
             for node in (node for statement in parse_cell(cell.source) for node in ast.walk(statement)):
@@ -77,8 +77,9 @@ class Lesson:
         import course_utils
 
         package = Path(course_utils.__file__).parent
-        sources = [self.path, *sorted(package.glob("*.py")), *sorted((package / "exercises").glob("*.py"))]
-        sources += sorted((package / "grading").rglob("*.py"))
+        sources = [self.path, *sorted(package.glob("*.py"))]
+        for wing in ("model", "sweeps", "pictures", "exercises", "grading"):
+            sources += sorted((package / wing).rglob("*.py"))
         if self.folder is not None:
             sources += sorted(self.folder.glob("*.py"))
         judged = hashlib.sha256()

@@ -336,7 +336,7 @@ def _environment(level: str, folder: Path, path: list[Path]) -> dict[str, str]:
 
 
 def _cache_folder() -> Path:
-    from course_utils.weights import cache_folder
+    from course_utils.model.weights import cache_folder
 
     return cache_folder().resolve()
 

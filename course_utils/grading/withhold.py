@@ -46,7 +46,7 @@ def make_copy(lesson: Lesson, target: Path) -> list[Path]:
             file = reference_module(exercise)
             if file.is_relative_to(original):
                 by_file.setdefault(place / file.relative_to(original), []).append(exercise)
-        telling = set(place.glob("*.py")) if place.name == "lesson" else set((place / "exercises").glob("*.py"))
+        telling = set(place.glob("*.py")) if place.name == "lesson" else set((place / "exercises").rglob("*.py"))
         for file in {*by_file, *telling}:
             text = file.read_text(encoding="utf-8")
             file.write_text(strip(text, by_file.get(file, []), str(file)), encoding="utf-8")

@@ -28,7 +28,7 @@ ANSWER = "def {name}(*given):\n    return {use}(*given)\n"
         ("3.2", "import course_utils.kv_cache", "course_utils.kv_cache.prepare_mask", "prepare_mask of course_utils.kv_cache"),
         ("3.2", "from course_utils.kv_cache import *", "prepare_mask", "prepare_mask of course_utils.kv_cache"),
         ("5.1", "", "concept_directions", "concept_directions of course_utils.steering"),  # the lesson imports it, for later
-        ("6.5", "from course_utils.sweeps import patch_heads", "patch_heads", "patch_heads of course_utils.sweeps"),
+        ("6.5", "from course_utils.sweeps import patch_heads", "patch_heads", "patch_heads of course_utils.sweeps.questions"),
         ("1.6", "from course_utils.kv_cache import greedy_with_cache", "greedy_with_cache", "greedy_with_cache of course_utils.kv_cache"),
     ],
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """Wrong answers that learners give, one module for each lesson, written as a learner would write them.
 
-Each is held against its exercise's check by tests/test_exercises.py: it must be called wrong, and its mistake must be named.
+Each is held against its exercise's check by tests/exercises/test_exercises.py: it must be called wrong, and its mistake must be named.
 """
 
 from __future__ import annotations

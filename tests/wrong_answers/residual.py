@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from course_utils.anatomy import anatomy
+from course_utils.model.anatomy import anatomy
 from course_utils.residual import residual_stream, word_position
 from tests.wrong_answers import Wrong
 

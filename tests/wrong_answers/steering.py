@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from course_utils.anatomy import anatomy
+from course_utils.model.anatomy import anatomy
 from course_utils.steering import concept_direction, steered_generate
 from tests.wrong_answers import Wrong
 

@@ -115,18 +115,18 @@ def _share_model(shared_name: str) -> None:
     import torch
 
     import course_utils
-    from course_utils import models
+    from course_utils.model import loading
 
     torch.set_num_threads(1)  # a pool of threads would not survive the fork
-    load: Any = models.load_model
+    load: Any = loading.load_model
     shared = load(shared_name)
 
     def load_model(name: Any = None, **options: Any) -> Any:
         """As outside; the lesson's model is there already."""
-        wanted = str(name or os.environ.get("COURSE_MODEL") or models.DEFAULT_MODEL)
+        wanted = str(name or os.environ.get("COURSE_MODEL") or loading.DEFAULT_MODEL)
         return shared if wanted == shared_name and not any(options.values()) else load(name, **options)
 
-    for module in (models, course_utils):
+    for module in (loading, course_utils):
         setattr(module, "load_model", load_model)  # noqa: B010
 
 

@@ -1,7 +1,7 @@
 """A whole sweep: which runs share a trace, what memory they take, and what each one says.
 
 The runs without a patch come first: each different prompt once. What they leave behind is the material of the growing batches of
-:mod:`course_utils.growing_batch`. Patches are sorted by the first position that they change, then by layer, and cut into
+:mod:`course_utils.sweeps.growing_batch`. Patches are sorted by the first position that they change, then by layer, and cut into
 chunks, one trace each. A chunk is full when `row_bytes` says that one more row would go over half of the bound on memory; the
 other half is for the unpatched runs. The bar, and the log at level INFO, say the plan.
 """
@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from course_utils.anatomy import Anatomy
-from course_utils.fast_linear import fast_linear
-from course_utils.growing_batch import (
+from course_utils.model.anatomy import Anatomy
+from course_utils.sweeps.fast_linear import fast_linear
+from course_utils.sweeps.growing_batch import (
     ALL_SHORTCUTS,
     Chunk,
     Material,

@@ -14,22 +14,23 @@ from typing import Any
 import pytest
 import torch
 
-from course_utils import growing_batch, sweep_runs
-from course_utils.anatomy import Anatomy, anatomy
-from course_utils.fast_linear import _product, fast_linear
-from course_utils.models import TINY_MODELS
+from course_utils.model.anatomy import Anatomy, anatomy
+from course_utils.model.loading import TINY_MODELS
 from course_utils.sweeps import (
     Shortcuts,
     SweepError,
     ablate_heads,
     attribution_patching,
+    growing_batch,
     mean_heads,
     patch_attention,
     patch_heads,
     patch_mlp,
     patch_residual,
     permute_heads,
+    runs,
 )
+from course_utils.sweeps.fast_linear import _product, fast_linear
 
 CLEAN = "When Mike and Emma went to the cafe, Mike gave a coffee to"
 CORRUPTED = "When Mike and Emma went to the cafe, Emma gave a coffee to"
@@ -312,7 +313,7 @@ def test_a_model_that_does_not_repeat_itself_is_found_out(tiny: Callable[..., An
     with pytest.warns(UserWarning, match=r"nothing patched ends .* prefix=False"):
         must_agree(patch_heads(model, CLEAN, CORRUPTED), expected)
 
-    monkeypatch.setattr(sweep_runs, "AGREE", {torch.float32: -1.0})
+    monkeypatch.setattr(runs, "AGREE", {torch.float32: -1.0})
     with pytest.warns(UserWarning), pytest.raises(SweepError, match="does not repeat its own runs"):
         patch_heads(model, CLEAN, CORRUPTED)
 
@@ -432,15 +433,15 @@ def test_chunks_give_the_same_numbers(tiny: Callable[..., Any], monkeypatch: Any
     model = tiny("tiny-gemma3", seed=1)
     clean, corrupted = [CLEAN, CORRUPTED, LONGER], [CORRUPTED, CLEAN, SHORTER]
     expected = patch_heads(model, clean, corrupted)
-    row = sweep_runs.row_bytes(anatomy(model), 16, 16, False)
+    row = runs.row_bytes(anatomy(model), 16, 16, False)
     traces: list[int] = []
-    run = sweep_runs.run_chunk
+    run = runs.run_chunk
 
     def counted(parts: Any, chunk: Any, *rest: Any) -> torch.Tensor:
         traces.append(len(chunk.patches))
         return run(parts, chunk, *rest)
 
-    monkeypatch.setattr(sweep_runs, "run_chunk", counted)
+    monkeypatch.setattr(runs, "run_chunk", counted)
     must_agree(patch_heads(model, clean, corrupted, memory_mb=4.2 * row / 2**20), expected, 1e-5)
     assert len(traces) > 4 and sum(traces) - len(traces) == expected.numel()
 
@@ -604,7 +605,7 @@ def test_against_transformer_lens(name: str, tiny: Callable[..., Any], real_mode
 
 @pytest.mark.skipif(_product() is None, reason="this PyTorch has no oneDNN")
 def test_the_faster_product_is_the_same_product(monkeypatch: Any) -> None:
-    from course_utils import fast_linear as module
+    from course_utils.sweeps import fast_linear as module
 
     monkeypatch.setattr(module, "onednn_wins", lambda: True)
     generator = torch.Generator().manual_seed(0)

@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from course_utils.tiny import TINY_MODELS
-from course_utils.weights import RELEASES, ModelError, Release, quiet_transformers, weights_folder
+from course_utils.model.tiny import TINY_MODELS
+from course_utils.model.weights import RELEASES, ModelError, Release, quiet_transformers, weights_folder
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +89,7 @@ def load_model(
         ModelError: whenever the model cannot be had, with the reason and what to do.
         AnatomyError: it was loaded, but its parts are not where the course looks for them.
     """
-    from course_utils.anatomy import anatomy
+    from course_utils.model.anatomy import anatomy
 
     name = os.fspath(name) if name is not None else os.environ.get("COURSE_MODEL") or DEFAULT_MODEL
     kind = _kind(name)
@@ -135,7 +135,7 @@ def restore_weights(model: TransformersModel) -> None:
             f"Parts of {source.name} are kept outside memory by accelerate and cannot be restored in place: load the model again."
         )
     if source.seed is not None:
-        from course_utils.tiny import build_tiny
+        from course_utils.model.tiny import build_tiny
 
         fresh = build_tiny(source.name, source.seed)
     else:
@@ -257,7 +257,7 @@ def _gc_paused() -> Iterator[None]:
 def _load_tiny(
     name: str, seed: int, dtype: torch.dtype | None, device: str | torch.device | None, remote: bool | str
 ) -> TransformersModel:
-    from course_utils.tiny import build_tiny, tiny_tokenizer
+    from course_utils.model.tiny import build_tiny, tiny_tokenizer
 
     module = build_tiny(name, seed).to(device=_device(device, default="cpu"), dtype=dtype)
     model = _wrap(module, tiny_tokenizer(), remote)

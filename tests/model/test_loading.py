@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_utils import models
-from course_utils.models import DEFAULT_MODEL, TINY_MODELS, ModelError, in_use, load_model, restore_weights
-from course_utils.tiny import build_tiny, tiny_tokenizer
+from course_utils.model import loading
+from course_utils.model.loading import DEFAULT_MODEL, TINY_MODELS, ModelError, in_use, load_model, restore_weights
+from course_utils.model.tiny import build_tiny, tiny_tokenizer
 
 PROMPT = "When Mike and Emma went to the cafe, Mike gave a coffee to"
 
@@ -285,7 +285,7 @@ def test_what_the_hub_refuses_is_said_plainly(monkeypatch: pytest.MonkeyPatch, k
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError("a long text\nof several lines") from cause
 
-    monkeypatch.setattr(models, "_hub_answers", lambda: True)
+    monkeypatch.setattr(loading, "_hub_answers", lambda: True)
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", refuse)
     with pytest.raises(ModelError) as caught:
         load_model("someone/something")
@@ -408,7 +408,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     code = """
         import sys
         import course_utils
-        from course_utils.models import DEFAULT_MODEL, TINY_MODELS, load_model
+        from course_utils.model.loading import DEFAULT_MODEL, TINY_MODELS, load_model
         heavy = {"torch", "transformers", "nnsight", "tokenizers", "numpy", "matplotlib"} & set(sys.modules)
         assert not heavy, heavy
         assert course_utils.load_model is load_model
@@ -474,7 +474,7 @@ def test_the_embedded_model_ends_its_turn(real_model) -> None:
 
 def test_changing_the_weights_in_memory_leaves_the_cache_alone(real_model) -> None:
     """The weights are mapped from the file: a write must not go through to it."""
-    path = Path(models._sources[real_model._module].name) / "model.safetensors"
+    path = Path(loading._sources[real_model._module].name) / "model.safetensors"
 
     def digest() -> str:
         with path.open("rb") as file:

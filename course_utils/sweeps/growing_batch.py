@@ -12,7 +12,7 @@ already, or never asked for:
   them share one trace, whose batch grows at each layer by the rows of that layer.
 * **direction**: only the last position is asked for, and of the whole vocabulary only the answers. So only the last
   position passes the last MLP and the final norm, and only the answers' rows of the unembedding are multiplied.
-* **product**: what is left is matrix products, and PyTorch often has a faster one than it takes (:mod:`course_utils.fast_linear`).
+* **product**: what is left is matrix products, and PyTorch often has a faster one than it takes (:mod:`course_utils.sweeps.fast_linear`).
 
 No shortcut changes what is computed, only how often. Each can be switched off (`Shortcuts`), and with all of them off this is the
 plain loop. Where one does not hold (two prompts with no common beginning, a metric of all logits) it saves
@@ -29,7 +29,7 @@ from typing import Any, Literal
 import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from course_utils.anatomy import Anatomy
+from course_utils.model.anatomy import Anatomy
 
 Site = Literal["residual", "head", "attention", "mlp"]
 

@@ -1,6 +1,6 @@
 """Make `tiny_tokenizer.json`, the tokenizer of the tiny random models.
 
-Run it from a checkout, `python course_utils/data/make_tokenizer.py`; the JSON beside it is its output and is committed.
+Run it from a checkout, `python course_utils/model/data/make_tokenizer.py`; the JSON beside it is its output and is committed.
 The tokenizer is a byte-level BPE as in Radford et al. (2019), small enough that a tiny model's logits stay cheap. It is trained
 on nothing but the word lists below, and trained until each of those words is one token, so that the course's prompts
 ("When Mike and Emma went to the cafe, ...") have the same shape on a tiny model as on a real one. Digits are split

@@ -10,7 +10,7 @@
 Each number is the logit of the first answer minus that of the second, at the last position of the patched run, or a metric of
 your own. Activation patching is from Vig et al. 2020 (https://arxiv.org/abs/2004.12265) and Meng et al. 2022
 (https://arxiv.org/abs/2202.05262), over heads from Wang et al. 2022 (https://arxiv.org/abs/2211.00593). How hundreds of patched
-runs are made in about a second is told in :mod:`course_utils.growing_batch`.
+runs are made in about a second is told in :mod:`course_utils.sweeps.growing_batch`.
 
 Two prompts of a pair may differ in length: they are aligned at their ends, last token to last token, since the answer is read there.
 """
@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from course_utils.anatomy import Anatomy, anatomy
-from course_utils.growing_batch import ALL_SHORTCUTS, Patch, Shortcuts, Site
-from course_utils.sweep_runs import Measure, Metric, SweepError, run_sweep
-from course_utils.tokens import token_id, token_ids
+from course_utils.model.anatomy import Anatomy, anatomy
+from course_utils.model.prompts import token_id, token_ids
+from course_utils.sweeps.growing_batch import ALL_SHORTCUTS, Patch, Shortcuts, Site
+from course_utils.sweeps.runs import Measure, Metric, SweepError, run_sweep
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel

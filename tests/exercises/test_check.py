@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from course_utils import exercises as course
-from course_utils.anatomy import anatomy
 from course_utils.exercises import Case, Exercise, Mistake, Model, check, hint, running, solution
 from course_utils.exercises.values import Frozen, Unknown, first_difference, freeze, from_json, to_json
+from course_utils.model.anatomy import anatomy
 
 
 def middle(model: Any, prompt: str, scale: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from course_utils.tiny import LAYERS, TINY_MODELS, WINDOW, build_tiny, draw_weights, tiny_tokenizer
+from course_utils.model.tiny import LAYERS, TINY_MODELS, WINDOW, build_tiny, draw_weights, tiny_tokenizer
 
 PROMPT = "When Mike and Emma went to the cafe, Mike gave a coffee to the old man at the door"
 
@@ -163,7 +163,7 @@ def test_batches_are_padded_on_the_left() -> None:
 def test_the_committed_json_is_what_the_script_makes() -> None:
     import course_utils
 
-    path = Path(course_utils.__file__).parent / "data" / "make_tokenizer.py"
+    path = Path(course_utils.__file__).parent / "model" / "data" / "make_tokenizer.py"
     spec = importlib.util.spec_from_file_location("make_tokenizer", path)
     assert spec is not None and spec.loader is not None
     module: ModuleType = importlib.util.module_from_spec(spec)

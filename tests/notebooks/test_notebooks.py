@@ -20,7 +20,7 @@ from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS, Case, Exercise, exercises, register
 from course_utils.notebooks import compare, execute, files, furnish, normalise, solve, text
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMITTED = files.lessons(ROOT)
 # Setup cells, stubs, definitions and pictures have no text to compare; more than half of the cells must have some.
 MINIMUM_SHARE = 0.5

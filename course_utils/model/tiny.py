@@ -165,7 +165,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerBase:
     """A new tokenizer of about 1,100 tokens, in which the words of the course's prompts are one token each.
 
     Byte-level, so every text can be encoded and decoded back; digits one by one; no token added in front. How it was
-    made: `course_utils/data/make_tokenizer.py`.
+    made: `course_utils/model/data/make_tokenizer.py`.
     """
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast

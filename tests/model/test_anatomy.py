@@ -9,8 +9,8 @@ import nnsight
 import pytest
 import torch
 
-from course_utils.anatomy import AnatomyError, anatomy, prove
-from course_utils.models import TINY_MODELS
+from course_utils.model.anatomy import AnatomyError, anatomy, prove
+from course_utils.model.loading import TINY_MODELS
 
 TEXT = "The teacher took the red train to the old city and read a long book by the river."
 Tiny = Callable[..., Any]

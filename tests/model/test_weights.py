@@ -25,9 +25,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_utils import weights
-from course_utils.tiny import build_tiny, tiny_tokenizer
-from course_utils.weights import SMOLLM2, ModelError, Release, is_complete, weights_folder
+from course_utils.model import weights
+from course_utils.model.tiny import build_tiny, tiny_tokenizer
+from course_utils.model.weights import SMOLLM2, ModelError, Release, is_complete, weights_folder
 
 PACKAGE = "tiny_course_weights"
 
@@ -284,7 +284,7 @@ CHILD = """
     import sys, time
     from pathlib import Path
     sys.path.insert(0, {tests!r})
-    from course_utils import weights
+    from course_utils.model import weights
     import test_weights
 
     gguf, log = Path({gguf!r}), Path({log!r})
@@ -303,7 +303,7 @@ CHILD = """
 
 def child(gguf: Path, log: Path, cache: Path, pause: float) -> subprocess.Popen[str]:
     code = textwrap.dedent(CHILD).format(tests=str(Path(__file__).parent), gguf=str(gguf), log=str(log), pause=pause)
-    root = str(Path(weights.__file__).parents[1])
+    root = str(Path(weights.__file__).parents[2])
     environment = {**os.environ, "COURSE_CACHE": str(cache), "PYTHONPATH": root}
     return subprocess.Popen(
         [sys.executable, "-c", code],
