@@ -25,8 +25,9 @@ import pytest
 from nbformat import NotebookNode
 
 from course_utils.exercises import Exercise, Verdict, judge
+from course_utils.exercises.differences import first_difference
 from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
-from course_utils.exercises.values import first_difference, to_json
+from course_utils.exercises.values import to_json
 from course_utils.grading.exam import supply
 from course_utils.grading.inside import linux
 from course_utils.grading.inside.probe import MIME

@@ -15,7 +15,8 @@ import torch
 
 from course_utils import exercises as course
 from course_utils.exercises import Case, Exercise, Mistake, Model, check, hint, running, solution
-from course_utils.exercises.values import Frozen, Unknown, first_difference, freeze, from_json, to_json
+from course_utils.exercises.differences import first_difference
+from course_utils.exercises.values import Frozen, Unknown, freeze, from_json, to_json
 from course_utils.model.anatomy import anatomy
 
 
