@@ -1,4 +1,4 @@
-"""3.1 An attention layer."""
+"""Exercise 3.1: an attention layer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _use(answer: Any, call: str, d_model: int, n_heads: int, seed: int) -> dict[
     return named(known_layer(answer, d_model, n_heads, seed)(x, **CALLS[call](seed)))
 
 
-# The known mistakes: a layer with one step taken wrongly.
+# What learners do instead: a layer with one step taken wrongly.
 
 
 class _Unscaled(AttentionInSteps):

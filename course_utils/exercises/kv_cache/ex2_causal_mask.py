@@ -1,4 +1,4 @@
-"""3.2 A causal mask for a chunk."""
+"""Exercise 3.2: a causal mask for a chunk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _cases(rng: random.Random) -> list[Case]:
     ]
 
 
-# The known mistakes.
+# What learners do instead.
 
 
 def _from_start(n_new: int, n_held: int = 0) -> torch.Tensor:
@@ -54,12 +54,12 @@ EXERCISE = Exercise(
     axes=("new token", "key"),
     shows="The mask is aligned to the end: the last new token sees everything, whatever is held before it.",
     hints=(
+        Hint("positions", "With `n_held` tokens before it, new token i stands at position `n_held + i` of the text."),
         Hint(
-            "positions",
-            "With `n_held` tokens before it, new token i stands at position `n_held + i` of the text. It may look at a "
-            "key at position j if `j <= n_held + i`.",
+            "two ways",
+            "New token i may look at a key at position j if `j <= n_held + i`: `torch.ones(...).tril(diagonal=...)`, "
+            "or compare two `torch.arange`.",
         ),
-        Hint("two ways", "`torch.ones(...).tril(diagonal=...)`, or compare two `torch.arange`."),
     ),
     mistakes=(
         Mistake(

@@ -1,4 +1,4 @@
-"""3.3 Give it a cache."""
+"""Exercise 3.3: give it a cache."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _use(answer: Any, scenario: str, d_model: int, n_heads: int, seed: int) -> d
     return run.steps
 
 
-# The known mistakes: a layer with one step taken wrongly.
+# What learners do instead: a layer with one step taken wrongly.
 
 
 class _MaskFromStart(CachedAttentionInSteps):

@@ -1,4 +1,4 @@
-"""3.4 What a cache weighs."""
+"""Exercise 3.4: what a cache weighs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _use(answer: Any, model: Any, *sizes: Any) -> Any:
     return answer(anatomy(model), *sizes)
 
 
-# The known mistakes.
+# What learners do instead.
 
 
 def _one_layer(shape: Any, n_tokens: int, batch: int = 1, bytes_per_number: int = 4) -> int:

@@ -1,4 +1,4 @@
-"""3.5 Generate with the model's own cache."""
+"""Exercise 3.5: generate with the model's own cache."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _use(answer: Any, model: Any, prompt: str, max_new_tokens: int) -> dict[str,
     }
 
 
-# The known mistakes: what is fed, or read, in each pass.
+# What learners do instead: what is fed, or read, in each pass.
 
 NextToken = Callable[[torch.Tensor], torch.Tensor]
 

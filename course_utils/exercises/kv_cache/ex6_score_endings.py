@@ -1,4 +1,4 @@
-"""3.6 One prefix, many endings."""
+"""Exercise 3.6: one prefix, many endings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _use(answer: Any, model: Any, prefix: str, endings: list[str]) -> dict[str, 
     return {"log-probabilities": scores, "the prefix is read once": sum(read.passes) <= once}
 
 
-# The known mistakes. First those in the scores of endings that were read as they should be.
+# What learners do instead. First in the scores of endings that were read as they should be.
 
 
 @dataclass(frozen=True)

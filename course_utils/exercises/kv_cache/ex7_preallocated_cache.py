@@ -1,4 +1,4 @@
-"""3.7 Memory that is taken once."""
+"""Exercise 3.7: memory that is taken once."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _use(answer: Any, end: str, batch: int, n_heads: int, head_width: int, seed:
     return run.steps | {"the memory stays where it is": len(run.places) == 1}
 
 
-# The known mistakes: a cache of fixed size with one step taken wrongly.
+# What learners do instead: a cache of fixed size with one step taken wrongly.
 
 
 class _Store:

@@ -1,4 +1,4 @@
-"""4.1 Read the model's mind, layer by layer."""
+"""Exercise 4.1: read the model's mind, layer by layer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _cases(rng: random.Random) -> list[Case]:
     return [*cases, bare]
 
 
-# The known mistakes.
+# What learners do instead.
 
 
 def _entries(model: TransformersModel, logits: torch.Tensor, top_k: int) -> Entries:

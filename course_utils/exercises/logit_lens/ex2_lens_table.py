@@ -1,4 +1,4 @@
-"""4.2 Every depth, every position, one matrix product."""
+"""Exercise 4.2: every depth, every position, one matrix product."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nnsight import TransformersModel
 
 
-# The known mistakes.
+# What learners do instead.
 
 
 def _table(log_probs: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""4.3 When does an answer arrive?"""
+"""Exercise 4.3: when does an answer arrive?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _cases(rng: random.Random) -> list[Case]:
     return [Case(case.label, (*case.args, rng.choice(ONE_TOKEN))) for case in on_prompts(rng)]
 
 
-# The known mistakes.
+# What learners do instead.
 
 
 def _follow(model: TransformersModel, token: str, logits: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""4.4 KL divergence from the last depth."""
+"""Exercise 4.4: KL divergence from the last depth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _cases(rng: random.Random) -> list[Case]:
     ]
 
 
-# The known mistakes.
+# What learners do instead.
 
 
 def _the_other_way(log_probs: torch.Tensor) -> torch.Tensor:

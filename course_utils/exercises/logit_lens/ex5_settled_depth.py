@@ -1,4 +1,4 @@
-"""4.5 First in front, and there to stay."""
+"""Exercise 4.5: first in front, and there to stay."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _cases(rng: random.Random) -> list[Case]:
     return [Case(f"a table of {len(table)} depths", (table,)) for table in tables]
 
 
-# The known mistakes.
+# What learners do instead.
 
 
 def _first_lead(top_ids: torch.Tensor) -> torch.Tensor:

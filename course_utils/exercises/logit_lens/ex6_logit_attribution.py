@@ -1,4 +1,4 @@
-"""4.6 Who wrote the answer?"""
+"""Exercise 4.6: who wrote the answer?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _cases(rng: random.Random) -> list[Case]:
     return [Case(case.label, (*case.args, *rng.sample(ONE_TOKEN, 2))) for case in on_prompts(rng)]
 
 
-# The known mistakes: other vectors than the frozen parts, or another direction than the difference of two rows.
+# What learners do instead: other vectors than the frozen parts, or another direction than the difference of two rows.
 
 
 def _shares(model: TransformersModel, read: torch.Tensor, frozen: FrozenNorm, direction: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""4.7 Fit a better lens."""
+"""Exercise 4.7: fit a better lens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _cases(rng: random.Random) -> list[Case]:
     return cases
 
 
-# The known mistakes.
+# What learners do instead.
 
 
 def _towards_zero(read: torch.Tensor, target: torch.Tensor, ridge: float = 100.0) -> Map:

@@ -21,7 +21,7 @@ def written_at(model, prompt, position=-1):
 
 
 def freeze(model, residual):
-    """The norm's weights, and a function that divides as the whole residual is divided, in plain arithmetic."""
+    """The norm's weights, and a function that divides as the whole residual is divided (GPT-2 and Llama)."""
     norm = anatomy(model).norm._module
     bias = getattr(norm, "bias", None)
     if bias is None:
