@@ -273,10 +273,11 @@ class TunedLens:
 
 
 def fit_tuned_lens(normed: torch.Tensor, ridge: float = 100.0) -> TunedLens:
-    """A translator for each depth of the normalised stream of much text (depth, token, width); the last is the identity.
+    """A translator for each depth of a normalised stream (depth, token, width); the last depth's is the identity.
 
-    Belrose et al. (2023) train theirs by gradient descent on the KL divergence. This one is the closed form of the
-    nearest least-squares problem: a second for each few depths instead of hours, at some cost in quality.
+    The stream should be that of much text. Belrose et al. (2023) train theirs by gradient descent on the KL divergence.
+    This one is the closed form of the nearest least-squares problem: a second for each few depths instead of hours, at
+    some cost in quality.
     """
     fitted = [fit_translator(depth, normed[-1], ridge) for depth in normed]
     matrices, biases = zip(*fitted, strict=True)
