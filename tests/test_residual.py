@@ -301,7 +301,8 @@ def test_against_transformer_lens(real_model: Any) -> None:
     """Stream, parts and patterns against TransformerLens on the same weights."""
     from transformer_lens.model_bridge import TransformerBridge
 
-    from course_utils.model.weights import RELEASES, weights_folder
+    from course_utils.model.releases import RELEASES
+    from course_utils.model.weights import weights_folder
 
     folder = weights_folder(RELEASES["smollm2-135m"], None)
     lens = TransformerBridge.boot_transformers(str(folder), device="cpu")
