@@ -145,7 +145,7 @@ def _let_go_of_old_models(source: Source) -> None:
 
     An nnsight model and its envoys point at each other, so the last name that lets go of one frees nothing: run a
     notebook's first cell five times, and five models lie in memory until Python happens to look for circles. Looking
-    takes a quarter of a second, so it is done only where it can bring something: for a real model, and after another.
+    takes a fraction of a second, so it is done only where it can bring something: for a real model, and after another.
     """
     if not source.is_tiny and in_use() is not None:
         gc.collect()
