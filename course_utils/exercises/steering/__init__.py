@@ -1,4 +1,4 @@
-"""The exercises of lesson 5, steering, one module for each; what several share is in `inputs` and `sentences`."""
+"""The exercises of lesson 5, steering, one module for each; what several share is in `drawing` and `sentences`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import torch
 from course_utils import steering
 from course_utils.exercises.drawing import text, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
-from course_utils.exercises.steering.inputs import layer_to_steer, random_vectors, tiny_and_real
+from course_utils.exercises.steering.drawing import layer_to_steer, random_vectors, tiny_and_real
 from course_utils.exercises.steering.sentences import INPUT_NOT_OUTPUT
 from course_utils.model.anatomy import anatomy
 

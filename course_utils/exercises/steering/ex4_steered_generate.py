@@ -11,7 +11,7 @@ import torch
 from course_utils import steering
 from course_utils.exercises.drawing import text, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
-from course_utils.exercises.steering.inputs import layer_to_steer, random_vectors, tiny_and_real
+from course_utils.exercises.steering.drawing import layer_to_steer, random_vectors, tiny_and_real
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_ids
 

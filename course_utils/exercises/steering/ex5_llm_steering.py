@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from course_utils import steering
 from course_utils.exercises.drawing import text, tiny_pair, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
-from course_utils.exercises.steering.inputs import layer_to_steer
+from course_utils.exercises.steering.drawing import layer_to_steer
 from course_utils.model.anatomy import anatomy
 from course_utils.steering import LLMSteering
 

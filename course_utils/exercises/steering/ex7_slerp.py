@@ -8,7 +8,7 @@ import torch
 
 from course_utils import steering
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
-from course_utils.exercises.steering.inputs import torch_source
+from course_utils.exercises.steering.drawing import torch_source
 
 
 def _two_vectors(rng: random.Random) -> list[Case]:
