@@ -19,6 +19,7 @@ import torch
 from course_utils.model import hub
 from course_utils.model.loading import DEFAULT_MODEL, TINY_MODELS, ModelError, in_use, load_model, restore_weights
 from course_utils.model.releases import RELEASES
+from course_utils.model.sources import find_source
 from course_utils.model.tiny import build_tiny, tiny_tokenizer
 from course_utils.model.weights import weights_folder
 
@@ -156,6 +157,26 @@ def test_what_cannot_work_says_why(online: list[str], arguments: dict, words: li
     for word in words:
         assert word in str(caught.value)
     assert not online, "the hub was asked"
+
+
+@pytest.mark.parametrize(
+    "name, own",
+    [("tiny-gpt2", {"seed"}), (DEFAULT_MODEL, {"file"}), (".", set()), ("owner/name", {"revision", "remote"})],
+)
+def test_each_source_takes_its_own_options_and_refuses_the_others(name: str, own: set[str]) -> None:
+    takes = set()
+    for option, ask in {
+        "revision": lambda source: source.with_revision("main"),
+        "seed": lambda source: source.with_seed(3),
+        "file": lambda source: source.with_file("x.gguf"),
+        "remote": lambda source: source.on_ndif(),
+    }.items():
+        try:
+            ask(find_source(name))
+            takes.add(option)
+        except ModelError as error:
+            assert repr(name) in str(error) and option in str(error)
+    assert takes == own
 
 
 @pytest.mark.parametrize(
