@@ -251,7 +251,8 @@ def growth_with_size(setting: Setting) -> list[Row]:
 
 
 def _is_here(name: str) -> bool:
-    from course_utils.model.weights import RELEASES, cache_folder
+    from course_utils.model.releases import RELEASES
+    from course_utils.model.weights import cache_folder
 
     return any(cache_folder().glob(f"{RELEASES[name].name}-*"))
 

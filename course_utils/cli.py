@@ -84,7 +84,8 @@ def _version(_: argparse.Namespace) -> int:
 
 
 def _fetch(_: argparse.Namespace) -> int:
-    from course_utils.model.loading import ModelError, load_model
+    from course_utils.model.errors import ModelError
+    from course_utils.model.loading import load_model
 
     try:
         model = load_model()

@@ -33,7 +33,8 @@ from course_utils.logit_lens import (
 )
 from course_utils.model.anatomy import anatomy
 from course_utils.model.loading import TINY_MODELS
-from course_utils.model.weights import RELEASES, weights_folder
+from course_utils.model.releases import RELEASES
+from course_utils.model.weights import weights_folder
 from course_utils.pictures import plots
 from course_utils.pictures.plots import as_array
 from course_utils.residual import residual_stream

@@ -1,4 +1,4 @@
-"""Lesson 1's solutions, held against transformers: its forward pass, its loss, its `generate` and its logits processors."""
+"""Lesson 1's solutions, held against transformers: its forward pass, loss, `generate` and logits processors."""
 
 from __future__ import annotations
 
