@@ -87,8 +87,8 @@ def head_sweep(setting: Setting) -> list[Row]:
     theirs = others.transformer_lens(model)
     if theirs is not None:
         ways["TransformerLens's patching"] = lambda: theirs(clean, corrupted, answers)
-    ways["patch_heads"] = lambda: patch_heads(model, CLEAN, CORRUPTED, progress=False)
-    ways["attribution_patching"] = lambda: attribution_patching(model, CLEAN, CORRUPTED)
+    ways["patch_heads"] = lambda: patch_heads(model, CLEAN, CORRUPTED, ANSWERS, progress=False)
+    ways["attribution_patching"] = lambda: attribution_patching(model, CLEAN, CORRUPTED, ANSWERS)
     ways["patch_heads"]()
     rows = alternate(
         "head sweep",
@@ -144,7 +144,7 @@ def ladder(setting: Setting) -> list[Row]:
         if name.startswith("+"):
             shortcuts = replace(shortcuts, **{name[2:]: True})
         steps[name] = lambda chosen=shortcuts: patch_heads(  # type: ignore[misc]
-            setting.model, CLEAN, CORRUPTED, shortcuts=chosen, progress=False
+            setting.model, CLEAN, CORRUPTED, ANSWERS, shortcuts=chosen, progress=False
         )
     return alternate("ladder", "all heads, one pair", steps, 1 if setting.quick else 2)
 
@@ -178,7 +178,7 @@ def growth_with_length(setting: Setting) -> list[Row]:
             "prompt length",
             f"{length} tokens" if shared else f"{length} tokens, no common beginning",
             pair,
-            lambda pair=pair: patch_heads(setting.model, *pair, progress=False),  # type: ignore[misc]
+            lambda pair=pair: patch_heads(setting.model, *pair, ANSWERS, progress=False),  # type: ignore[misc]
         )
     return rows
 
@@ -245,7 +245,7 @@ def growth_with_size(setting: Setting) -> list[Row]:
             "model size",
             what,
             (other.ids(CLEAN), other.ids(CORRUPTED)),
-            lambda model=model: patch_heads(model, CLEAN, CORRUPTED, progress=False),  # type: ignore[misc]
+            lambda model=model: patch_heads(model, CLEAN, CORRUPTED, ANSWERS, progress=False),  # type: ignore[misc]
         )
     return rows
 

@@ -142,7 +142,7 @@ def test_patch_layer_and_the_sweep_are_the_single_patches(model: Any) -> None:
     )
     batched = torch.stack([patching.patch_layer(model, CLEAN, CORRUPTED, layer) for layer in range(parts.n_layers)])
     close(batched, slow)
-    close(patching.patch_heads(model, CLEAN, CORRUPTED), slow)
+    close(patching.patch_heads(model, CLEAN, CORRUPTED, (" Mike", " Emma")), slow)
 
 
 def test_attention_to_is_transformers_own(model: Any) -> None:
