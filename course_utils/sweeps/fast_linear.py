@@ -37,8 +37,7 @@ def fast_linear(enabled: bool = True) -> Iterator[None]:
         yield
 
 
-# Once: measured anew, a close race could end otherwise, and two sweeps of one session would differ in their last
-# digits.
+# Once: measured anew, a close race could end otherwise, and two sweeps of a session would differ in the last digits.
 @lru_cache(maxsize=1)
 def onednn_wins() -> bool:
     """Whether oneDNN multiplies clearly faster than `linear` on this processor; measured once."""
@@ -72,7 +71,7 @@ def _seconds(run: Callable[[], torch.Tensor]) -> float:
 
 
 def _product() -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor] | None:
-    """The x @ weight.T + bias of oneDNN, the operator that `torch.compile` uses on CPUs; None where this build has none."""
+    """The operator x @ weight.T + bias of oneDNN that `torch.compile` uses on CPUs; None where this build has none."""
     if not torch.backends.mkldnn.is_available():
         return None
     operator = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
@@ -84,8 +83,8 @@ def _product() -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], to
 def _suits(*tensors: torch.Tensor | None) -> bool:
     """Whether the other product may take these.
 
-    It has no backward: where gradients are recorded it would cut the graph without a word. And a subclass of a tensor
-    (quantised, say, or a stand-in without data) means something of its own by a product.
+    It has no backward: where gradients are recorded they would end at it, with a warning at most. And a subclass of a
+    tensor (quantised, say, or a stand-in without data) means something of its own by a product.
     """
     some = [tensor for tensor in tensors if tensor is not None]
     return not torch.is_grad_enabled() and all(

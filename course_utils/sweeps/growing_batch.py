@@ -135,12 +135,12 @@ class _SharedPrefix(DynamicLayer):
     """One layer's cache: it holds each prompt's prefix once, deals it out to as many rows as there are, and keeps
     nothing new.
 
-    The model's own cache would do neither. It is made for one number of rows, but here each layer has more rows than
-    the one below; and it would keep every row's keys and values to the end of the trace, though nobody reads them
+    The usual layer of a cache does neither. It would need the prefix once for each row, and at each layer for another
+    number of rows; and it would keep the rows' own keys and values to the end of the trace, though nobody reads them
     again.
 
     It says of itself that it does not slide, so a sliding layer gets all keys and a mask of the full length, with its
-    window in it. Would it slide, the model would cut the keys and then mask them as if they began at position 0.
+    window in it.
     """
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor, prompt_of_row: torch.Tensor):
@@ -204,8 +204,8 @@ def run_chunk(
 
     `advance` is told, as the layers go by, how many runs' worth of work is done.
 
-    Returns the last layer's output at the last position, (patch, width); without `direction` the logits there, (patch,
-    vocabulary).
+    Returns the last layer's output at the last position, (patch, width); without `direction` the logits there,
+    (patch, vocabulary).
     """
     base, start, n_layers = material.base, chunk.start, parts.n_layers
     prompt_of_row = torch.tensor([material.base_row[patch.pair] for patch in chunk.patches], device=base.last.device)
@@ -246,8 +246,7 @@ def run_chunk(
                         overwrite(stream, writes[layer], material.source[layer])
                         parts.layers[layer].input = stream
                     else:
-                        # Made by this very layer for the next step only, and written to in place: nothing else holds
-                        # it.
+                        # Made by this very layer for its next step: nothing else holds it, and no copy is needed.
                         overwrite(at_site(parts, site, layer), writes[layer], material.source[layer])
                 if narrow and layer == n_layers - 1:
                     parts.mlps[layer].input = parts.mlps[layer].input[:, -1:]
@@ -279,8 +278,7 @@ def _cache(base: UnpatchedRuns, prompt_of_row: torch.Tensor, start: int) -> dict
 def _writes(chunk: Chunk, material: Material, device: torch.device) -> dict[int, torch.Tensor]:
     """For each layer what is written there, (5, write): row, position in the batch; row, position in the source; head.
 
-    As index tensors, so that a layer's writes are one assignment: hundreds of small ones in a trace would take longer
-    than the layer's own products.
+    As index tensors, so that a layer's writes are one assignment, however many rows and positions there are.
     """
     writes: dict[int, list[tuple[int, ...]]] = {}
     for row, patch in enumerate(chunk.patches):

@@ -57,7 +57,7 @@ class Measure:
             # without the rest.
             chosen = parts.finish_logits(scores)
             return chosen[:, 0] - chosen[:, 1]
-        # 16 bytes for each logit: itself, its copy in float32, and what a metric makes of it.
+        # 16 bytes for each logit: itself, its copy in float32, and room for what a metric makes of it.
         rows = max(1, int(memory / (parts.vocabulary * 16)))
         parted = zip(normed.split(rows), pairs.split(rows), strict=True)
         return torch.cat([self.of_logits(parts.logits(some), which) for some, which in parted])

@@ -212,7 +212,7 @@ def _fewer_shortcuts(sweep: Sweep, shortcuts: Shortcuts, distance: float) -> Sho
     """Those that are left when a run with nothing patched ended that far away; a warning says so.
 
     `prefix` goes first and `skip` next: only these two put something kept in the place of something computed. The
-    others share or leave out work, and a run that ends elsewhere with neither of the two does not repeat itself at all.
+    others share work or leave it out; a run that ends elsewhere even without the two is no ground for any sweep.
     """
     what = (
         f"{sweep.parts.family}: a run with nothing patched ends {distance:.1g} away (relative) "

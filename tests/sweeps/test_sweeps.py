@@ -1,5 +1,6 @@
-"""The sweeps against a loop of plain PyTorch hooks (every family), against TransformerLens (GPT-2 and the real model), and against
-themselves with each shortcut alone, in chunks, and where a shortcut does not hold."""
+"""The sweeps against a loop of plain PyTorch hooks (every family), against TransformerLens (GPT-2 and the real model),
+and against themselves with each shortcut alone, in chunks, and where a shortcut does not hold.
+"""
 
 from __future__ import annotations
 
@@ -252,7 +253,9 @@ def test_each_shortcut_alone_at_the_other_sites(tiny: Callable[..., Any], site: 
 
 @contextmanager
 def work_counted(model: Any) -> Iterator[dict[str, int]]:
-    """What passes the modules: rows * positions through all attentions, the last MLP and the unembedding; and how often the model runs."""
+    """What passes the modules: rows * positions through all attentions, the last MLP and the unembedding; and how often
+    the model runs.
+    """
     parts = anatomy(model)
     seen = {"tokens": 0, "last MLP": 0, "logits": 0, "runs": 0}
 
