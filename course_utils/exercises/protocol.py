@@ -67,7 +67,7 @@ class Mistake:
 class Hint:
     """One of an exercise's hints. The notebook folds ``text`` under ``title``; ``hint`` prints both.
 
-    Code stands in `backticks`; several lines of it between two lines of three backticks. There is no empty line in it.
+    Code stands in `backticks`; several lines of it, none of them empty, between two lines of three backticks.
     """
 
     title: str

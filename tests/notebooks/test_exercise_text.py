@@ -64,9 +64,11 @@ def test_a_hint_is_well_formed(number: str) -> None:
         for each in exercise.hints:
             assert isinstance(each, Hint), exercise.id
             for words in (each.title, each.text):
-                assert words == words.strip() and "\n\n" not in words, f"{exercise.id}: {words!r}"
+                assert words == words.strip(), f"{exercise.id}: {words!r}"
                 assert words.count("`") % 2 == 0, f"{exercise.id}: a backtick without its fellow in {words!r}"
                 assert "<code>" not in words and "&lt;" not in words, f"{exercise.id}: HTML in {words!r}"
+            folded = exercise_text.folded_hint(1, each)
+            assert "\n\n" not in folded, f"{exercise.id}: an empty line ends the fold: {folded}"
 
 
 # The tool
