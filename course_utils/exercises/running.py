@@ -37,7 +37,7 @@ class Outcome:
 
     ``error`` is one sentence. ``harm`` is a sentence about what the answer changed and should not have, or "". ``printed`` is the start of
     what it printed. ``final``: a further case would end the same way (not tried, time out, interrupt). ``trace``: the traceback of an
-    error, the frames in the learner's own code only. ``out_of_time``: it was stopped at the time limit.
+    error, the frames in the learner's own code only. ``out_of_time``: it was stopped at the time limit. ``raised``: the name of the exception.
     """
 
     kind: str
@@ -48,6 +48,7 @@ class Outcome:
     final: bool = False
     trace: str = ""
     out_of_time: bool = False
+    raised: str = ""
 
 
 class _OutOfTime(BaseException):
@@ -115,7 +116,8 @@ def run_safely(drive: Callable[..., Any], answer: Any, args: tuple[Any, ...], kw
     except KeyboardInterrupt:
         outcome = Outcome("error", error="The check was interrupted.", final=True)
     except BaseException as error:
-        outcome = Outcome("error", error=_told(error, answer), trace=_own_frames(error, answer))
+        name = type(error).__name__[:200]
+        outcome = Outcome("error", error=_told(error, answer), trace=_own_frames(error, answer), raised=name)
     harm = _undo(models, weights)
     after = [freeze(arg) for arg in inputs]
     if not harm and _changed(before, after):
@@ -320,4 +322,5 @@ _SENT: dict[str, type] = {
     "final": bool,
     "trace": str,
     "out_of_time": bool,
+    "raised": str,
 }

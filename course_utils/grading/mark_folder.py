@@ -7,13 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from course_utils.grading import canary, executors
+from course_utils.grading import executors
 from course_utils.grading.intake import Submission, collect
 from course_utils.grading.lesson import Lesson
+from course_utils.grading.results import Broken, OtherFormat, Result, Status
 from course_utils.grading.sandbox import Limits
-from course_utils.grading.store import Store, fingerprint, record
+from course_utils.grading.self_test import self_test
+from course_utils.grading.store import Store, fingerprint, make_result
 
 Told = Callable[[str, int, int], None]
 """Progress: what is being said, how many submissions are done, of how many."""
@@ -42,59 +43,74 @@ class Plan:
     seed: int | None = None
 
 
-def grade(lesson: Lesson, plan: Plan, tell: Told = lambda *_: None) -> list[dict[str, Any]]:
+def mark_folder(
+    lesson: Lesson, plan: Plan, tell: Told = lambda *_: None, say: Callable[[str], None] = lambda _: None
+) -> list[Result]:
     """Mark every submission and return their results in the order of the students' names.
 
+    Args:
+        tell: is told how far it is.
+        say: is told what the teacher should know beside the results, in a sentence.
+
     Raises:
-        CourseError: the folder, the roster, the executor or the canary is not in order. Nothing was marked then.
+        CourseError: the folder, the roster, the executor or the self-test is not in order. Nothing was marked then.
     """
-    submissions = collect(plan.submissions, lesson, plan.roster)
-    store = Store(plan.out)
-    store.keep_only({submission.student.key for submission in submissions})
-    prints = {one.student.key: fingerprint(one, lesson, plan.level, plan.limits) for one in submissions}
-    results: dict[str, dict[str, Any]] = {}
-    todo: list[Submission] = []
-    for one in submissions:
-        key = one.student.key
-        stored = None if plan.again else store.load(key)
-        if stored is not None and stored["fingerprint"] == prints[key] and stored["status"] != "examiner error":
-            results[key] = stored
-        elif one.notebook is None:
-            results[key] = record(one, lesson, prints[key], None)
-            store.save(results[key])
-        else:
-            todo.append(one)
-    if todo:
-        _mark(lesson, plan, todo, prints, results, store, len(submissions), tell)
-    return [results[one.student.key] for one in submissions]
+    return _FolderMarking(lesson, plan, tell, say).results()
 
 
-def _mark(
-    lesson: Lesson,
-    plan: Plan,
-    todo: list[Submission],
-    prints: dict[str, str],
-    results: dict[str, dict[str, Any]],
-    store: Store,
-    count: int,
-    tell: Told,
-) -> None:
-    with executors.executor(plan.executor, plan.workers, plan.out / "jobs") as pool:
-        tell("the solved lesson and the untouched one, as a test of the machine", len(results), count)
-        canary.sing(lesson, plan.level, plan.limits, pool)
-        waiting: dict[Future[Any], Submission] = {}
-        for one in todo:
-            task = executors.Task(lesson.source, plan.level, plan.limits, json.dumps(one.notebook), plan.seed)
-            waiting[pool.submit(executors.do, task)] = one
-        tell(todo[0].student.name, len(results), count)
-        for future in as_completed(waiting):
-            one = waiting[future]
+class _FolderMarking:
+    def __init__(self, lesson: Lesson, plan: Plan, tell: Told, say: Callable[[str], None]) -> None:
+        self.lesson, self.plan, self.tell, self.say = lesson, plan, tell, say
+        self.submissions = collect(plan.submissions, lesson, plan.roster)
+        self.store = Store(plan.out)
+        self.store.keep_only({submission.student.key for submission in self.submissions})
+        self.done: dict[str, Result] = {}
+
+    def results(self) -> list[Result]:
+        todo = [one for one in self.submissions if not self._is_done(one)]
+        if todo:
+            self._mark(todo)
+        return [self.done[one.student.key] for one in self.submissions]
+
+    def _fingerprint(self, one: Submission) -> str:
+        return fingerprint(one, self.lesson, self.plan.level, self.plan.limits)
+
+    def _is_done(self, one: Submission) -> bool:
+        """Whether there is nothing left to do: it was marked already, or cannot be."""
+        stored = None
+        if not self.plan.again:
             try:
-                answer = future.result()
-            except Exception as error:  # of the executor: one lost submission is not the others' business
-                answer = {"broken": f"{type(error).__name__}: {error}"}
-            broken = answer.get("broken", "")
-            result = record(one, lesson, prints[one.student.key], None if broken else answer, broken)
-            store.save(result)
-            results[one.student.key] = result
-            tell(one.student.name, len(results), count)
+                stored = self.store.load(one.student.key)
+            except OtherFormat as error:
+                self.say(f"{one.student.name} is marked again, since the stored result cannot be used: {error}.")
+        if stored and stored.fingerprint == self._fingerprint(one) and stored.status != Status.EXAMINER_ERROR:
+            self.done[one.student.key] = stored
+            return True
+        if one.notebook is None:
+            self._keep(one, None)
+            return True
+        return False
+
+    def _keep(self, one: Submission, answer: executors.Marking | None) -> None:
+        result = make_result(one, self.lesson, self._fingerprint(one), answer)
+        self.store.save(result)
+        self.done[one.student.key] = result
+
+    def _mark(self, todo: list[Submission]) -> None:
+        plan, count = self.plan, len(self.submissions)
+        with executors.executor(plan.executor, plan.workers, plan.out / "jobs") as pool:
+            self.tell("the solved lesson and the untouched one, as a test of the machine", len(self.done), count)
+            self_test(self.lesson, plan.level, plan.limits, pool)
+            waiting: dict[Future[executors.Marking], Submission] = {}
+            for one in todo:
+                task = executors.Task(self.lesson.source, plan.level, plan.limits, json.dumps(one.notebook), plan.seed)
+                waiting[pool.submit(executors.do, task)] = one
+            self.tell(todo[0].student.name, len(self.done), count)
+            for future in as_completed(waiting):
+                one = waiting[future]
+                try:
+                    answer = future.result()
+                except Exception as error:  # of the executor: one lost submission is not the others' business
+                    answer = Broken(f"{type(error).__name__}: {error}")
+                self._keep(one, answer)
+                self.tell(one.student.name, len(self.done), count)

@@ -1,7 +1,8 @@
 """A copy of the package for the sandbox that does not hold what is asked for.
 
-In it the reference of each exercise of the lesson raises ``ReferenceWithheld``, and the exercises have lost their mistakes, hints and
-diagnoses (a wrong answer can be one word from the right one). What the notebook needs besides is as it was.
+In it the reference of each exercise of the lesson raises ``ReferenceWithheld``, and the exercises have lost their
+mistakes, hints and diagnoses (a wrong answer can be one word from the right one). What the notebook needs besides is
+as it was.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ _TELLING = {"mistakes": "()", "hints": "()", "shows": "''", "diagnose": "None"}
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-def make_copy(lesson: Lesson, target: Path) -> list[Path]:
+def copy_stripped_package(lesson: Lesson, target: Path) -> list[Path]:
     """Write the package (and a teacher's own modules) for the sandbox below ``target``.
 
-    Returns the folders that go in front of the import path. The package's copy is ``target / "package" / "course_utils"``.
+    Returns the folders that go in front of the import path. The package's copy is ``target / "package" /
+    "course_utils"``.
     """
     import course_utils
 
@@ -54,7 +56,9 @@ def make_copy(lesson: Lesson, target: Path) -> list[Path]:
 
 
 def strip(source: str, exercises: Iterable[Exercise] = (), filename: str = "<module>") -> str:
-    """The source of a module without the bodies of the exercises' references and without what exercises tell about right and wrong."""
+    """The source of a module without the bodies of the exercises' references and without what exercises tell about
+    right and wrong.
+    """
     tree = ast.parse(source, filename)
     names = {exercise.name: exercise.id for exercise in exercises}
     for node in tree.body:

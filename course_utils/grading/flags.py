@@ -1,0 +1,97 @@
+"""What a person may want to know of a submission: each flag with its sentence, and whether somebody must look.
+
+A flag is raised where something is seen and travels as its name and details; the sentence is put together where it is
+shown. So what a flag means hangs on the flag and never on a word of its sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Severity(Enum):
+    """What a flag asks of the teacher."""
+
+    NOTE = "note"
+    LOOK = "look"
+
+
+class Flag(Enum):
+    """All flags: the name under which one is stored, its severity, its sentence with the details in braces."""
+
+    severity: Severity
+    sentence: str
+
+    def __new__(cls, name: str, severity: Severity, sentence: str) -> Flag:
+        member = object.__new__(cls)
+        member._value_ = name
+        member.severity, member.sentence = severity, sentence
+        return member
+
+    # how it was handed in
+    NOT_READ = "not-read", Severity.NOTE, "not read: {reason}"
+    SEVERAL_NOTEBOOKS = (
+        "several-notebooks",
+        Severity.NOTE,
+        "{count} notebooks of this lesson; {marked} was marked, not {others}",
+    )
+    # what was done to the notebook
+    OWN_CELLS = "own-cells", Severity.NOTE, "{cells} of the learner's own"
+    LESSON_EDITED = "lesson-edited", Severity.NOTE, "{cells} of the lesson edited (as given when marked)"
+    IMPORTS_KEPT = "imports-kept", Severity.NOTE, "imports that were added are kept"
+    LESSON_DELETED = "lesson-deleted", Severity.NOTE, "{cells} of the lesson deleted (there again when marked)"
+    LESSON_REORDERED = (
+        "lesson-reordered",
+        Severity.NOTE,
+        "the lesson's cells are in another order (in the lesson's own when marked)",
+    )
+    WORDS_GONE = "words-gone", Severity.NOTE, "the cell for the answer in words is gone"
+    # where the answer was found
+    FOUND_BY_NAME = (
+        "found-by-name",
+        Severity.NOTE,
+        "the answer was found by its name, {name}, in a cell that is not the lesson's",
+    )
+    SEVERAL_DEFINITIONS = (
+        "several-definitions",
+        Severity.LOOK,
+        "{count} cells define {name}; the last one before the check was marked",
+    )
+    ANSWER_GONE = "answer-gone", Severity.NOTE, "the answer cell is gone"
+    ANSWER_IS_NO_CODE = "answer-is-no-code", Severity.NOTE, "the answer cell is not a code cell any more"
+    # what happened when it was run
+    RAISED_AFTER = "raised-after", Severity.NOTE, "a cell of the answer raised {error}, after {name} was defined"
+    NOT_REPEATED = "not-repeated", Severity.NOTE, "did not repeat itself"
+    DISTURBED = "disturbed", Severity.LOOK, "the question was disturbed"
+    FORGED = "forged", Severity.LOOK, "a cell sent what only a probe sends"
+    # whose work it is
+    CALLS_REFERENCE = "calls-reference", Severity.LOOK, "calls the reference solution"
+    USES_UNSHOWN = "uses-unshown", Severity.LOOK, "uses {function}, which the solution does not"
+    SAME_AS_REFERENCE = "same-as-reference", Severity.LOOK, "same code as the reference solution, names aside"
+    SAME_AS_OTHERS = "same-as-others", Severity.LOOK, "same code as {students}, names aside"
+
+    def raised(self, **details: str | int) -> Raised:
+        """Raise it; ``details`` fill the braces of its sentence."""
+        return Raised(self, {name: str(value) for name, value in details.items()})
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A flag that was raised, with what its sentence needs."""
+
+    flag: Flag
+    details: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.flag.sentence.format_map(self.details)
+
+    @property
+    def must_look(self) -> bool:
+        """Whether a person must look before the marks go out."""
+        return self.flag.severity is Severity.LOOK
+
+
+def cells(count: int) -> str:
+    """A number of cells, in words for a sentence."""
+    return "1 cell" if count == 1 else f"{count} cells"
