@@ -110,7 +110,7 @@ def plain_nbval(path: Path) -> float:
 
 
 def course_grade(folder: Path, lesson: str, workers: int) -> float:
-    """Seconds of the whole command: start, canary, marking, report."""
+    """Seconds of the whole command: start, self-test, marking, report."""
     start = time.perf_counter()
     command = [
         sys.executable,

@@ -1,6 +1,8 @@
-"""Marking past one machine gives the verdicts of marking on it: through Dask, through submitit, through the commands of Slurm.
+"""Marking past one machine gives the verdicts of marking on it: through Dask, through submitit, through the commands
+of Slurm.
 
-There is no Slurm here: its four commands are stood in for by scripts that run a job at once on this machine, and submitit, which calls them, is the real one.
+There is no Slurm here: its four commands are stood in for by scripts that run a job at once on this machine, and
+submitit, which calls them, is the real one.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from course_utils.errors import CourseError
 from course_utils.grading import executors
 from course_utils.grading.executors import executor
 from course_utils.grading.lesson import load_lesson
-from course_utils.grading.session import Plan, grade
+from course_utils.grading.mark_folder import Plan, mark_folder
+from course_utils.grading.results import Result
 from tests.grading.cohort import LESSON, PUPILS, write
 from tests.grading.test_grading_cohort import LIMITS, check_against_table
 
@@ -37,7 +40,8 @@ exec "$@"
 number=$(( $(ls "$HERE" | grep -c '^job') + 1 ))
 touch "$HERE/job$number"
 cp "$1" "$HERE/script$number"
-export SLURM_JOB_ID=$number SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_JOB_NODELIST=here
+export SLURM_JOB_ID=$number SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=here
+export SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0
 setsid bash "$1" >/dev/null 2>"$HERE/error$number" </dev/null &
 echo $! > "$HERE/group$number"
 echo "Submitted batch job $number"
@@ -50,9 +54,9 @@ for job in $(ls "$HERE" | grep '^job'); do echo "${job#job}|RUNNING|here"; done
 }
 
 
-def mark(tmp_path: Path, name: str) -> list[dict[str, Any]]:
+def mark(tmp_path: Path, name: str) -> list[Result]:
     plan = Plan(write(tmp_path / "in", FEW), tmp_path / "out", "rlimits", LIMITS, workers=2, executor=name)
-    return grade(load_lesson(str(LESSON)), plan)
+    return mark_folder(load_lesson(str(LESSON)), plan)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Functions of the course that an answer uses and the solution does not.
 
-Some of them do what the exercise asks for: `concept_directions` gives what `concept_direction` should. That one is not withheld, since the
-lesson needs it. Whether an answer that uses it is the learner's own is for a person to decide.
+Some of them do what the exercise asks for: `concept_directions` gives what `concept_direction` should. That one is not
+withheld, since the lesson needs it. Whether an answer that uses it is the learner's own is for a person to decide.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from types import ModuleType
 from typing import Any
 
 from course_utils.exercises import LESSONS
-from course_utils.grading.exam import names_used
+from course_utils.grading.exam_notebook import names_used
 from course_utils.grading.lesson import Lesson
 from course_utils.notebooks.normalise import exercise_roles, parse_cell
 
 _TEACHING = {"course_utils.sweeps.questions", *(f"course_utils.{name}" for name in LESSONS.values())}
 
 
-def borrowed(lesson: Lesson, exercise_id: str, cells: Iterable[str], others: Iterable[str] = ()) -> list[str]:
-    """The names, with their modules, of what an answer takes from the course beyond what it was shown.
+def unshown_functions(lesson: Lesson, exercise_id: str, cells: Iterable[str], others: Iterable[str] = ()) -> list[str]:
+    """The functions and classes, as "name of module", that an answer takes from the course beyond what it was shown.
 
-    What the solution itself uses is no loan, nor is what the lesson's own cells use in front of the answer.
+    What the solution itself uses is not among them, nor is what the lesson's own cells use in front of the answer.
 
     Args:
         cells: the answer, and the learner's own cells that stand right before it.
@@ -71,7 +71,9 @@ def _imported(cells: Iterable[str], modules: set[str]) -> dict[str, Any]:
 
 
 def _module(name: str, modules: set[str]) -> ModuleType | None:
-    """The module of that name, if it is one of these, or the package that holds them. No other is imported: a learner wrote the name."""
+    """The module of that name, if it is one of these, or the package that holds them. No other is imported: a learner
+    wrote the name.
+    """
     if name in modules or any(module.startswith(f"{name}.") for module in modules):
         return importlib.import_module(name)
     return None

@@ -1,12 +1,17 @@
-"""One kernel, shut in: its own processes, files, network (none) and limits, gone without a trace when it ends.
+"""The isolation of one kernel: its own processes, files, network (none) and limits, gone without a trace when it ends.
 
-Three processes, so that nothing the learner's code can reach holds any right over its own walls::
+Three processes, so that nothing the learner's code can reach holds any right over what shuts it in::
 
     watch      sees memory and processes from outside; kills on a limit or when the examiner lets go
     init       first process of the kernel's own process namespace: when it dies, all in there die
     kernel     no rights, limits set, runs the learner's code
 
 Where namespaces are not to be had, watch and kernel remain, with limits and a clean-up of every descendant.
+
+Why three: who enters a new process namespace stays outside of it himself, only his children are in. So the watch can
+enter the namespaces and still see and kill from outside, where the kernel cannot reach it; and the namespace needs a
+first process that reaps orphans, since the system kills all in it when that one ends. If the kernel were this process,
+a daemon that it left would take signals in its place.
 """
 
 from __future__ import annotations
@@ -28,13 +33,15 @@ SOCKETS = "/run/kernel"  # the kernel's side of the talk with the examiner, wher
 
 
 def watch(line: socket.socket, connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> NoReturn:
-    """Start a kernel for ``connection``, guard it, and leave with it. ``line`` stays open as long as the kernel lives; at the end it
-    is told why, if a limit was the reason.
+    """Start a kernel for ``connection``, guard it, and leave with it. ``line`` stays open as long as the kernel lives;
+    at the end it is told why, if a limit was the reason.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the fork server ignores it; here children must be waited for
     if linux.AVAILABLE:
         linux.adopt_orphans()
         linux.keep_out()
+    # What libraries and model take is shared with the fork server, page by page: only what the kernel adds is counted
+    # as its own.
     baseline = _resident("self")
     if settings["nested"]:
         linux.enter_namespaces()
@@ -73,8 +80,10 @@ def _guard(line: socket.socket, first: int, baseline: int, settings: dict[str, A
 def _init(connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> NoReturn:
     linux.die_with_parent(signal.SIGKILL)
     linux.mount_nothing_shared()
-    linux.mount_bind(os.path.join(settings["meeting"], folder), SOCKETS)
-    linux.mount_empty(settings["meeting"], 4096)
+    # The kernel's own folder first, then nothing over the place of all of them: a kernel that saw its neighbours'
+    # sockets, or the fork server's, could talk to them.
+    linux.mount_bind(os.path.join(settings["sockets"], folder), SOCKETS)
+    linux.mount_empty(settings["sockets"], 4096)
     for place in (SCRATCH, "/tmp") if settings["own_tmp"] else (SCRATCH,):
         linux.mount_empty(place, settings["disk"])
     linux.mount_empty("/dev/shm", settings["disk"])
@@ -82,6 +91,8 @@ def _init(connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> 
     child = os.fork()
     if child == 0:
         os.close(reader)
+        # Last of all, since mounting needs them: inside its own user namespace this process was root and could undo
+        # every mount.
         linux.drop_privileges()
         _kernel(connection, SOCKETS, settings, lambda: os.close(writer))
     os.close(writer)
@@ -104,17 +115,19 @@ def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], b
     if settings["nested"]:
         home, work = f"{SCRATCH}/home", f"{SCRATCH}/work"
     else:
-        folder = os.path.join(settings["meeting"], folder)
+        folder = os.path.join(settings["sockets"], folder)
         home = work = os.path.join(folder, "work")
     connection["ip"] = os.path.join(folder, os.path.basename(connection["ip"]))
     for place in {home, work}:
         os.makedirs(place, exist_ok=True)
     os.chdir(work)
+    # Each of these would else lie in a folder that can be read only, or that the next kernel sees too.
     os.environ.update(
         HOME=home, TMPDIR=home, JUPYTER_RUNTIME_DIR=home, IPYTHONDIR=home, MPLCONFIGDIR=home, XDG_CACHE_HOME=home
     )
     tempfile_reset()
     _limit(settings)
+    # The log and the standard input of the fork server are not the kernel's: with the latter it could end the server.
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
@@ -128,13 +141,15 @@ def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], b
     sys.path.insert(0, "")
     application = IPKernelApp.instance()
     application.initialize(["-f", file, "--HistoryManager.enabled=False", "--log-level=ERROR"])
-    bound()
+    bound()  # before any code of the learner's: from now on nothing can be written where the sockets are
     application.start()
     os._exit(0)
 
 
 def tempfile_reset() -> None:
-    """Let ``tempfile`` look for its folder again: the nursery may have asked for it before the walls stood."""
+    """Let ``tempfile`` look for its folder again: the fork server may have asked for it outside of the kernel's
+    namespaces.
+    """
     import tempfile
 
     tempfile.tempdir = None
@@ -160,7 +175,11 @@ def _limit(settings: dict[str, Any]) -> None:
 
 
 def _end(first: int) -> None:
-    """Kill the kernel and everything that it started, until nothing is left."""
+    """Kill the kernel and everything that it started, until nothing is left.
+
+    Again and again, since what is being killed may fork meanwhile; this process adopts the orphans, so nothing is left
+    when it has no child.
+    """
     for _ in range(200):
         with contextlib.suppress(OSError):
             os.kill(first, signal.SIGKILL)

@@ -1,9 +1,9 @@
-"""The command that Jupyter starts as a kernel: asks the nursery for one, and lives exactly as long as it does.
+"""The command that Jupyter starts as a kernel: asks the fork server for one, and lives exactly as long as it does.
 
-    python -S -E launch.py NURSERY_SOCKET CONNECTION_FILE
+    python -S -E launch_kernel.py SERVER_SOCKET CONNECTION_FILE
 
-When this process is killed or its parent is gone, the nursery kills the kernel; when the kernel dies this process ends, so that whoever
-watches it knows.
+When this process is killed or its parent is gone, the fork server kills the kernel; when the kernel dies this process
+ends, so that whoever watches it knows.
 """
 
 import json
@@ -15,16 +15,16 @@ import sys
 
 def main() -> int:
     """Ask, then wait for the end; the exit code is 0 where the kernel left of its own will."""
-    nursery = socket.socket(socket.AF_UNIX)
-    nursery.connect(sys.argv[1])
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(sys.argv[1])
     with open(sys.argv[2], encoding="utf-8") as file:
         connection = json.load(file)
     request = {"connection": connection, "folder": os.path.basename(os.path.dirname(sys.argv[2]))}
-    nursery.sendall(json.dumps(request).encode() + b"\n")
+    server.sendall(json.dumps(request).encode() + b"\n")
     said, parent = b"", os.getppid()
     while os.getppid() == parent:  # an examiner that was killed cannot end its kernel any more
-        if select.select([nursery], [], [], 0.5)[0]:
-            piece = nursery.recv(4096)
+        if select.select([server], [], [], 0.5)[0]:
+            piece = server.recv(4096)
             if not piece:
                 break
             said += piece

@@ -19,7 +19,7 @@ _TELLING = {"mistakes": "()", "hints": "()", "shows": "''", "diagnose": "None"}
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-def make_copy(lesson: Lesson, target: Path) -> list[Path]:
+def copy_stripped_package(lesson: Lesson, target: Path) -> list[Path]:
     """Write the package (and a teacher's own modules) for the sandbox below ``target``.
 
     Returns the folders that go in front of the import path. The package's copy is in ``target / "package"``.

@@ -1,4 +1,6 @@
-"""The notebook that is really run: the answers, the hidden questions between them, and only those of the lesson's cells that they need."""
+"""The notebook that is really run: the answers, the hidden questions between them, and only those of the lesson's
+cells that they need.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,8 @@ def build(
 
     Args:
         ask: the exercises to ask for.
-        drop: the exercises of which nothing of the learner's is run, since it ended an earlier run. As after a check that failed, the
-            reference stands in their place.
+        drop: the exercises of which nothing of the learner's is run, since it ended an earlier run. As after a check
+            that failed, the reference stands in their place.
         seed: of the hidden inputs.
         nonce: comes back with each answer's values.
         seconds: what an answer may take on one of its inputs.
@@ -68,13 +70,16 @@ def build(
 
 
 def supply(exercise: Exercise, *, keep: bool) -> str:
-    """The cell that puts an exercise's reference back once it is judged; ``keep`` leaves the learner's own answer under its name."""
+    """The cell that puts an exercise's reference back once it is judged; ``keep`` leaves the learner's own answer
+    under its name.
+    """
     import inspect
     import textwrap
 
     source = textwrap.dedent(inspect.getsource(exercise.reference))
     module = exercise.reference.__module__
-    call = f"__import__({_INSIDE!r}, fromlist=['supply']).supply({exercise.id!r}, {module!r}, {exercise.name!r}, {source!r})"
+    arguments = f"{exercise.id!r}, {module!r}, {exercise.name!r}, {source!r}"
+    call = f"__import__({_INSIDE!r}, fromlist=['supply']).supply({arguments})"
     return f"{call};" if keep else f"{exercise.name} = {call}"
 
 
@@ -109,7 +114,9 @@ def _needed(cells: list[NotebookNode]) -> list[NotebookNode]:
 
 
 def _is_dynamic(source: str) -> bool:
-    """Whether names may be used that the source does not show: magics, ``eval``, ``import *``, or a source that does not parse."""
+    """Whether names may be used that the source does not show: magics, ``eval``, ``import *``, or a source that does
+    not parse.
+    """
     body = parse_cell(source)
     if (not body and source.strip()) or re.search(r"^\s*[%!]", source, re.MULTILINE):
         return True
@@ -122,9 +129,11 @@ def _is_dynamic(source: str) -> bool:
 
 
 def names_used(source: str) -> set[str]:
-    """The names that a cell takes from the notebook: what its functions look up there, and what it reads before it binds it itself.
+    """The names that a cell takes from the notebook: what its functions look up there, and what it reads before it
+    binds it itself.
 
-    A function's own variables are not among them, or every answer with a variable `text` would need the cell that has another one.
+    A function's own variables are not among them, or every answer with a variable `text` would need the cell that has
+    another one.
     """
     used: set[str] = set()
     bound: set[str] = set()

@@ -1,8 +1,12 @@
 """Load the libraries and the model once, then fork a kernel for each notebook: a kernel costs a tenth of a second.
 
-    python -m course_utils.grading.inside.nursery SETTINGS.json
+    python -m course_utils.grading.inside.fork_server SETTINGS.json
 
 It runs inside the sandbox, never executes anything of a learner's, and ends when its standard input does.
+
+It stays a single thread: a fork copies only the thread that forks, and a lock that another one held would stay locked
+in every kernel for ever. So the libraries are loaded, but no tensor is multiplied here by more than one thread, and no
+loop with threads is started.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import sys
 import traceback
 from typing import Any
 
-from course_utils.grading.inside import cell, linux
+from course_utils.grading.inside import isolation, linux
 
 
 def main() -> None:
@@ -30,50 +34,53 @@ def main() -> None:
     settings["nested"] = settings["nested"] and _nesting_works()
     warm(settings["modules"], settings["model"])
     gc.collect()
-    gc.freeze()  # what is loaded is never garbage: a forked kernel need not look through it, nor copy its pages by doing so
+    # What is loaded is never garbage: a forked kernel need not look through it, nor copy its pages by doing so.
+    gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(settings["socket"] + ".new")
     listener.listen(16)
     os.rename(settings["socket"] + ".new", settings["socket"])  # whoever sees it can connect
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the watches are reaped by the system
     if linux.AVAILABLE:
+        # At the level rlimits a kernel has the same user, and could reach the next one's memory through this process.
         linux.keep_out()
     while True:
         ready = select.select([listener, sys.stdin], [], [])[0]
         if sys.stdin in ready and not os.read(0, 1):
             return
         if listener in ready:
-            line, _ = listener.accept()
+            connection, _ = listener.accept()
             with contextlib.suppress(OSError):
-                _answer(line, listener, settings)
-            line.close()
+                _answer(connection, listener, settings)
+            connection.close()
 
 
-def _answer(line: socket.socket, listener: socket.socket, settings: dict[str, Any]) -> None:
-    line.settimeout(5)
+def _answer(asker: socket.socket, listener: socket.socket, settings: dict[str, Any]) -> None:
+    asker.settimeout(5)  # whoever connects and says nothing must not keep the others waiting
     said = b""
     while not said.endswith(b"\n"):
-        piece = line.recv(65536)
+        piece = asker.recv(65536)
         if not piece:
             return
         said += piece
-    line.settimeout(None)
+    asker.settimeout(None)
     request = json.loads(said)
     if request == "state":
-        line.sendall(json.dumps({"nested": settings["nested"]}).encode())
+        asker.sendall(json.dumps({"nested": settings["nested"]}).encode())
         return
     if os.fork() == 0:
+        # A kernel that could accept here could answer in the place of the next one, and see its questions.
         listener.close()
         try:
-            cell.watch(line, request["connection"], request["folder"], settings)
+            isolation.watch(asker, request["connection"], request["folder"], settings)
         except BaseException:
-            traceback.print_exc()  # into the nursery's log
+            traceback.print_exc()  # into the fork server's log
         finally:
-            os._exit(1)
+            os._exit(1)  # never back into the loop above: there would be two servers
 
 
 def _nesting_works() -> bool:
-    """Try the walls of a kernel on a process that does nothing."""
+    """Try a kernel's namespaces on a process that does nothing."""
     if not linux.AVAILABLE:
         return False
     pid = os.fork()
@@ -111,7 +118,9 @@ def warm(modules: list[str], model: str | None) -> None:
 
 
 def _share_model(shared_name: str) -> None:
-    """Let ``load_model()`` give the one model that all notebooks share. A notebook that changes it changes its own copy of the page."""
+    """Let ``load_model()`` give the one model that all notebooks share. A notebook that changes it changes its own
+    copy of the page.
+    """
     import torch
 
     import course_utils

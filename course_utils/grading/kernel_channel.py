@@ -1,7 +1,8 @@
-"""The line to a kernel, listened to more carefully than nbval does.
+"""The channel to a kernel, listened to more carefully than nbval does.
 
-nbval takes its messages through ``RunningKernel.get_message``; :class:`Line` stands there instead. It gives nbval the same messages, and
-sees what nbval does not look at: whether the kernel still lives, how much it says, and how each request was answered.
+nbval takes its messages through ``RunningKernel.get_message``; :class:`KernelChannel` stands there instead. It gives
+nbval the same messages, and sees what nbval does not look at: whether the kernel still lives, how much it says, and
+how each request was answered.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ class TooMuchOutput(Exception):
     """A cell printed more than it may."""
 
 
-class Line:
+class KernelChannel:
     """Serve nbval's ``get_message``; raise where it would wait in vain or collect without end.
 
     Attributes:
-        reply: the status of the last answer to a request to execute ("ok", "error", "aborted", or "" while there is none).
+        reply: the status of the last answer to a request to execute ("ok", "error", "aborted", or "" while there is
+            none).
         said: bytes of output since :meth:`next_cell`.
     """
 
@@ -74,7 +76,7 @@ class Line:
                 raise KernelDied("the kernel died")
 
     def _collect(self) -> None:
-        """Take what was published, also while the reply is waited for: a pipe that nobody empties loses what is in it."""
+        """Take what was published, also while the reply is waited for: a pipe that nobody empties loses messages."""
         while True:
             try:
                 message = self._client.get_iopub_msg(timeout=0)
