@@ -119,11 +119,8 @@ def hint(id: str) -> None:
     given = _hints_given.get(id, 0)
     if given < len(exercise.hints):
         next_one = exercise.hints[given]
-        place = f"Hint {given + 1} of {len(exercise.hints)}"
-        if isinstance(next_one, Hint):
-            print(f"{place} ({next_one.title}): {next_one.text}")
-        else:
-            print(f"{place}: {next_one}")
+        place = {"number": given + 1, "count": len(exercise.hints)}
+        print(say(messages.HINT, title=next_one.title, text=next_one.text, **place))
         _hints_given[id] = given + 1
     else:
         print(say(messages.NO_MORE_HINTS, exercise=id))

@@ -102,7 +102,7 @@ class Exercise:
     difficulty: int
     reference: Callable[..., Any]
     shows: str
-    hints: tuple[Hint | str, ...]  # TODO: Hint alone, once every lesson has them
+    hints: tuple[Hint, ...]
     draw: Callable[[random.Random], Sequence[Case]]
     mistakes: tuple[Mistake, ...] = ()
     drive: Callable[..., Any] | None = None
