@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "grading": {"model", "sweeps", "lessons", "exercises", "notebooks"},
     "cli": {"model", "sweeps", "lessons", "exercises", "notebooks", "grading", "colab"},
 }
+AT_THE_DOOR = {"load_model": "model"}  # what the package's own __init__ re-exports, and from where
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted((ROOT / PACKAGE).rglob("*.py"))
@@ -33,7 +34,7 @@ MODULES = {
 def room(module: str) -> str:
     """The room in which a module stands: its wing, "lessons", or its own name; "" for the package's own door."""
     parts = module.split(".")[1:]
-    return "" if not parts else "lessons" if parts[0] in LESSONS else parts[0]
+    return "" if not parts else "lessons" if parts[0] in LESSONS else AT_THE_DOOR.get(parts[0], parts[0])
 
 
 def imported(module: str, path: Path, *, typing_too: bool = True) -> set[str]:
