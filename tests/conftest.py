@@ -13,6 +13,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import matplotlib
 import pytest
 
+from tests.skips import pytest_make_collect_report, pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401
+
 matplotlib.use("Agg")  # not through MPLBACKEND, which the kernels that tests start would inherit
 
 
