@@ -80,7 +80,9 @@ def test_a_lone_space_calls_for_a_digit(real_model: Any) -> None:
     """Lesson 1, "The space that is not there": 0.98, 0.88, 0.48. The control is the same prompt without the space."""
     digits = [token_id(real_model, str(digit)) for digit in range(10)]
     for prompt, least in ((EIFFEL, 0.95), ("She opened the door and saw", 0.8), ("My name is", 0.4)):
-        spaced, bare = (float(next_token_probabilities(real_model, text)[-1, digits].sum()) for text in (prompt + " ", prompt))
+        spaced, bare = (
+            float(next_token_probabilities(real_model, text)[-1, digits].sum()) for text in (prompt + " ", prompt)
+        )
         assert spaced > least > 100 * bare
 
 
@@ -122,7 +124,9 @@ def test_the_second_sentence_takes_the_pattern_from_the_first(real_model: Any) -
     """Lesson 1, 1.3: *is* after *Italy*. The control is the same second sentence behind one of another form."""
 
     def probability(first: str) -> float:
-        return float(next_token_probabilities(real_model, f"\n{first} The capital of Italy")[-1, token_id(real_model, " is")])
+        return float(
+            next_token_probabilities(real_model, f"\n{first} The capital of Italy")[-1, token_id(real_model, " is")]
+        )
 
     patterned = probability("The capital of France is Paris.")
     for other in ("The old dog sleeps in the garden.", "Last summer we went to the sea.", "She did not like the soup."):
@@ -145,7 +149,9 @@ def test_a_line_break_in_front_is_enough(real_model: Any) -> None:
     """Lesson 1, 1.5: *cat* costs 20.2 bits at the start, more than a blind guess, and 12.8 behind a line break; other leads do the same."""
     at_start = float(surprisals(real_model, "The cat")[0])
     assert at_start == pytest.approx(20.2, abs=0.1) and at_start > math.log2(49_152)
-    behind = [float(settled_surprisals(real_model, "The cat", lead)[0]) for lead in ("\n", "\n\n", "Hello. ", "<|endoftext|>")]
+    behind = [
+        float(settled_surprisals(real_model, "The cat", lead)[0]) for lead in ("\n", "\n\n", "Hello. ", "<|endoftext|>")
+    ]
     assert behind[0] == pytest.approx(12.8, abs=0.1)
     assert all(11 < bits < 14 for bits in behind)
 
@@ -167,17 +173,23 @@ def test_repeated_words_are_cheap_because_they_were_read(real_model: Any) -> Non
     sentence = "The cat sat on the mat."
     n = len(pieces(real_model, " " + sentence)) - 1
     after_itself, after_another = (
-        settled_surprisals(real_model, f"{first} {sentence}")[-n:].mean() for first in (sentence, "We went home by train.")
+        settled_surprisals(real_model, f"{first} {sentence}")[-n:].mean()
+        for first in (sentence, "We went home by train.")
     )
     assert after_itself < after_another - 1.5
 
 
 def test_surprise_is_not_falsehood(real_model: Any) -> None:
     """Lesson 1, 1.5: "It does not know what is true": *Neil* and *That* cost over 9 bits; a famous false belief costs less than the truth."""
-    text = "In 1969, Neil Armstrong became the first person to walk on the Moon. He said: That's one small step for man."
+    text = (
+        "In 1969, Neil Armstrong became the first person to walk on the Moon. He said: That's one small step for man."
+    )
     bits = dict(zip(pieces(real_model, text)[1:], settled_surprisals(real_model, text).tolist(), strict=True))
     assert bits[" Neil"] > 9 and bits[" That"] > 9 and bits[" leap" if " leap" in bits else " step"] < 2
-    true, false = (continuation_log_probability(real_model, "\nThe capital of Australia is", city) for city in (" Canberra", " Sydney"))
+    true, false = (
+        continuation_log_probability(real_model, "\nThe capital of Australia is", city)
+        for city in (" Canberra", " Sydney")
+    )
     assert false > true
 
 
@@ -189,7 +201,8 @@ def test_two_thirds_of_what_it_knows_of_a_sentence_hang_on_the_order(real_model:
         words = sentence.split()
         in_order = float(settled_surprisals(real_model, sentence + ".").mean())
         shuffles = [
-            float(settled_surprisals(real_model, " ".join(source.sample(words, len(words))) + ".").mean()) for _ in range(8)
+            float(settled_surprisals(real_model, " ".join(source.sample(words, len(words))) + ".").mean())
+            for _ in range(8)
         ]
         assert min(shuffles) > in_order + 3
         shares.append((mean(shuffles) - in_order) / (math.log2(49_152) - in_order))
