@@ -76,6 +76,25 @@ def surprisals(model: TransformersModel, text: str) -> torch.Tensor:
     return bits[:-1].gather(1, ids[0, 1:, None])[:, 0]
 
 
+def settled_surprisals(model: TransformersModel, text: str, lead: str = "\n") -> torch.Tensor:
+    """:func:`surprisals` of a text that does not stand first: with ``lead`` in front, and none for the text's own first token.
+
+    The prediction that a model makes from its very first position is unlike all others (it hardly depends on the token there),
+    so a mean over a short text should not contain it.
+
+    Returns a tensor (position - 1,): entry i is the surprisal of the text's token i + 1, given ``lead`` and tokens 0 to i.
+
+    Raises:
+        ValueError: the text or ``lead`` is empty.
+    """
+    front = token_ids(model, lead)
+    ids = torch.tensor([*front, *token_ids(model, text)])
+    with model.trace(ids[None]):
+        logits = model.output.logits[0].save()  # (position, vocabulary)
+    bits = -logits.log_softmax(dim=-1).cpu() / math.log(2)
+    return bits[len(front) : -1].gather(1, ids[len(front) + 1 :, None])[:, 0]
+
+
 def perplexity(model: TransformersModel, texts: str | Sequence[str], batch_size: int = 8) -> float:
     """Two to the mean surprisal in bits over all tokens of the texts but each text's first (Jelinek et al. 1977).
 
