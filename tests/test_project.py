@@ -66,6 +66,13 @@ def test_constraints_pin_everything_that_is_installed_here() -> None:
     assert {name for name in pinned if not re.fullmatch(r"[a-z0-9-]+", name)} == set()
 
 
+def test_what_a_dependency_will_take_away_fails_a_test() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    assert {f"error::{kind}" for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")} <= {
+        *settings["filterwarnings"]
+    }
+
+
 def test_pins_lie_in_the_ranges_and_are_what_is_installed() -> None:
     pinned = pins()
     for requirement in map(Requirement, PROJECT["dependencies"] + [one for name in EXTRAS for one in EXTRAS[name]]):
@@ -106,7 +113,8 @@ def test_importing_the_package_leaves_the_heavy_libraries_out() -> None:
     assert {"torch", "transformers", "nnsight", "matplotlib", "nbformat", "numpy"} & set(seen) == set()
 
 
-@pytest.mark.parametrize("target", ["lessons", "lab", "test", "test-fast", "bench", "html", "clean"])
+@pytest.mark.parametrize("target", ["lessons", "lab", "test", "test-fast", "bench", "html",
+                                    "versions", "processors", "coverage", "clean"])
 def test_make_has_the_target(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
@@ -185,7 +193,8 @@ class TestMakeSetsItselfUp:
 
 def test_continuous_integration_runs_make_test_on_three_systems_and_both_ends_of_python() -> None:
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    assert script.startswith("#!") and "set -euo pipefail" in script and "make test" in script
+    assert script.startswith("#!") and "set -euo pipefail" in script
+    assert 'make "${1:-test}"' in script and "bubblewrap" in script
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
     assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
