@@ -1,4 +1,6 @@
-"""Every exercise of every lesson: its reference passes, its stub is "not tried", its known wrong answers are told their name."""
+"""Every exercise of every lesson: its reference passes, its stub is "not tried", its known wrong answers are told
+their name.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ def stub_of(exercise: Exercise) -> Any:
     """What the lesson's answer cell defines before anyone has worked on it."""
     namespace: dict[str, Any] = {}
     if inspect.isclass(exercise.reference):
-        exec(f"class {exercise.name}:\n    def __init__(self, *args, **kwargs):\n        raise NotImplementedError\n", namespace)
+        exec(
+            f"class {exercise.name}:\n    def __init__(self, *args, **kwargs):\n        raise NotImplementedError\n",
+            namespace,
+        )
     else:
         exec(f"def {exercise.name}(*args, **kwargs):\n    raise NotImplementedError\n", namespace)
     return namespace[exercise.name]
@@ -69,7 +74,9 @@ def test_wrong_answer_is_told_its_name(wrong: Wrong, real_model: Any) -> None:
 def test_is_complete(exercise: Exercise) -> None:
     own = [wrong for wrong in WRONG if wrong.exercise == exercise.id]
     assert len([wrong for wrong in own if wrong.mistake]) >= 3, "at least three wrong answers that are told their name"
-    assert {mistake.name for mistake in exercise.mistakes} <= {wrong.mistake for wrong in own}, "each named mistake has a wrong answer"
+    assert {mistake.name for mistake in exercise.mistakes} <= {wrong.mistake for wrong in own}, (
+        "each named mistake has a wrong answer"
+    )
     assert len(exercise.hints) >= 2 and exercise.shows and exercise.title and exercise.points > 0
     assert any(case_is_fresh(exercise, label) for label in {case.label for case in exercise.cases(1)})
 
