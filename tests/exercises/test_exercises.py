@@ -4,6 +4,7 @@ their name.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 from typing import Any
@@ -85,3 +86,8 @@ def case_is_fresh(exercise: Exercise, label: str) -> bool:
     """Whether the case of this label has other inputs under another seed (else a hard-coded answer would pass)."""
     drawn = [repr([case for case in exercise.cases(seed) if case.label == label]) for seed in (1, 2)]
     return drawn[0] != drawn[1]
+
+
+def test_a_hint_without_a_title_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"Exercise 1\.1: the hint 'Look\.' is no Hint; write Hint"):
+        dataclasses.replace(ALL[0], hints=("Look.",))  # type: ignore[arg-type]
