@@ -8,6 +8,8 @@ import dataclasses
 import importlib
 import inspect
 import pickle
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from course_utils.exercises import LESSONS, Case, Exercise, attempt, exercises, judge
 from course_utils.exercises.protocol import run_case
 from course_utils.exercises.running import Outcome
+from course_utils.exercises.showing import pasteable
 from tests.wrong_answers import Wrong
 
 ALL = [exercise for lesson in LESSONS for exercise in exercises(lesson)]
@@ -49,11 +52,19 @@ def stub_of(exercise: Exercise) -> Any:
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
-def test_reference_is_right(exercise: Exercise, real_model: Any) -> None:
-    for seed in SEEDS:
-        verdict = judge(exercise, attempt(exercise, exercise.reference, seed), seed)
+def test_reference_is_right(exercise: Exercise, real_model: Any, tmp_path: Path) -> None:
+    """Itself, and what `solution` prints where nothing else was imported."""
+    for seed, answer in zip(SEEDS, [exercise.reference, pasted(exercise, tmp_path)], strict=True):
+        verdict = judge(exercise, attempt(exercise, answer, seed), seed)
         assert verdict.status == "right", str(verdict)
         assert verdict.points == exercise.points
+
+
+def pasted(exercise: Exercise, folder: Path) -> Any:
+    """The solution as a learner has it who pastes it into an empty notebook."""
+    path = folder / "pasted.py"  # a trace reads its own source from a file
+    path.write_text(pasteable(exercise.reference), encoding="utf-8")
+    return runpy.run_path(str(path))[exercise.name]
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
