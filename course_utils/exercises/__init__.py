@@ -16,9 +16,11 @@ import secrets
 from typing import Any
 
 from course_utils.exercises import in_words, messages
+from course_utils.exercises.forms import in_form
 from course_utils.exercises.in_words import Question
 from course_utils.exercises.messages import say
-from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model, Verdict, attempt, judge
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model, Verdict, attempt, judge, run_case
+from course_utils.exercises.running import Outcome
 from course_utils.exercises.showing import pasteable
 
 __all__ = [
@@ -91,7 +93,8 @@ def get_exercise(id: str) -> Exercise:
 def check(id: str, answer: Any, seed: int | None = None) -> Any:
     """Say how ``answer`` does on exercise ``id``, and return what the lesson goes on with.
 
-    That is the answer if it is right, else the reference.
+    That is the answer if it is right, else the reference. A right answer that returns its values in another form than
+    the reference (an array for a tensor, a tuple for a list) comes back so that it returns them in the reference's.
 
     Args:
         id: as in the lesson, "4.1".
@@ -107,13 +110,26 @@ def check(id: str, answer: Any, seed: int | None = None) -> Any:
         return answer
     seed = secrets.randbelow(2**31) if seed is None else seed
     outcomes = attempt(exercise, answer, seed)
-    verdict = judge(exercise, outcomes, seed)
+    expected: list[Outcome] = []
+
+    def run(exercise: Exercise, answer: Any, case: Case) -> Outcome:
+        outcome = run_case(exercise, answer, case)
+        if answer is exercise.reference:
+            expected.append(outcome)
+        return outcome
+
+    verdict = judge(exercise, outcomes, seed, run)
     print(verdict)
     printed = outcomes[0].printed.strip() if outcomes and verdict.status == "wrong" else ""
     if printed:
         lines = "\n".join(f"  {line[:110]}" for line in printed.splitlines()[:10])
         print(say(messages.PRINTED, lines=lines))
-    return answer if verdict.status == "right" else exercise.reference
+    if verdict.status != "right":
+        return exercise.reference
+    wanted = [outcome.form for outcome in expected]
+    if exercise.drive is not None or wanted[0] is None or [outcome.form for outcome in outcomes] == wanted:
+        return answer
+    return in_form(answer, wanted[0])
 
 
 def hint(id: str) -> None:

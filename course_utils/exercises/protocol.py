@@ -20,6 +20,7 @@ from typing import Any
 
 from course_utils.exercises import messages
 from course_utils.exercises.differences import Difference, first_difference
+from course_utils.exercises.forms import conform
 from course_utils.exercises.messages import say
 from course_utils.exercises.running import Outcome, run_safely
 
@@ -201,6 +202,8 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
         sentences.append(mistake.says)
     elif exercise.diagnose and outcomes[where].kind == "value":
         sentences.append(exercise.diagnose(case, expected[where].value, outcomes[where].value) or "")
+    if outcomes[where].harm not in ("", fault.told, messages.INPUT_CHANGED):
+        sentences.append(outcomes[where].harm)
     message = " ".join(sentence for sentence in sentences if sentence)
     return Verdict(exercise.id, "wrong", points, exercise.points, message, mistake.name if mistake else None, passed)
 
@@ -217,7 +220,7 @@ def _call(answer: Any, *args: Any, **kwargs: Any) -> Any:
 def _fault(exercise: Exercise, expected: Outcome, got: Outcome) -> Difference | None:
     if got.kind == "error":
         return Difference("", got.error, True)
-    found = first_difference(expected.value, got.value, exercise.axes, exercise.tolerance)
+    found = _difference(exercise, expected.value, got.value)
     if found is None and got.harm:
         return Difference("", got.harm, False)
     return found
@@ -243,6 +246,11 @@ def _known_mistake(
 def _same(exercise: Exercise, wrong: Outcome, got: Outcome) -> bool:
     if wrong.kind != "value":
         return False
-    return (
-        first_difference(wrong.value, got.value, exercise.axes, exercise.tolerance) is None and wrong.harm == got.harm
-    )
+    return _difference(exercise, wrong.value, got.value) is None and wrong.harm == got.harm
+
+
+def _difference(exercise: Exercise, expected: Any, got: Any) -> Difference | None:
+    # What a driver makes of an answer is not what later cells get from it: there the form has to be right itself.
+    if exercise.drive is None:
+        got = conform(expected, got)
+    return first_difference(expected, got, exercise.axes, exercise.tolerance)
