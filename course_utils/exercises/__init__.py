@@ -20,7 +20,7 @@ from course_utils.exercises.forms import in_form
 from course_utils.exercises.in_words import Question
 from course_utils.exercises.messages import say
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model, Verdict, attempt, judge, run_case
-from course_utils.exercises.running import Outcome
+from course_utils.exercises.running import Outcome, hand_over
 from course_utils.exercises.showing import pasteable
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "attempt",
     "check",
     "exercises",
+    "failing_case",
     "get_exercise",
     "hint",
     "judge",
@@ -47,6 +48,7 @@ LESSONS = {"1": "tokens", "2": "residual", "3": "kv_cache", "4": "logit_lens", "
 
 _registered: dict[str, Exercise] = {}
 _hints_given: dict[str, int] = {}
+_failed: dict[str, tuple[int, int]] = {}  # by exercise, the seed and the place of the case that went wrong last
 
 
 def register(*exercises: Exercise) -> None:
@@ -124,12 +126,32 @@ def check(id: str, answer: Any, seed: int | None = None) -> Any:
     if printed:
         lines = "\n".join(f"  {line[:110]}" for line in printed.splitlines()[:10])
         print(say(messages.PRINTED, lines=lines))
+    if verdict.status == "wrong":
+        _failed[id] = (seed, [ok for _, ok in verdict.passed].index(False))
+        print(say(messages.INPUTS, exercise=id))
     if verdict.status != "right":
         return exercise.reference
     wanted = [outcome.form for outcome in expected]
     if exercise.drive is not None or wanted[0] is None or [outcome.form for outcome in outcomes] == wanted:
         return answer
     return in_form(answer, wanted[0])
+
+
+def failing_case(id: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The inputs on which the last check of exercise ``id`` found an answer wrong: its arguments, and those by name.
+
+    Run the cell with your answer again first (the check put the reference in its place), then
+    ``args, kwargs = failing_case("4.1")`` and call it: ``logit_lens(*args, **kwargs)``.
+
+    Raises:
+        KeyError: there is no exercise of that id, or no check has found an answer to it wrong.
+    """
+    exercise = get_exercise(id)
+    if id not in _failed:
+        raise KeyError(say(messages.NOTHING_FAILED, exercise=id))
+    seed, place = _failed[id]
+    case = exercise.cases(seed)[place]
+    return tuple(map(hand_over, case.args)), {name: hand_over(value) for name, value in case.kwargs.items()}
 
 
 def hint(id: str) -> None:

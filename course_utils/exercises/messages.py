@@ -21,6 +21,11 @@ IS_THE_REFERENCE = (
     "○ {exercise} this is the reference solution. To check your own, run the cell with your {name} again first."
 )
 PRINTED = "Your code printed:\n{lines}"
+INPUTS = (
+    "  To have these inputs: from course_utils.exercises import failing_case; "
+    'args, kwargs = failing_case("{exercise}")'
+)
+NOTHING_FAILED = "No check has found an answer to {exercise} wrong."
 
 # Hints and names of exercises.
 HINT = "Hint {number} of {count} ({title}): {text}"

@@ -95,8 +95,8 @@ def run_safely(drive: Callable[..., Any], answer: Any, args: tuple[Any, ...], kw
         name = type(answer).__name__
         template = messages.NOT_CALLABLE_AN if name[:1].lower() in "aeiou" else messages.NOT_CALLABLE_A
         return Outcome("error", error=say(template, type=name), final=True)
-    args = tuple(_hand_over(arg) for arg in args)
-    kwargs = {name: _hand_over(arg) for name, arg in kwargs.items()}
+    args = tuple(hand_over(arg) for arg in args)
+    kwargs = {name: hand_over(arg) for name, arg in kwargs.items()}
     given = [*args, *kwargs.values()]
     models = [arg for arg in given if torch_module(arg) is not None]
     inputs = [arg for arg in given if torch_module(arg) is None]
@@ -136,7 +136,8 @@ def run_safely(drive: Callable[..., Any], answer: Any, args: tuple[Any, ...], kw
     return replace(outcome, harm=harm, printed=printed.text)
 
 
-def _hand_over(arg: Any) -> Any:
+def hand_over(arg: Any) -> Any:
+    """An argument of a case as an answer gets it: a model in the place of what stands for one, a tensor as a copy."""
     if hasattr(arg, "load"):
         return arg.load()
     return arg.clone() if isinstance(arg, torch.Tensor) else arg

@@ -69,6 +69,7 @@ TRIAL = Exercise(
 def trial() -> Iterator[None]:
     course.register(TRIAL)
     course._hints_given.clear()
+    course._failed.clear()
     yield
     course._registered.pop("99.1")
 
@@ -134,7 +135,21 @@ def test_known_mistake_is_named_with_place_and_both_numbers(capsys: pytest.Captu
     assert check("99.1", mine, seed=5) is middle
     said = capsys.readouterr().out
     assert said.startswith("✗ 99.1 · 1 of 3 points. On a tiny Llama: position 0, width 0: yours is ")
-    assert ", expected " in said and said.endswith("This is layer 0's output, not layer 1's.\n")
+    assert ", expected " in said and "This is layer 0's output, not layer 1's.\n" in said
+
+
+def test_the_inputs_of_a_failure_can_be_had(capsys: pytest.CaptureFixture[str]) -> None:
+    def mine(model, prompt, scale):
+        right = middle(model, prompt, scale)
+        return right if anatomy(model).family == "llama" else right + 1
+
+    with pytest.raises(KeyError, match=r"No check has found an answer to 99\.1 wrong"):
+        course.failing_case("99.1")
+    check("99.1", mine)
+    assert 'import failing_case; args, kwargs = failing_case("99.1")\n' in capsys.readouterr().out
+    args, kwargs = course.failing_case("99.1")
+    assert anatomy(args[0]).family == "gpt2" and args[1] == "a small house" and kwargs == {}
+    assert not torch.allclose(mine(*args, **kwargs), middle(*args, **kwargs))
 
 
 def test_points_for_what_is_right(capsys: pytest.CaptureFixture[str]) -> None:
@@ -400,7 +415,7 @@ WAYS = [
     (leaves_a_hook_before, "left a hook behind on"),
     (leaves_a_hook_on_everything, "left a hook behind on every module"),
     (leaves_a_hook_on_a_weight, "left a hook behind on"),
-    (halves, "expected"),
+    (halves, "changed the dtype of the model's weights"),
     (doubles, "changed the dtype of the model's weights"),
     (replaces_a_forward, "replaced the forward of"),
     (patches_torch, "replaced torch.nn.functional.softmax for everyone: it was put back."),
