@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 
 # An attention layer, without a cache and with one.
+
+
+class CacheMismatchError(ValueError, RuntimeError):
+    """What was given does not fit what a cache holds. A ValueError by its cause, and a RuntimeError for whoever catches those."""
 
 
 def causal_mask(n_new: int, n_held: int = 0) -> torch.Tensor:
@@ -227,7 +231,7 @@ class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
         if self.held is not None:
             keys = self.held[0]
             if new.shape[0] != keys.shape[0]:
-                raise ValueError(
+                raise CacheMismatchError(
                     f"x has a batch of {new.shape[0]}, the cache holds {size} positions of a batch of {keys.shape[0]}: "
                     "call clear_cache() before another batch."
                 )
@@ -247,6 +251,32 @@ class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
                 "(what is held)."
             )
         return start
+
+
+def breaking_pieces(layer: ScaledDotProductAttentionWithCache, x: torch.Tensor) -> list[int] | None:
+    """A way to cut a text into pieces for which a layer with a cache is not what it is for the whole text.
+
+    x is (1, position, width). Returns the lengths of the pieces, in order, which sum to the number of positions; or
+    None if the layer is right however the text is cut. Leaves the layer with an empty cache.
+    """
+    n = x.shape[1]
+    whole, _ = layer(x, is_causal=True)
+    found: list[int] | None = None
+    # One at a time; a prompt and then one at a time; two chunks; a prompt, then chunks; chunks of two.
+    for pieces in (
+        [1] * n,
+        [n - 2, 1, 1],
+        [n // 2, n - n // 2],
+        [1, n - 1],
+        [n - 4, 1, 3],
+        [2] * (n // 2) + [1] * (n % 2),
+    ):
+        layer.clear_cache()
+        outputs = [layer(piece, is_causal=True, use_cache=True)[0] for piece in x.split(pieces, dim=1)]
+        if found is None and not torch.allclose(torch.cat(outputs, dim=1), whole, atol=1e-4):
+            found = pieces
+    layer.clear_cache()
+    return found
 
 
 class OneLayerModel(nn.Module):
@@ -372,6 +402,9 @@ PUBLISHED = {
     "Qwen2.5 3B": CacheShape((None,) * 36, 16, 2, 128),
     "Gemma 3 1B": CacheShape(_gemma3(26, 512), 4, 1, 256),
     "Gemma 3 27B": CacheShape(_gemma3(62, 1024), 32, 16, 128),
+    # Latent attention keeps neither keys nor values: 512 numbers from which all heads' keys and values are made, and 64
+    # of one rotary key. 576 in all, as many as the key and the value of a single head of width 288.
+    "DeepSeek-V3": CacheShape((None,) * 61, 128, 1, 288),
 }
 """The shapes of models that people run, from their published configurations."""
 
@@ -478,3 +511,161 @@ class PreallocatedCache:
         if not 0 <= size <= self.size:
             raise ValueError(f"{self.size} positions are held; it cannot go back to {size}.")
         self.size = size
+
+
+# Towards serving: the cache in the layers of a real model, given out in pages, in fewer bits, with the oldest left out.
+
+
+def rotate(x: torch.Tensor, places: torch.Tensor, base: float) -> torch.Tensor:
+    """Turn queries or keys (..., position, head width) to their places (position,): rotary positions.
+
+    Number i and number i + head width / 2 are a point in a plane, turned by place * base ** (-2 i / head width). Turning
+    twice adds the places, so keys that are already turned move by ``places``, which may be negative.
+    Su et al. 2021, https://arxiv.org/abs/2104.09864.
+    """
+    half = x.shape[-1] // 2
+    speeds = base ** (-torch.arange(half, device=x.device) / half)
+    angles = places.to(x.device)[:, None] * speeds
+    left, right = x[..., :half], x[..., half:]
+    return torch.cat(
+        [left * angles.cos() - right * angles.sin(), right * angles.cos() + left * angles.sin()], dim=-1
+    ).to(x.dtype)
+
+
+class GroupedAttentionWithCache(nn.Module):
+    """The attention of one layer of a Llama-like model, with a preallocated cache of its own.
+
+    Args:
+        theirs: transformers' attention module of the layer, whose projections are used.
+        base: of the rotary positions.
+        cache: an empty cache with the contract of :class:`PreallocatedCache`, for the key/value heads.
+    """
+
+    def __init__(self, theirs: Any, base: float, cache: PreallocatedCache) -> None:
+        super().__init__()
+        self.theirs, self.base, self.cache = theirs, base, cache
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """New positions x (batch, new position, width) to what attention adds to them, the same shape."""
+        width = self.theirs.head_dim
+        queries, keys, values = (
+            project(x).unflatten(-1, (-1, width)).transpose(1, 2)
+            for project in (self.theirs.q_proj, self.theirs.k_proj, self.theirs.v_proj)
+        )
+        places = self.cache.size + torch.arange(x.shape[1])
+        keys, values = self.cache.append(rotate(keys, places, self.base), values)
+        # Several query heads share a key/value head: each is repeated for the heads of its group.
+        group = queries.shape[1] // keys.shape[1]
+        keys, values = (held.repeat_interleave(group, dim=1) for held in (keys, values))
+        scores = rotate(queries, places, self.base) @ keys.transpose(-2, -1) / math.sqrt(width)
+        n_new, n_keys = scores.shape[-2:]
+        allowed = torch.ones(n_new, n_keys, dtype=torch.bool, device=x.device).tril(n_keys - n_new)
+        weights = scores.masked_fill(~allowed, -math.inf).softmax(dim=-1)
+        return self.theirs.o_proj((weights @ values).transpose(1, 2).flatten(2))
+
+
+class DecoderWithOwnCache:
+    """A Llama-like model whose attention is ours: its embedding, norms, MLPs and unembedding, our cache in every layer.
+
+    Args:
+        cache: the class of the caches, with the contract of :class:`PreallocatedCache`.
+    """
+
+    def __init__(self, model: TransformersModel, max_positions: int, cache: type[PreallocatedCache]) -> None:
+        self.hf: Any = model._module
+        config = self.hf.config
+        self.attentions = [
+            GroupedAttentionWithCache(
+                block.self_attn,
+                config.rope_parameters["rope_theta"],
+                cache(1, config.num_key_value_heads, max_positions, block.self_attn.head_dim),
+            )
+            for block in self.hf.model.layers
+        ]
+
+    @torch.no_grad()
+    def __call__(self, ids: torch.Tensor) -> torch.Tensor:
+        """Logits (1, new position, vocabulary) of new ids (1, new position), which come after all that were given before."""
+        stream = self.hf.model.embed_tokens(ids)
+        for block, attention in zip(self.hf.model.layers, self.attentions, strict=True):
+            stream = stream + attention(block.input_layernorm(stream))
+            stream = stream + block.mlp(block.post_attention_layernorm(stream))
+        return self.hf.lm_head(self.hf.model.norm(stream))
+
+
+class PagedCache:
+    """Keys and values of several texts in one memory, given out in pages.
+
+    A text's page table says on which pages it lies, in order; the pages may lie anywhere. At most the rest of each
+    text's last page is taken and not used. Kwon et al. 2023, https://arxiv.org/abs/2309.06180.
+    """
+
+    def __init__(self, n_pages: int, page: int, n_heads: int, head_width: int) -> None:
+        self.page = page
+        self.memory = torch.zeros(2, n_pages, n_heads, page, head_width)  # keys and values
+        self.free = list(range(n_pages))
+        self.tables: dict[str, list[int]] = {}
+        self.sizes: dict[str, int] = {}
+
+    def append(self, text: str, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Add new positions, each (head, new position, head width), to a text; a text that is not known begins.
+
+        Raises ValueError, and holds what it held, if there are not enough free pages.
+        """
+        size, new = self.sizes.get(text, 0), keys.shape[1]
+        table = self.tables.get(text, [])
+        missing = -(-(size + new) // self.page) - len(table)
+        if missing > len(self.free):
+            raise ValueError(f"{missing} pages are needed for {text!r} and {len(self.free)} are free: release a text.")
+        table = self.tables[text] = [*table, *(self.free.pop(0) for _ in range(missing))]
+        for i in range(new):
+            page, place = divmod(size + i, self.page)
+            self.memory[0, table[page], :, place] = keys[:, i]
+            self.memory[1, table[page], :, place] = values[:, i]
+        self.sizes[text] = size + new
+
+    def get(self, text: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """All keys and values of a text, each (head, position, head width)."""
+        pages = self.memory[:, self.tables[text]]  # (2, page, head, place, head width)
+        joined = pages.transpose(1, 2).flatten(2, 3)[:, :, : self.sizes[text]]
+        return joined[0], joined[1]
+
+    def release(self, text: str) -> None:
+        """Forget a text; its pages are free for others."""
+        self.free += self.tables.pop(text)
+        del self.sizes[text]
+
+
+def in_few_bits(x: torch.Tensor, bits: int = 8) -> torch.Tensor:
+    """Keys or values (..., position, head width) as whole numbers of that many bits would give them back.
+
+    One scale for each position of each head: its largest magnitude becomes 127 (for 8 bits).
+    """
+    largest = 2 ** (bits - 1) - 1
+    scale = x.abs().amax(dim=-1, keepdim=True).clamp_min(1e-12) / largest
+    return (x / scale).round() * scale
+
+
+def changed_cache(
+    cache: DynamicCache,
+    keys: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    values: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> DynamicCache:
+    """A copy of a cache with a function applied to each layer's keys or values, (batch, head, position, head width)."""
+    from transformers import DynamicCache
+
+    def same(x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    return DynamicCache([((keys or same)(layer.keys), (values or same)(layer.values)) for layer in cache.layers])
+
+
+def kept_positions(cache: DynamicCache, places: Sequence[int], base: float | None = None) -> DynamicCache:
+    """A copy of a cache that holds these places only; with ``base`` each kept key is turned to where it now stands."""
+    kept = torch.tensor(list(places))
+
+    def keys(x: torch.Tensor) -> torch.Tensor:
+        x = x[:, :, kept]
+        return x if base is None else rotate(x, torch.arange(len(kept)) - kept, base)
+
+    return changed_cache(cache, keys, lambda x: x[:, :, kept])

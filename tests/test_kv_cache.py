@@ -484,3 +484,83 @@ def test_preallocated_cache_refuses_other_shapes(shape: tuple[int, ...]) -> None
     assert cache.size == 0
     with pytest.raises(ValueError, match="at least 1"):
         PreallocatedCache(2, 3, 0, 4)
+
+
+# Towards serving.
+
+
+def test_rotate_is_transformers_rotary(tiny: Any) -> None:
+    """Against transformers' own rotary embedding; turning back gives what was there."""
+    from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+
+    hf = tiny("tiny-llama")._module
+    base, width = hf.config.rope_parameters["rope_theta"], hf.model.layers[0].self_attn.head_dim
+    x, places = torch.randn(2, 3, 7, width), torch.arange(4, 11)
+    cos, sin = hf.model.rotary_emb(x, places[None])
+    expected, _ = apply_rotary_pos_emb(x, x, cos, sin)
+    turned = kv_cache.rotate(x, places, base)
+    torch.testing.assert_close(turned, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(kv_cache.rotate(turned, -places, base), x, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("pieces", [[12], [5, 4, 1, 2], [1] * 12], ids=str)
+@pytest.mark.parametrize("name", ["tiny-llama", "the lesson's model"])
+def test_own_cache_gives_transformers_logits(name: str, pieces: list[int], tiny: Any, real_model: Any) -> None:
+    model = real_model if name == "the lesson's model" else tiny(name)
+    ids = torch.arange(20, 32)[None]
+    with torch.no_grad():
+        expected = model._module(ids).logits
+    own = kv_cache.DecoderWithOwnCache(model, max_positions=12, cache=kv_cache.PreallocatedCache)
+    got = torch.cat([own(piece) for piece in ids.split(pieces, dim=1)], dim=1)
+    torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_pages_hold_what_concatenation_holds() -> None:
+    pages = kv_cache.PagedCache(n_pages=9, page=4, n_heads=2, head_width=8)
+    whole: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    for text, new in (("a", 3), ("b", 5), ("a", 1), ("a", 6), ("c", 2), ("b", 4)):
+        keys, values = torch.randn(2, 2, new, 8)
+        pages.append(text, keys, values)
+        before = whole.get(text, (keys[:, :0], values[:, :0]))
+        whole[text] = torch.cat([before[0], keys], dim=1), torch.cat([before[1], values], dim=1)
+    for text, expected in whole.items():
+        assert all(torch.equal(*pair) for pair in zip(pages.get(text), expected, strict=True))
+    assert len(pages.free) == 9 - 3 - 3 - 1
+    with pytest.raises(ValueError, match="3 pages are needed for 'd' and 2 are free"):
+        pages.append("d", *torch.randn(2, 2, 9, 8))
+    assert len(pages.free) == 2 and "d" not in pages.tables
+    pages.release("b")
+    pages.append("d", *torch.randn(2, 2, 9, 8))
+    assert all(torch.equal(*pair) for pair in zip(pages.get("a"), whole["a"], strict=True))
+
+
+def test_few_bits_are_torchs_quantization() -> None:
+    x = torch.randn(2, 3, 5, 16)
+    expected = x.clone()
+    for row in expected.flatten(0, 2):
+        row.copy_(torch.quantize_per_tensor(row, float(row.abs().max()) / 127, 0, torch.qint8).dequantize())
+    torch.testing.assert_close(kv_cache.in_few_bits(x), expected, rtol=1e-4, atol=1e-5)
+    assert float((kv_cache.in_few_bits(x, 4) - x).abs().max()) > float((kv_cache.in_few_bits(x, 8) - x).abs().max())
+
+
+def test_kept_keys_of_the_first_layer_are_those_of_the_shorter_text(real_model: Any) -> None:
+    """Against a run on the kept tokens alone: the first layer's keys do not depend on other tokens, only on their places."""
+    ids = torch.arange(20, 40)[None]
+    kept = [0, 7, 8, 9, 15]
+    with torch.no_grad():
+        cache = real_model._module(ids, use_cache=True).past_key_values
+        shorter = real_model._module(ids[:, kept], use_cache=True).past_key_values.layers[0]
+    base = real_model.config.rope_parameters["rope_theta"]
+    turned = kv_cache.kept_positions(cache, kept, base).layers[0]
+    torch.testing.assert_close(turned.keys, shorter.keys, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(turned.values, shorter.values, rtol=1e-3, atol=1e-3)
+    left = kv_cache.kept_positions(cache, kept).layers[0]
+    torch.testing.assert_close(left.keys, cache.layers[0].keys[:, :, kept])
+
+
+def test_another_batch_is_both_a_value_error_and_a_runtime_error() -> None:
+    layer = kv_cache.ScaledDotProductAttentionWithCache(8, 2)
+    layer(torch.randn(1, 2, 8), use_cache=True)
+    with pytest.raises(RuntimeError, match="batch of 2") as caught:
+        layer(torch.randn(2, 1, 8), use_cache=True)
+    assert isinstance(caught.value, ValueError) and layer.get_cache_size() == 2
