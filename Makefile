@@ -9,7 +9,7 @@
 #   make html       the lessons as pages, in html/
 #   make versions   the quick tests with other Pythons and other packages, each in a fresh environment (an hour)
 #   make processors the lessons compared on processors that this one is not, and with more rounding (an hour or two)
-#   make coverage   how much of the package the tests run; fails below the floor that pyproject.toml states
+#   make coverage   how much of the package the tests run
 #   make clean      remove .venv and everything else that was made here
 
 ifeq ($(OS),Windows_NT)

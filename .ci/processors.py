@@ -1,4 +1,5 @@
-"""Compare the lessons on processors that this machine is not: other instructions, other numbers of threads, more rounding.
+"""Compare the lessons on processors that this machine is not: other instructions, other numbers of threads, more
+rounding.
 
     make processors                                every way, all lessons (an hour or two)
     .venv/bin/python .ci/processors.py noise 1 4   lessons 1 and 4 with more rounding
@@ -6,8 +7,8 @@
 ATEN_CPU_CAPABILITY picks the code that PyTorch runs: `default` without AVX, `avx2`, or (native) the best that there is.
 `noise` multiplies whatever a linear layer gives by 1 + 3e-6 times a normal random number: that moves the logits of the
 embedded model by ten times what lies between two such processors (4.8e-5, measured between avx2 and default; 4 threads
-move nothing). An output that is the same under it hangs on nothing that a processor decides. Each way is a comparison as
-`course notebooks compare` makes it; the table says which cells differ.
+move nothing). An output that is the same under it hangs on nothing that a processor decides. Each way is a comparison
+as `course notebooks compare` makes it; the table says which cells differ.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ def ways() -> dict[str, dict[str, str]]:
     for capability in ("default", "avx2", "native"):
         for threads in THREADS:
             chosen = {} if capability == "native" else {"ATEN_CPU_CAPABILITY": capability}
-            found[f"{capability}, {threads} threads".replace("1 threads", "1 thread")] = {**chosen, "OMP_NUM_THREADS": threads}
+            found[f"{capability}, {threads} threads".replace("1 threads", "1 thread")] = {
+                **chosen,
+                "OMP_NUM_THREADS": threads,
+            }
     return found
 
 

@@ -1,13 +1,15 @@
-"""The quick tests with other Pythons and other packages than the ones pinned: each way in a fresh environment of its own.
+"""The quick tests with other Pythons and other packages than the ones pinned: each way in a fresh environment of its
+own.
 
     make versions                                        every way that this machine can go
     .venv/bin/python .ci/versions.py oldest newest       some of them
     .venv/bin/python .ci/versions.py --list              what there is, and which Pythons were found
 
-A way is a Python and a choice of packages: `python3.12` takes the versions of constraints.txt with that Python. With the
-Python that runs this, `oldest` takes the lowest transformers and nnsight that pyproject.toml allows, `newest` the highest,
-all else at the versions of constraints.txt, and `latest` the highest of everything: also of torch, so give it an index with
-a processor-only build (PIP_EXTRA_INDEX_URL), or on Linux it brings gigabytes of CUDA; it goes only where it is asked for.
+A way is a Python and a choice of packages: `python3.12` takes the versions of constraints.txt with that Python. With
+the Python that runs this, `oldest` takes the lowest transformers and nnsight that pyproject.toml allows, `newest` the
+highest, all else at the versions of constraints.txt, and `latest` the highest of everything: also of torch, so give it
+an index with a processor-only build (PIP_EXTRA_INDEX_URL), or on Linux it brings gigabytes of CUDA; it goes only where
+it is asked for.
 What was done is printed as the table that the README holds.
 """
 
@@ -49,7 +51,9 @@ class Way:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it: the versions that pip chose, and the closing line of the tests or where it stopped before them."""
+    """What came of it: the versions that pip chose, and the closing line of the tests or where it stopped before
+    them.
+    """
 
     way: Way
     versions: dict[str, str]

@@ -77,12 +77,14 @@ def surprisals(model: TransformersModel, text: str) -> torch.Tensor:
 
 
 def settled_surprisals(model: TransformersModel, text: str, lead: str = "\n") -> torch.Tensor:
-    """:func:`surprisals` of a text that does not stand first: with ``lead`` in front, and none for the text's own first token.
+    """:func:`surprisals` of a text that does not stand first: with ``lead`` in front, and none for the text's own
+    first token.
 
-    The prediction that a model makes from its very first position is unlike all others (it hardly depends on the token there),
-    so a mean over a short text should not contain it.
+    The prediction that a model makes from its very first position is unlike all others (it hardly depends on the
+    token there), so a mean over a short text should not contain it.
 
-    Returns a tensor (position - 1,): entry i is the surprisal of the text's token i + 1, given ``lead`` and tokens 0 to i.
+    Returns a tensor (position - 1,): entry i is the surprisal of the text's token i + 1, given ``lead`` and
+    tokens 0 to i.
 
     Raises:
         ValueError: the text or ``lead`` is empty.

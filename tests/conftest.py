@@ -28,7 +28,9 @@ def real_model() -> Any:
 
 @pytest.fixture(scope="session")
 def tiny() -> Callable[..., Any]:
-    """`tiny("tiny-gpt2", seed=0)`: a tiny random model, made once for each name and seed and shared. Do not change it."""
+    """`tiny("tiny-gpt2", seed=0)`: a tiny random model, made once for each name and seed and shared. Do not change
+    it.
+    """
     from course_utils import load_model
 
     @functools.cache

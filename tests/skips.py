@@ -49,7 +49,8 @@ PERMITTED = (
 # What ends a skip that is permitted nowhere but outside CI.
 REMEDIES = {
     "bubblewrap is not installed": "Debian, Ubuntu: sudo apt-get install bubblewrap",
-    "does not allow what bubblewrap does": "allow user namespaces; in a container, run it with --security-opt seccomp=unconfined",
+    "does not allow what bubblewrap does": "allow user namespaces; in a container, "
+    "run it with --security-opt seccomp=unconfined",
 }  # fmt: skip
 
 

@@ -89,7 +89,9 @@ def test_no_module_imports_itself_through_others() -> None:
     # A wing's door re-exports its modules, and a module may ask the door for a neighbour: a circle of that kind says
     # nothing about the modules, which are held to it.
     doors = {name for name, path in MODULES.items() if path.name == "__init__.py"}
-    between = {name: {other for other in others if other not in doors} for name, others in graph.items() if name not in doors}
+    between = {
+        name: {other for other in others if other not in doors} for name, others in graph.items() if name not in doors
+    }
     try:
         list(TopologicalSorter(between).static_order())
     except CycleError as error:

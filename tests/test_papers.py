@@ -18,10 +18,12 @@ from course_utils.notebooks import files
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob(".github/*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob(".github/*.md")]
+)
 LESSONS = files.lessons(ROOT)
-TEXTS = ("*.md", "*.cff", "*.yml", "*.toml", "Makefile", ".ci/*", ".github/**/*.yml", ".github/*.md", "course_utils/**/*.py",
-         "benchmarks/**/*.py", "tests/**/*.py")  # fmt: skip
+TEXTS = ("*.md", "*.cff", "*.yml", "*.toml", "Makefile", ".ci/*", ".github/**/*.yml", ".github/*.md",
+         "course_utils/**/*.py", "benchmarks/**/*.py", "tests/**/*.py")  # fmt: skip
 LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 
@@ -73,7 +75,8 @@ def test_paths_that_a_page_names_exist(path: Path) -> None:
 
 
 def test_the_link_checker_finds_a_dead_one(tmp_path: Path) -> None:
-    page = "# A title, `code` and more\n\n[here](#a-title-code-and-more) [![b](x.png)](gone.md)\n```\n[not](this.md)\n```\n"
+    title = "# A title, `code` and more"
+    page = f"{title}\n\n[here](#a-title-code-and-more) [![b](x.png)](gone.md)\n```\n[not](this.md)\n```\n"
     (tmp_path / "page.md").write_text(page)
     assert LINK.findall(prose(tmp_path / "page.md")) == ["#a-title-code-and-more", "gone.md"]
     assert anchors(page) == {"a-title-code-and-more"}
@@ -102,7 +105,9 @@ def test_actionlint_accepts_the_workflows(tmp_path: Path) -> None:
     done = actionlint(*workflows)
     assert done.returncode == 0, done.stdout + done.stderr
     broken = tmp_path / "broken.yml"
-    broken.write_text("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo ${{ nonsense }}\n")
+    broken.write_text(
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo ${{ nonsense }}\n"
+    )
     assert actionlint(str(broken)).returncode != 0
 
 
@@ -111,15 +116,21 @@ def test_the_weekly_run_goes_every_way_and_tells_of_a_failure() -> None:
     assert "schedule" in workflow[True]  # YAML reads `on` as true
     ways = {one["way"] for one in workflow["jobs"]["versions"]["strategy"]["matrix"]["include"]}
     assert {"oldest", "newest", "latest", "python3.12", "python3.13"} <= ways
-    listed = subprocess.run([sys.executable, ".ci/versions.py", "--list"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [sys.executable, ".ci/versions.py", "--list"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert ways <= {line.split()[0] for line in listed.stdout.splitlines()}
     assert "gh issue create" in workflow["jobs"]["tell"]["steps"][0]["run"]
 
 
 def test_the_readme_s_table_of_versions_is_of_the_supported_ones() -> None:
-    """The oldest that it says was run is the oldest that pyproject.toml allows, and the newest is what is pinned or later."""
+    """The oldest that it says was run is the oldest that pyproject.toml allows, and the newest is what is pinned or
+    later.
+    """
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = {cells[1]: cells[2:-1] for line in readme.splitlines() if len(cells := [c.strip() for c in line.split("|")]) > 6}
+    rows = {
+        cells[1]: cells[2:-1] for line in readme.splitlines() if len(cells := [c.strip() for c in line.split("|")]) > 6
+    }
     _, _, transformers, nnsight, *_, said = rows["oldest"]
     bounds = " ".join(PYPROJECT["project"]["dependencies"])
     assert re.search(rf"transformers>={re.escape(transformers.removesuffix('.0'))}\b", bounds)
@@ -150,7 +161,9 @@ def test_the_citation_and_the_changes_know_the_version() -> None:
 def test_the_devcontainer_can_build_the_sandbox() -> None:
     text = (ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8")
     settings = json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE))
-    assert "bubblewrap" in settings["postCreateCommand"] and "make .venv/.installed-test" in settings["postCreateCommand"]
+    assert (
+        "bubblewrap" in settings["postCreateCommand"] and "make .venv/.installed-test" in settings["postCreateCommand"]
+    )
 
 
 def test_forms_ask_for_what_is_needed() -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests import skips
 
 ROOT = Path(__file__).parents[1]
-TESTS = '''
+TESTS = """
 import pytest
 
 @pytest.mark.skipif(True, reason="bubblewrap is not installed (apt install bubblewrap)")
@@ -24,14 +24,30 @@ def test_network():
 
 @pytest.mark.xfail(strict=True)
 def test_known(): assert False
-'''
+"""
 MODULE = 'import pytest\npytest.importorskip("a_package_that_nobody_has")\n'
 
 
 def run(folder: Path, ci: str, source: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_some.py").write_text(source)
-    environment = os.environ | {"CI": ci, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
-    command = [sys.executable, "-m", "pytest", "-p", "tests.skips", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir=."]
+    environment = os.environ | {
+        "CI": ci,
+        "PYTHONPATH": str(ROOT),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_ADDOPTS": "",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.skips",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        os.devnull,
+        "--rootdir=.",
+    ]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
@@ -59,7 +75,8 @@ def test_elsewhere_it_is_said_what_was_skipped_and_how_to_get_it(tmp_path: Path)
 @pytest.mark.parametrize("skip", skips.PERMITTED, ids=lambda skip: skip.words)
 def test_every_permitted_reason_is_one_that_a_test_or_the_package_gives(skip: skips.Skip) -> None:
     """A reason that nobody gives any more would permit a later one by chance."""
-    texts = [path.read_text(encoding="utf-8") for part in ("tests", "course_utils") for path in (ROOT / part).rglob("*.py")
+    folders = (ROOT / "tests", ROOT / "course_utils")
+    texts = [path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py")
              if path.name not in ("skips.py", "test_skips.py")]  # fmt: skip
     assert any(skip.words in text for text in texts)
     assert skip.why and skip.remedy and set(skip.where) <= set(skips.ANYWHERE)

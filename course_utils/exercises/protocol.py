@@ -110,6 +110,11 @@ class Exercise:
     tolerance: float = 1e-3
     diagnose: Callable[[Case, Any, Any], str | None] | None = None
 
+    def __post_init__(self) -> None:
+        for hint in self.hints:
+            if not isinstance(hint, Hint):
+                raise TypeError(f"Exercise {self.id}: the hint {hint!r} is no Hint; write Hint(title, text).")
+
     @property
     def name(self) -> str:
         """The name that the learner's function or class must have."""

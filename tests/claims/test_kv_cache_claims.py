@@ -22,7 +22,9 @@ def keys(model: Any, text: str) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("end", [" Paris, and the Colosseum is in", " banana banana banana", "\n\n1984"])
 def test_what_comes_after_moves_no_old_key(end: str, real_model: Any) -> None:
-    """Lesson 3, "What is done again and again": "In none." With ends of other kinds; the control, an early word, moves most layers' keys."""
+    """Lesson 3, "What is done again and again": "In none." With ends of other kinds; the control, an early word, moves
+    most layers' keys.
+    """
     before = keys(real_model, PROMPT)
     for old, new in zip(before, keys(real_model, PROMPT + end), strict=True):
         assert float((new[:, : old.shape[1]] - old).abs().max()) < 1e-3
@@ -42,7 +44,9 @@ def test_without_the_square_root_the_weights_are_more_peaked() -> None:
 
 @pytest.mark.parametrize("n_new", [1, 2, 3])
 def test_is_causal_hides_from_the_first_new_token_all_but_the_first_key(n_new: int) -> None:
-    """Lesson 3, "Where the mask goes wrong": "Even a single new token sees one key of seven". The control: with as many queries as keys it is right."""
+    """Lesson 3, "Where the mask goes wrong": "Even a single new token sees one key of seven". The control: with as
+    many queries as keys it is right.
+    """
     queries, held = torch.randn(1, 1, 7, 8), torch.randn(1, 1, 7, 8)
     seen = scaled_dot_product_attention(queries[:, :, 7 - n_new :], held, torch.eye(7)[None, None], is_causal=True) > 0
     assert seen[0, 0].sum(-1).tolist() == list(range(1, n_new + 1))
@@ -97,7 +101,9 @@ def test_fed_twice_the_cache_holds_the_prompt_again_and_again(real_model: Any) -
 
 
 def test_an_ending_left_in_the_cache_changes_the_next_score(real_model: Any) -> None:
-    """Lesson 3, 3.6: the second score "even comes out better", when the first ending has the same form; for another pair too."""
+    """Lesson 3, 3.6: the second score "even comes out better", when the first ending has the same form; for another
+    pair too.
+    """
     for prefix, pair in (
         (PROMPT, (" Paris, the capital of France", " Rome, the capital of Italy")),
         ("My favourite city is", (" London, the capital of England", " Madrid, the capital of Spain")),
@@ -116,7 +122,9 @@ def test_an_ending_left_in_the_cache_changes_the_next_score(real_model: Any) -> 
 
 
 def test_a_key_is_turned_and_a_value_is_not(real_model: Any) -> None:
-    """Lesson 3, "The cache of the real model": one token eight times; turned back, the keys of layer 0 are one and the same."""
+    """Lesson 3, "The cache of the real model": one token eight times; turned back, the keys of layer 0 are one and the
+    same.
+    """
     same = encode(real_model, " city")[:, -1:].repeat(1, 8)
     cache = new_cache(real_model)
     with torch.no_grad():
@@ -133,7 +141,8 @@ def test_a_key_is_turned_and_a_value_is_not(real_model: Any) -> None:
 def test_the_examples_make_the_classifier(real_model: Any) -> None:
     """Lesson 3, 3.6: six of six with the examples. The control, the examples' verdicts exchanged, does worse."""
     examples = (
-        "Review: I laughed, I cried, I want to see it again. Verdict: good\nReview: Two hours that felt like ten. Verdict: bad\n"
+        "Review: I laughed, I cried, I want to see it again. Verdict: good\n"
+        "Review: Two hours that felt like ten. Verdict: bad\n"
         "Review: The best film of the year. Verdict: good\nReview: I left before the end. Verdict: bad\nReview:"
     )
     exchanged = examples.replace("good", "?").replace("bad", "good").replace("?", "bad")

@@ -29,7 +29,8 @@ STORY = (
     "Nobody knew how they had come to this place, but all of them were happy to be there."
 )
 OTHER_STORY = (
-    "In the morning we took the train to the sea. Her brother had a map of the town, and she carried a bag with bread and apples. "
+    "In the morning we took the train to the sea. Her brother had a map of the town, "
+    "and she carried a bag with bread and apples. "
     "When the rain began they went into a small shop, where nobody spoke."
 )
 GIANT = 507
@@ -45,7 +46,9 @@ def nats(logits: torch.Tensor, ids: list[int]) -> torch.Tensor:
 
 
 def test_every_first_token_gets_the_giant_and_no_other_does(real_model: Any) -> None:
-    """Lesson 2, "One vector for each token": "each of our five first tokens gets it". The control is every other position."""
+    """Lesson 2, "One vector for each token": "each of our five first tokens gets it". The control is every other
+    position.
+    """
     for first in ("The", "Paris", "7", " banana", "def", "\n", " of"):
         stream = residual_stream(real_model, first + " and the old man went to the river")[12]
         assert int(stream[0].abs().argmax()) == GIANT and float(stream[0].norm()) > 15_000
@@ -53,7 +56,9 @@ def test_every_first_token_gets_the_giant_and_no_other_does(real_model: Any) -> 
 
 
 def test_one_mlp_writes_the_giant_and_two_take_it_away(real_model: Any) -> None:
-    """Lesson 2, 2.4: MLP 11 writes it "in a single step", MLPs 28 and 29 take most of it away; whatever the first token is."""
+    """Lesson 2, 2.4: MLP 11 writes it "in a single step", MLPs 28 and 29 take most of it away; whatever the first
+    token is.
+    """
     for text in (PROMPT, "Paris is the capital of", "def main(argument):"):
         written = stream_parts(real_model, text)[:, 0, GIANT]
         assert int(written.argmax()) == 2 * 11 + 2
@@ -62,7 +67,9 @@ def test_one_mlp_writes_the_giant_and_two_take_it_away(real_model: Any) -> None:
 
 
 class TestTheGiantKeepsTheRestingPlaceQuiet:
-    """Lesson 2, after 2.6: the table of five changes to what layer 11 puts out at the first token, and what is read from it."""
+    """Lesson 2, after 2.6: the table of five changes to what layer 11 puts out at the first token, and what is read
+    from it.
+    """
 
     @staticmethod
     def after(model: Any, change: Callable[[torch.Tensor], None], text: str = STORY) -> tuple[float, float, float]:
@@ -189,7 +196,9 @@ CROSSED = {
 
 @pytest.mark.parametrize("depth", [10, 15, 20])
 def test_part_of_speech_counts_for_more_than_sense(depth: int, real_model: Any) -> None:
-    """Lesson 2, 2.3: 0.85 against 0.81 over 32 pairs each. The control: against the sentences' labels of part of speech shuffled."""
+    """Lesson 2, 2.3: 0.85 against 0.81 over 32 pairs each. The control: against the sentences' labels of part of
+    speech shuffled.
+    """
     kinds = [kind for kind, texts in CROSSED.items() for _ in texts]
     stream = streams_of(real_model)[:, depth]
     cosines = torch.cosine_similarity(stream[:, None], stream[None], dim=-1)
@@ -222,7 +231,9 @@ def streams_of(model: Any) -> torch.Tensor:
 
 
 def test_the_words_before_count_for_more_than_the_sense(real_model: Any) -> None:
-    """Lesson 2, 2.3: a pause with the run-up of the fracture is nearer to it than any breaking glass; so are other pauses with that run-up."""
+    """Lesson 2, 2.3: a pause with the run-up of the fracture is nearer to it than any breaking glass; so are other
+    pauses with that run-up.
+    """
     fracture = "The doctor looked at the bone in his arm and saw a break"
     near = [float(word_similarity(real_model, fracture, text, " break")[15]) for text in CROSSED["snap", "verb"]]
     for text in (
@@ -237,7 +248,9 @@ def test_the_words_before_count_for_more_than_the_sense(real_model: Any) -> None
 
 
 def test_the_change_seeps_in_for_other_words_too(real_model: Any) -> None:
-    """Lesson 2, 2.2: most into the next word, and "about a fifth" at the end; with other words in the place of " market"."""
+    """Lesson 2, 2.2: most into the next word, and "about a fifth" at the end; with other words in the place of "
+    market".
+    """
     before = "The old man went to the river and his daughter sang a quiet song"
     for word in ("market", "house", "war", "sea"):
         change = stream_change(real_model, before, before.replace("river", word))
@@ -280,7 +293,9 @@ def test_the_first_position_lowers_the_scores_of_induction(seed: int, real_model
 
 
 def test_induction_heads_lie_above_the_previous_token_heads(real_model: Any) -> None:
-    """Lesson 2, 2.7: "from layer 17 on", on three random sequences. The control: on a sequence that does not repeat no head scores."""
+    """Lesson 2, 2.7: "from layer 17 on", on three random sequences. The control: on a sequence that does not repeat no
+    head scores.
+    """
     for seed in (0, 1, 2):
         layers = led_scores(real_model, random_half(seed)).flatten().topk(5).indices // 9
         assert int(layers.min()) >= 16
@@ -291,7 +306,9 @@ def test_induction_heads_lie_above_the_previous_token_heads(real_model: Any) -> 
 
 
 def test_the_repetition_is_cheap_only_when_it_repeats(real_model: Any) -> None:
-    """Lesson 2, "Heads that continue a repetition": 13.8 nats, then 1.8. The control is a second half of other tokens."""
+    """Lesson 2, "Heads that continue a repetition": 13.8 nats, then 1.8. The control is a second half of other
+    tokens.
+    """
     front, half = token_ids(real_model, "\n"), random_half(0)
     means = []
     for second in (half, random_half(9)):

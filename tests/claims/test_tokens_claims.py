@@ -40,7 +40,9 @@ def pieces(model: Any, text: str) -> list[str]:
 
 @pytest.mark.slow
 def test_spelling_a_word_does_not_help_it_to_count_letters(real_model: Any) -> None:
-    """Lesson 1, "Text becomes tokens": "With the letters before its eyes this model counts no better." No more right with than without."""
+    """Lesson 1, "Text becomes tokens": "With the letters before its eyes this model counts no better." No more right
+    with than without.
+    """
     from course_utils.tokens import chat_prompt
 
     words = (("strawberry", "r", "3"), ("banana", "a", "3"), ("river", "r", "2"), ("letter", "t", "2"))
@@ -65,7 +67,9 @@ def test_spelling_a_word_does_not_help_it_to_count_letters(real_model: Any) -> N
     ],
 )
 def test_a_single_space_is_alone_only_in_front_of_a_digit(text: str, cut: list[str], real_model: Any) -> None:
-    """Lesson 1, "The space that is not there": "never leaves a single space alone in front of a word"; two spaces leave one."""
+    """Lesson 1, "The space that is not there": "never leaves a single space alone in front of a word"; two spaces
+    leave one.
+    """
     assert pieces(real_model, text) == cut
 
 
@@ -97,7 +101,9 @@ def test_the_space_costs_a_factor_of_28000(real_model: Any) -> None:
 
 
 def test_the_end_mark_belongs_to_questions(real_model: Any) -> None:
-    """Lesson 1, 1.2: "a question is often the end of a message". Each question against its statement, at the start and behind a line break."""
+    """Lesson 1, 1.2: "a question is often the end of a message". Each question against its statement, at the start and
+    behind a line break.
+    """
     pairs = (
         ("What is the capital of France?", "The capital of France is Paris."),
         ("Where is the station?", "The station is in the north."),
@@ -146,7 +152,9 @@ def test_the_first_position_expects_a_hyphen_whatever_stands_there(first: str, r
 
 
 def test_a_line_break_in_front_is_enough(real_model: Any) -> None:
-    """Lesson 1, 1.5: *cat* costs 20.2 bits at the start, more than a blind guess, and 12.8 behind a line break; other leads do the same."""
+    """Lesson 1, 1.5: *cat* costs 20.2 bits at the start, more than a blind guess, and 12.8 behind a line break; other
+    leads do the same.
+    """
     at_start = float(surprisals(real_model, "The cat")[0])
     assert at_start == pytest.approx(20.2, abs=0.1) and at_start > math.log2(49_152)
     behind = [
@@ -160,7 +168,9 @@ def test_a_line_break_in_front_is_enough(real_model: Any) -> None:
 
 
 def test_cat_surprises_more_than_moon(real_model: Any) -> None:
-    """Lesson 1, 1.5: "Of all tokens the first *cat* surprises most ... *moon* is the only surprise left in the third"."""
+    """Lesson 1, 1.5: "Of all tokens the first *cat* surprises most ... *moon* is the only surprise left in the
+    third".
+    """
     text = "The cat sat on the mat. The cat sat on the mat. The cat sat on the moon."
     tokens, bits = pieces(real_model, text)[1:], settled_surprisals(real_model, text).tolist()
     assert tokens[bits.index(max(bits))] == " cat" and bits.index(max(bits)) == 0
@@ -169,7 +179,9 @@ def test_cat_surprises_more_than_moon(real_model: Any) -> None:
 
 
 def test_repeated_words_are_cheap_because_they_were_read(real_model: Any) -> None:
-    """Lesson 1, 1.5: "In the second sentence the same words are far cheaper". The control is the same sentence behind another one."""
+    """Lesson 1, 1.5: "In the second sentence the same words are far cheaper". The control is the same sentence behind
+    another one.
+    """
     sentence = "The cat sat on the mat."
     n = len(pieces(real_model, " " + sentence)) - 1
     after_itself, after_another = (
@@ -180,7 +192,9 @@ def test_repeated_words_are_cheap_because_they_were_read(real_model: Any) -> Non
 
 
 def test_surprise_is_not_falsehood(real_model: Any) -> None:
-    """Lesson 1, 1.5: "It does not know what is true": *Neil* and *That* cost over 9 bits; a famous false belief costs less than the truth."""
+    """Lesson 1, 1.5: "It does not know what is true": *Neil* and *That* cost over 9 bits; a famous false belief costs
+    less than the truth.
+    """
     text = (
         "In 1969, Neil Armstrong became the first person to walk on the Moon. He said: That's one small step for man."
     )
@@ -194,7 +208,9 @@ def test_surprise_is_not_falsehood(real_model: Any) -> None:
 
 
 def test_two_thirds_of_what_it_knows_of_a_sentence_hang_on_the_order(real_model: Any) -> None:
-    """Lesson 1, "Perplexity": against shuffles as a distribution, and on other sentences too; none of 8 shuffles comes close."""
+    """Lesson 1, "Perplexity": against shuffles as a distribution, and on other sentences too; none of 8 shuffles comes
+    close.
+    """
     source = random.Random(5)
     shares = []
     for sentence in SENTENCES:
@@ -210,7 +226,9 @@ def test_two_thirds_of_what_it_knows_of_a_sentence_hang_on_the_order(real_model:
 
 
 def test_bits_a_token_mislead_between_languages(real_model: Any) -> None:
-    """Lesson 1, "Perplexity": Finnish costs half as much again by the token and over three times as much by the byte."""
+    """Lesson 1, "Perplexity": Finnish costs half as much again by the token and over three times as much by the
+    byte.
+    """
     english = "The city council voted on Tuesday to repair the old bridge before the winter."
     finnish = "Kaupunginvaltuusto päätti tiistaina korjata vanhan sillan ennen talvea."
     by_token, by_byte = [], []
@@ -234,7 +252,9 @@ def test_each_repetition_makes_the_next_more_probable(real_model: Any) -> None:
 
 
 def test_a_higher_temperature_gives_the_tail_what_the_head_loses(real_model: Any) -> None:
-    """Lesson 1, "Temperature": the lines cross once; behind the thousandth token more than a third at 1.5, less than a tenth at 1."""
+    """Lesson 1, "Temperature": the lines cross once; behind the thousandth token more than a third at 1.5, less than a
+    tenth at 1.
+    """
     with torch.no_grad():
         ids = real_model.tokenizer("My favourite animal is the", return_tensors="pt")["input_ids"]
         logits = real_model._module(ids).logits[0, -1].double().sort(descending=True).values

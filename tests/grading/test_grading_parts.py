@@ -271,7 +271,9 @@ def test_copy_of_each_lesson_of_the_course_is_whole(tmp_path: Path) -> None:
     assert list(found) == [exercise.id for exercise in known]
     for exercise in known:
         assert found[exercise.id]["told"] == [[], [], None], exercise.id
-        assert found[exercise.id]["cases"] == repr(exercise.cases(3)), f"{exercise.id} draws other inputs in the sandbox"
+        assert found[exercise.id]["cases"] == repr(exercise.cases(3)), (
+            f"{exercise.id} draws other inputs in the sandbox"
+        )
 
 
 DRAWN_INSIDE = """

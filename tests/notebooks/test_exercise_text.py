@@ -94,7 +94,8 @@ MADE_UP = Exercise(
 )
 HEADING = "### 99.7 · Twice\n`5 min` · `1 point` · `●●○`"
 HINTS = (
-    "<details><summary>Hint 1: which sign?</summary>Use <code>x * 2 &lt; y &amp; z</code> or <code>+</code>.</details>\n"
+    "<details><summary>Hint 1: which sign?</summary>"
+    "Use <code>x * 2 &lt; y &amp; z</code> or <code>+</code>.</details>\n"
     "<details><summary>Hint 2: a loop</summary>So:\n<pre>for _ in range(2):\n    x += 1</pre>\n</details>"
 )
 
