@@ -78,7 +78,7 @@ EXERCISE = Exercise(
     reference=breaking_pieces,
     drive=_measured,
     draw=_layers,
-    shows="Four layers pass the same test, and three are wrong: a test says nothing about inputs that it does not have.",
+    shows="Four layers pass the same test, and three are wrong: no test speaks of inputs that it does not have.",
     hints=(
         Hint(
             "what the test has not",
