@@ -7,7 +7,7 @@ longer includes the whole text again.
 
 The module goes the way of the lesson: an attention layer without a cache, the same with one, a model of one layer that
 generates with it, then the cache of a real model: its size, generating by hand, scoring several endings of one prefix,
-a cache of fixed size.
+a cache of fixed size; and at the end what servers of language models do with it.
 
 Sources: scaled dot-product attention: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762. Keys and values kept while
 decoding, and one key/value head for several query heads: Shazeer 2019, https://arxiv.org/abs/1911.02150, and Ainslie et
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 
 # An attention layer, without a cache and with one.
+
+
+class CacheMismatchError(ValueError, RuntimeError):
+    """What was given does not fit what a cache holds: a ValueError by its cause, a RuntimeError as callers expect."""
 
 
 def causal_mask(n_new: int, n_held: int = 0) -> torch.Tensor:
@@ -227,7 +231,7 @@ class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
         if self.held is not None:
             keys = self.held[0]
             if new.shape[0] != keys.shape[0]:
-                raise ValueError(
+                raise CacheMismatchError(
                     f"x has a batch of {new.shape[0]}, the cache holds {size} positions of a batch of {keys.shape[0]}: "
                     "call clear_cache() before another batch."
                 )
@@ -247,6 +251,27 @@ class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
                 "(what is held)."
             )
         return start
+
+
+def breaking_pieces(layer: ScaledDotProductAttentionWithCache, x: torch.Tensor) -> list[int] | None:
+    """A way to cut a text into pieces on which a layer with a cache is not what it is on the whole.
+
+    x is (1, position, width). Returns the lengths of the pieces, in order: each above 0, together
+    the number of positions. Returns None if no cut was found that breaks the layer.
+    """
+    n = x.shape[1]
+    whole, _ = layer(x, is_causal=True)
+    # A prompt and a chunk; a chunk, then a token, which sees what the chunk left behind; the same with other lengths.
+    cuts = [[n // 2, n - n // 2], [2, n - 3, 1], [1, 2, n - 3], [2] * (n // 2) + [1] * (n % 2)]
+    found: list[int] | None = None
+    for pieces in cuts:
+        if found is None and min(pieces) > 0 and sum(pieces) == n:
+            layer.clear_cache()
+            outputs = [layer(piece, is_causal=True, use_cache=True)[0] for piece in x.split(pieces, dim=1)]
+            if not torch.allclose(torch.cat(outputs, dim=1), whole, atol=1e-3):
+                found = pieces
+    layer.clear_cache()
+    return found
 
 
 class OneLayerModel(nn.Module):
@@ -372,6 +397,9 @@ PUBLISHED = {
     "Qwen2.5 3B": CacheShape((None,) * 36, 16, 2, 128),
     "Gemma 3 1B": CacheShape(_gemma3(26, 512), 4, 1, 256),
     "Gemma 3 27B": CacheShape(_gemma3(62, 1024), 32, 16, 128),
+    # Latent attention keeps neither keys nor values: 512 numbers from which all heads' keys and values are made, and 64
+    # of one rotary key. 576 in all, as many as the key and the value of a single head of width 288.
+    "DeepSeek-V3": CacheShape((None,) * 61, 128, 1, 288),
 }
 """The shapes of models that people run, from their published configurations."""
 
@@ -478,3 +506,240 @@ class PreallocatedCache:
         if not 0 <= size <= self.size:
             raise ValueError(f"{self.size} positions are held; it cannot go back to {size}.")
         self.size = size
+
+
+# Towards serving: the cache in the layers of a real model, given out in pages, in fewer bits, with the oldest left out.
+
+
+def rotate(x: torch.Tensor, places: torch.Tensor, base: float) -> torch.Tensor:
+    """Turn queries or keys (..., position, head width) to their places (position,): rotary positions.
+
+    Number i and number i + head width / 2 are a point in a plane, turned by place * base ** (-2 i / head width).
+    Turning twice adds the places, so keys that are already turned move by ``places``, which may be negative.
+    Su et al. 2021, https://arxiv.org/abs/2104.09864.
+    """
+    half = x.shape[-1] // 2
+    speeds = base ** (-torch.arange(half, device=x.device) / half)
+    angles = places.to(x.device)[:, None] * speeds
+    left, right = x[..., :half], x[..., half:]
+    turned = [left * angles.cos() - right * angles.sin(), right * angles.cos() + left * angles.sin()]
+    return torch.cat(turned, dim=-1).to(x.dtype)
+
+
+class GroupedAttentionWithCache(nn.Module):
+    """The attention of one layer of a Llama-like model, with a cache of its own.
+
+    Args:
+        theirs: transformers' attention module of the layer, whose projections are used.
+        base: of the rotary positions.
+        cache: an empty cache with the contract of :class:`PreallocatedCache`, for the key/value heads.
+    """
+
+    def __init__(self, theirs: Any, base: float, cache: PreallocatedCache) -> None:
+        super().__init__()
+        self.theirs, self.base, self.cache, self.read = theirs, base, cache, 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """New positions x (batch, new position, width) to what attention adds to them, the same shape."""
+        n_new, width = x.shape[1], self.theirs.head_dim
+        queries, keys, values = (
+            project(x).unflatten(-1, (-1, width)).transpose(1, 2)
+            for project in (self.theirs.q_proj, self.theirs.k_proj, self.theirs.v_proj)
+        )
+        places = self.read + torch.arange(n_new)
+        self.read += n_new
+        keys, values = self.cache.append(self.turn(keys, places), values)
+        group = queries.shape[1] // keys.shape[1]
+        keys, values = self.share(keys, group), self.share(values, group)
+        scores = self.turn(queries, places) @ keys.transpose(-2, -1) / math.sqrt(width)
+        hidden = torch.ones_like(scores, dtype=torch.bool).triu(self.read - n_new + 1)
+        weights = scores.masked_fill(hidden, -math.inf).softmax(dim=-1)
+        return self.theirs.o_proj((weights @ values).transpose(1, 2).flatten(2))
+
+    def turn(self, x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Queries or keys (batch, head, position, head width) at their places (position,)."""
+        return rotate(x, places, self.base)
+
+    def share(self, held: torch.Tensor, group: int) -> torch.Tensor:
+        """Keys or values of the key/value heads, for each query head: a group of neighbours shares one."""
+        return held.repeat_interleave(group, dim=1)
+
+
+class DecoderWithOwnCache:
+    """A Llama-like model with our attention and our caches; embedding, norms, MLPs and unembedding are its own.
+
+    It reads one text, from its first token on; for another text make another.
+
+    Args:
+        max_positions: of the text.
+        cache: the class of the caches, with the contract of :class:`PreallocatedCache`.
+        attention: the class of the attention layers.
+    """
+
+    def __init__(
+        self,
+        model: TransformersModel,
+        max_positions: int,
+        cache: type[PreallocatedCache],
+        attention: type[GroupedAttentionWithCache] = GroupedAttentionWithCache,
+    ) -> None:
+        self.hf: Any = model._module
+        config, layers = self.hf.config, self.hf.model.layers
+        with next(self.hf.parameters()).device:  # so that a cache takes its memory where the model is
+            self.attentions = [
+                attention(
+                    layer.self_attn,
+                    config.rope_parameters["rope_theta"],
+                    cache(1, config.num_key_value_heads, max_positions, layer.self_attn.head_dim),
+                )
+                for layer in layers
+            ]
+
+    @torch.no_grad()
+    def __call__(self, ids: torch.Tensor) -> torch.Tensor:
+        """Logits (1, new position, vocabulary) of new ids (1, new position), which come after all that were given."""
+        residual = self.hf.model.embed_tokens(ids)
+        for layer, attention in zip(self.hf.model.layers, self.attentions, strict=True):
+            residual = residual + attention(layer.input_layernorm(residual))
+            residual = residual + layer.mlp(layer.post_attention_layernorm(residual))
+        return self.hf.lm_head(self.hf.model.norm(residual))
+
+
+class PagedCache:
+    """Keys and values of several texts in one memory, given out in pages of so many positions.
+
+    A text's page table says on which pages it lies, in order; the pages may lie anywhere. Taken and not used is at most
+    the rest of each text's last page. Kwon et al. 2023, https://arxiv.org/abs/2309.06180.
+    """
+
+    def __init__(self, n_pages: int, page: int, n_heads: int, head_width: int) -> None:
+        self.page = page
+        self.memory = torch.zeros(2, n_pages, n_heads, page, head_width)  # keys and values
+        self.free = list(range(n_pages))
+        self.tables: dict[str, list[int]] = {}
+        self.sizes: dict[str, int] = {}
+
+    def append(self, text: str, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Add new positions, each (head, new position, head width), to a text; a text that is not known begins.
+
+        Raises ValueError, and holds what it held, if there are not enough free pages or the shape does not fit.
+        """
+        _, _, n_heads, _, width = self.memory.shape
+        if keys.ndim != 3 or keys.shape != values.shape or (keys.shape[0], keys.shape[2]) != (n_heads, width):
+            raise ValueError(
+                f"keys {tuple(keys.shape)} and values {tuple(values.shape)} came; expected ({n_heads}, new position, "
+                f"{width}) for both."
+            )
+        size, new = self.sizes.get(text, 0), keys.shape[1]
+        table = self.tables.get(text, [])
+        missing = -(-(size + new) // self.page) - len(table)
+        if missing > len(self.free):
+            raise ValueError(f"{text!r} needs {missing} more pages and {len(self.free)} are free: release a text.")
+        self.tables[text] = table = [*table, *self.free[:missing]]
+        self.free = self.free[missing:]
+        for i in range(new):
+            page, place = divmod(size + i, self.page)
+            self.memory[0, table[page], :, place] = keys[:, i]
+            self.memory[1, table[page], :, place] = values[:, i]
+        self.sizes[text] = size + new
+
+    def get(self, text: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """All keys and values of a text, each (head, position, head width)."""
+        pages = self.memory[:, self.tables[text]]  # (2, page, head, place, head width)
+        joined = pages.transpose(1, 2).flatten(2, 3)[:, :, : self.sizes[text]]
+        return joined[0], joined[1]
+
+    def release(self, text: str) -> None:
+        """Forget a text; its pages are free for others."""
+        self.free += self.tables.pop(text)
+        del self.sizes[text]
+
+
+def in_few_bits(x: torch.Tensor, bits: int = 8, dim: int = -1) -> torch.Tensor:
+    """Keys or values (..., position, head width) as whole numbers of that many bits would give them back.
+
+    The numbers along ``dim`` share a scale, by which their largest magnitude becomes 127 (for 8 bits): -1 is a scale
+    for each position, -2 one for each of the numbers of a head.
+    """
+    largest = 2 ** (bits - 1) - 1
+    scale = x.abs().amax(dim=dim, keepdim=True).clamp_min(1e-12) / largest
+    return (x / scale).round() * scale
+
+
+def changed_cache(
+    cache: DynamicCache,
+    keys: Callable[[torch.Tensor], torch.Tensor] = torch.clone,
+    values: Callable[[torch.Tensor], torch.Tensor] = torch.clone,
+) -> DynamicCache:
+    """A copy of a cache with a function applied to each layer's keys or values, (batch, head, position, head width)."""
+    from transformers import DynamicCache
+
+    return DynamicCache([(keys(layer.keys), values(layer.values)) for layer in cache.layers])
+
+
+def kept_positions(cache: DynamicCache, kept: Sequence[int], base: float | None = None) -> DynamicCache:
+    """A copy of a cache that holds these positions only; with ``base`` each key is turned to where it now stands."""
+    places = torch.tensor(list(kept))
+
+    def keys(x: torch.Tensor) -> torch.Tensor:
+        x = x[:, :, places]
+        return x if base is None else rotate(x, torch.arange(len(places)) - places, base)
+
+    return changed_cache(cache, keys, lambda x: x[:, :, places])
+
+
+@torch.no_grad()
+def read_on(
+    model: TransformersModel, cache: DynamicCache, ids: torch.Tensor, first_place: int | None = None
+) -> torch.Tensor:
+    """What a model that holds a cache predicts while it reads on; the cache then holds ids too.
+
+    ids are (batch, new position). first_place: the place of the first of them, where it is not the number of positions
+    that the cache holds. Returns log-probabilities, (batch, new position, vocabulary), float64, on the processor.
+    """
+    where = {}
+    if first_place is not None:
+        where["position_ids"] = first_place + torch.arange(ids.shape[1], device=ids.device)[None]
+    return model._module(ids, past_key_values=cache, use_cache=True, **where).logits.cpu().double().log_softmax(-1)
+
+
+PASSAGES = (
+    "The harbour of our town is small, and most of the boats in it belong to families who have fished here for "
+    "three generations. In the early morning, long before the shops open, the men carry their nets down to the "
+    "water and look at the sky. If the wind comes from the west they stay at home and repair what is broken. If "
+    "it comes from the south they go out, and nobody sees them until the afternoon. My grandfather used to say "
+    "that a good fisherman is known by the days on which he stays ashore. He himself stayed ashore on his wedding "
+    "day, and on the day when my mother was born, and on very few others.",
+    "To bake a simple bread you need flour, water, salt and a little yeast. Mix the yeast with warm water and "
+    "wait for ten minutes, until small bubbles appear on the surface. Then add the flour and the salt, and work "
+    "the dough with both hands until it is smooth and no longer sticks to the table. Cover the bowl with a cloth "
+    "and leave it in a warm place for an hour. The dough will be about twice as large. Press it down, give it the "
+    "form of a loaf, and let it rest again for half an hour. In the meantime heat the oven as hot as it will go.",
+    "The Moon has no light of its own. What we see is the light of the Sun, which falls on one half of the Moon "
+    "and is thrown back to us. As the Moon moves around the Earth, we see more or less of the half that is lit. "
+    "When the Moon stands between the Earth and the Sun, the dark side is turned to us, and we call it a new "
+    "moon. About two weeks later the Earth is between the two, and the whole disc is bright: this is the full "
+    "moon. Because the Moon turns once around itself in the same time in which it goes once around the Earth, it "
+    "always shows us the same face.",
+    "A list of numbers can be put in order in many ways. The simplest is to look for the smallest number, put it "
+    "in front, and do the same with the rest of the list. This is easy to understand, but it is slow: for a list "
+    "of a thousand numbers about half a million comparisons are needed. A better way is to cut the list into two "
+    "halves, put each half in order, and then merge the two. To merge them, compare the first numbers of both "
+    "halves, take the smaller one, and go on until nothing is left. Each half is put in order in the same way, by "
+    "cutting it into halves again.",
+    "Dear Anna, thank you for your long letter, which arrived on Monday together with the rain. I was glad to "
+    "hear that the children are well again and that your husband has found work. Here not much has changed. The "
+    "old cat sleeps all day beside the stove, and the garden is full of apples that nobody has the time to pick. "
+    "Last week my brother came to visit us with his new wife. She is a doctor, and she laughs at everything he "
+    "says, so he talks twice as much as before. We all went to the lake and had a picnic, although it was much "
+    "too cold.",
+    "The court heard on Thursday that the driver had worked for fourteen hours without a break before the "
+    "accident. The company, which runs buses in four cities, said that its drivers are free to rest whenever they "
+    "feel tired. Two former employees told the judge that this was not true. According to them, whoever asked for "
+    "a break was not given any work in the following week. The lawyer of the company called their statements "
+    "unfair and pointed out that both men had been dismissed. The judge asked for the records of the past three "
+    "years. They should be in the hands of the court by the end of the month. The families of the three "
+    "passengers who were injured said after the hearing that they did not want money, but an honest answer to the "
+    "question of who was responsible.",
+)
+"""Six beginnings of texts of different kinds, each of at least 120 tokens of the lessons' model; written for it."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GEMMA_3_1B",
     "GEMMA_3_270M",
+    "another_break",
     "attention_mask",
     "attention_patterns",
     "blueprint",
@@ -34,6 +35,7 @@ __all__ = [
     "layer_output_with_hook",
     "mask_kind",
     "model_card",
+    "ordinary_vector",
     "previous_token_scores",
     "residual_stream",
     "stream_change",
@@ -105,6 +107,26 @@ def word_similarity(model: TransformersModel, first: str, second: str, word: str
     one = residual_stream(model, first)[:, word_position(model, first, word)]  # (depth, width)
     other = residual_stream(model, second)[:, word_position(model, second, word)]
     return torch.cosine_similarity(one, other, dim=-1)
+
+
+def another_break(model: TransformersModel, sentence: str) -> str:
+    """A sentence of your own whose " break" is neither like that of ``sentence`` nor quite unlike it.
+
+    The cosine similarity of the two vectors at depth 15 lies between 0.7 and 0.8. " break" stands in it once.
+    """
+    own = (
+        "If you drop the glass on the floor, it will break",
+        "We have worked for three hours, so let us take a break",
+        "After years of bad luck the actor got his big break",
+        "On the X-ray of her leg one could see a break",
+    )
+
+    def vector(text: str) -> torch.Tensor:
+        return residual_stream(model, text)[15, word_position(model, text, " break")]
+
+    given = vector(sentence)
+    similar = [float(torch.cosine_similarity(given, vector(text), dim=0)) for text in own]
+    return min(zip(own, similar, strict=True), key=lambda pair: abs(pair[1] - 0.75))[0]
 
 
 # The stream as a sum.
@@ -210,6 +232,14 @@ def induction_scores(model: TransformersModel, half: Sequence[int]) -> torch.Ten
     patterns = attention_patterns(model, [*half, *half])  # (layer, head, query, key)
     queries = torch.arange(n, 2 * n)
     return patterns[:, :, queries, queries - n + 1].mean(dim=-1)
+
+
+def ordinary_vector(stream: torch.Tensor) -> torch.Tensor:
+    """What could stand at the first token in place of its giant, so that nobody rests there and the text can still be read.
+
+    Takes what layer 11 puts out, (batch, position, width), and returns a vector (width,). It must not change the stream.
+    """
+    return stream[0, 1:].mean(dim=0)
 
 
 # The same without nnsight.

@@ -12,6 +12,7 @@ from course_utils.exercises.kv_cache import (
     ex5_greedy_with_cache,
     ex6_score_endings,
     ex7_preallocated_cache,
+    ex9_breaking_pieces,
 )
 
 EXERCISES = [
@@ -22,4 +23,5 @@ EXERCISES = [
     ex5_greedy_with_cache.EXERCISE,
     ex6_score_endings.EXERCISE,
     ex7_preallocated_cache.EXERCISE,
+    ex9_breaking_pieces.EXERCISE,
 ]

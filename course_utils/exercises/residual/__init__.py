@@ -11,6 +11,8 @@ from course_utils.exercises.residual import (
     ex6_previous_token_scores,
     ex7_induction_scores,
     ex8_layer_output_with_hook,
+    ex9_another_break,
+    ex10_ordinary_vector,
 )
 
 EXERCISES = [
@@ -22,4 +24,6 @@ EXERCISES = [
     ex6_previous_token_scores.EXERCISE,
     ex7_induction_scores.EXERCISE,
     ex8_layer_output_with_hook.EXERCISE,
+    ex9_another_break.EXERCISE,
+    ex10_ordinary_vector.EXERCISE,
 ]

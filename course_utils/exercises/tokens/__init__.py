@@ -10,6 +10,7 @@ from course_utils.exercises.tokens import (
     ex5_surprisals,
     ex6_greedy,
     ex7_nucleus,
+    ex9_easier_order,
 )
 
 EXERCISES = [
@@ -20,4 +21,5 @@ EXERCISES = [
     ex5_surprisals.EXERCISE,
     ex6_greedy.EXERCISE,
     ex7_nucleus.EXERCISE,
+    ex9_easier_order.EXERCISE,
 ]

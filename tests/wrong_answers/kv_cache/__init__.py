@@ -8,6 +8,7 @@ from tests.wrong_answers.kv_cache import (
     ex5_greedy_with_cache,
     ex6_score_endings,
     ex7_preallocated_cache,
+    ex9_breaking_pieces,
 )
 
 WRONG = [
@@ -18,4 +19,5 @@ WRONG = [
     *ex5_greedy_with_cache.WRONG,
     *ex6_score_endings.WRONG,
     *ex7_preallocated_cache.WRONG,
+    *ex9_breaking_pieces.WRONG,
 ]

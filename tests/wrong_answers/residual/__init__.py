@@ -11,6 +11,8 @@ from tests.wrong_answers.residual import (
     ex6_previous_token_scores,
     ex7_induction_scores,
     ex8_layer_output_with_hook,
+    ex9_another_break,
+    ex10_ordinary_vector,
 )
 
 WRONG = [
@@ -22,4 +24,6 @@ WRONG = [
     *ex6_previous_token_scores.WRONG,
     *ex7_induction_scores.WRONG,
     *ex8_layer_output_with_hook.WRONG,
+    *ex9_another_break.WRONG,
+    *ex10_ordinary_vector.WRONG,
 ]

@@ -10,6 +10,7 @@ from tests.wrong_answers.tokens import (
     ex5_surprisals,
     ex6_greedy,
     ex7_nucleus,
+    ex9_easier_order,
 )
 
 WRONG = [
@@ -20,4 +21,5 @@ WRONG = [
     *ex5_surprisals.WRONG,
     *ex6_greedy.WRONG,
     *ex7_nucleus.WRONG,
+    *ex9_easier_order.WRONG,
 ]

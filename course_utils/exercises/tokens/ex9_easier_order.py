@@ -1,0 +1,108 @@
+"""Exercise 1.9: break the claim that order is what the model knows."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
+from course_utils.tokens import easier_order, settled_surprisals
+
+if TYPE_CHECKING:
+    from nnsight import TransformersModel
+
+SENTENCES = (
+    "My grandmother baked a large apple cake for the whole family last Sunday",
+    "The train to the north was late because of heavy snow on the line",
+    "He put the letter into his pocket and walked slowly back to the house",
+    "Most birds fly south in the autumn and return to the same place in spring",
+    "The new teacher asked the children to open the window and sit down",
+    "After the storm the farmer found his best horse on the other side of the river",
+)
+N_SHUFFLES = 3
+
+
+def _sentences(rng: random.Random) -> list[Case]:
+    return [
+        Case(f"the words of sentence {number}", (Model(), sentence, rng.randrange(10_000)))
+        for number, sentence in enumerate(rng.sample(SENTENCES, 2), start=1)
+    ]
+
+
+def _measured(answer: Any, model: TransformersModel, sentence: str, seed: int) -> dict[str, bool]:
+    """What the order must be, for each property whether it is. The costs are bits a token, behind a line break."""
+    words = sentence.split()
+    order = answer(model, list(words))
+    same = isinstance(order, list | tuple) and sorted(map(str, order)) == sorted(words)
+    moved = same and sum(a != b for a, b in zip(order, words, strict=True)) >= len(words) / 2
+    easier = same and _cost(model, order) < (_cost(model, words) + _shuffled(model, words, seed)) / 2
+    return {
+        "the same words": same,
+        "half of them elsewhere": moved,
+        "less than half as much dearer as a shuffle": easier,
+    }
+
+
+def _cost(model: TransformersModel, order: Any) -> float:
+    return float(settled_surprisals(model, " ".join(order) + ".").mean())
+
+
+def _shuffled(model: TransformersModel, words: list[str], seed: int) -> float:
+    source = random.Random(seed)
+    return sum(_cost(model, source.sample(words, len(words))) for _ in range(N_SHUFFLES)) / N_SHUFFLES
+
+
+# What learners do instead.
+
+
+def _as_it_was(model: TransformersModel, words: list[str]) -> list[str]:
+    return words
+
+
+def _backwards(model: TransformersModel, words: list[str]) -> list[str]:
+    return words[::-1]
+
+
+def _shorter(model: TransformersModel, words: list[str]) -> list[str]:
+    return words[len(words) // 2 :]
+
+
+EXERCISE = Exercise(
+    id="1.9",
+    title="Break our claim",
+    minutes=20,
+    points=3,
+    difficulty=2,
+    reference=easier_order,
+    drive=_measured,
+    draw=_sentences,
+    shows="No word stands where it stood, and it costs little: what a shuffle destroys is who stands next to whom.",
+    hints=(
+        Hint(
+            "what a shuffle takes away",
+            "A shuffle moves the words *and* parts all neighbours. Can you do the one without the other?",
+        ),
+        Hint("a few parts", "Cut the sentence into two parts and exchange them: `words[k:] + words[:k]`."),
+        Hint(
+            "where to cut",
+            'Try every k and keep the cheapest: `settled_surprisals(model, " ".join(order) + ".").mean()`.',
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "too few words moved",
+            _as_it_was,
+            "Most words stand where they stood. At least half of them must stand elsewhere.",
+        ),
+        Mistake(
+            "as dear as a shuffle",
+            _backwards,
+            "Your order costs about what a shuffle costs. Think of what a shuffle does to neighbours.",
+        ),
+        Mistake(
+            "not the same words",
+            _shorter,
+            "The order must have the words that came, each as often as it came.",
+        ),
+    ),
+)

@@ -1,0 +1,33 @@
+"""Wrong answers to exercise 2.10."""
+
+from __future__ import annotations
+
+import torch
+
+from tests.wrong_answers import Wrong
+
+
+def gives_the_vector_back(stream):
+    return stream[:, 0].squeeze(0)
+
+
+def sets_the_giant_to_one(stream):
+    vector = stream[0, 0].clone()
+    vector[vector.abs().argmax()] = 1.0
+    return vector
+
+
+def gives_zeros(stream):
+    return torch.zeros(stream.shape[-1])
+
+
+def gives_the_whole_stream(stream):
+    return stream[0] * 1.0
+
+
+WRONG = [
+    Wrong("2.10", gives_the_vector_back, "unchanged"),
+    Wrong("2.10", sets_the_giant_to_one, "giant removed"),
+    Wrong("2.10", gives_zeros, "still a place to rest"),
+    Wrong("2.10", gives_the_whole_stream, says="vector of shape"),
+]
