@@ -24,8 +24,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from course_utils.logit_lens import frozen_norm
 from course_utils.model.anatomy import Anatomy, anatomy
 from course_utils.model.prompts import token_id, token_ids
+from course_utils.residual import residual_stream
 from course_utils.sweeps import (
     Shortcuts,
     ablate_heads,
@@ -46,11 +48,14 @@ __all__ = [
     "ablate_heads",
     "attention_to",
     "attribution_patching",
+    "copy_scores",
+    "direct_effects",
     "head_outputs",
     "ioi_pairs",
     "logit_difference",
     "logit_differences",
     "mean_and_error",
+    "paired_t",
     "patch_attention",
     "patch_head",
     "patch_heads",
@@ -60,6 +65,7 @@ __all__ = [
     "patch_together",
     "permute_head",
     "permute_heads",
+    "permute_positions",
     "positions_of",
     "recovered",
     "selectivity",
@@ -295,6 +301,107 @@ def patch_together(
     return float(last[first] - last[second])
 
 
+def permute_positions(
+    model: TransformersModel,
+    prompt: str,
+    seeds: Sequence[int] = (0,),
+    answers: tuple[str, str] = (" Mike", " Emma"),
+) -> torch.Tensor:
+    """The logit difference when one head's outputs change places: what it found stays, where it found it is lost.
+
+    The order is `torch.randperm(positions, generator=torch.Generator().manual_seed(seed))`, the same for all heads. One trace for each seed,
+    whose batch grows: row 0 is the run as it is, and at each layer copies of it join, one for each head.
+
+    Returns:
+        (seed, layer, head).
+    """
+    parts = anatomy(model)
+    check_prompts(model, prompt)
+    ids = token_ids(model, prompt)
+    answer_ids = [token_id(model, answer) for answer in answers]
+    found = []
+    for seed in seeds:
+        order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))
+        with model.trace([ids], use_cache=False) as tracer:
+            for layer in range(parts.n_layers):
+                stream = parts.layers[layer].input
+                parts.layers[layer].input = torch.cat([stream, stream[:1].expand(parts.n_heads, -1, -1)])
+                heads = parts.heads(layer)  # (row, position, head, head width)
+                for head in range(parts.n_heads):
+                    heads[len(stream) + head, :, head] = heads[0, order, head]
+            last = parts.layers[-1].output[1:, -1].save()  # (layer * head, width)
+            tracer.stop()
+        logits = parts.unembed(last).cpu()[:, answer_ids]
+        found.append((logits[:, 0] - logits[:, 1]).unflatten(0, (parts.n_layers, parts.n_heads)))
+    return torch.stack(found)
+
+
+def direct_effects(
+    model: TransformersModel, clean: str, corrupted: str, answers: tuple[str, str] = (" Mike", " Emma")
+) -> torch.Tensor:
+    """The part of each head's effect that reaches the logits without any later layer: a matrix product, no run.
+
+    Clean output minus corrupted output at the last token, through the output projection, the final norm with its divisor frozen at the
+    corrupted run's, and the difference of two rows of the unembedding (Elhage et al. 2021, direct logit attribution).
+
+    Returns:
+        (layer, head), in logits.
+    """
+    parts = anatomy(model)
+    check_prompts(model, clean, corrupted)
+    moved = head_outputs(model, clean)[:, -1] - head_outputs(model, corrupted)[:, -1]  # (layer, head, head width)
+    frozen = frozen_norm(model, residual_stream(model, corrupted)[-1, -1])
+    plus, minus = (token_id(model, answer) for answer in answers)
+    direction = parts.unembedding.weight[plus] - parts.unembedding.weight[minus]
+    written = torch.stack([_through_output(parts, layer, moved[layer]) for layer in range(parts.n_layers)])
+    return frozen(written) @ direction * parts.residual_scale * parts.logit_scale
+
+
+def _through_output(parts: Anatomy, layer: int, heads: torch.Tensor) -> torch.Tensor:
+    """What each head's output (head, head width) becomes in the residual stream, alone: (head, width), without any bias."""
+    alone = torch.diag_embed(heads.T).permute(1, 2, 0)  # (head, head, head width): row h holds head h, and zeros
+    module = parts.out_projections[layer]._module
+    with torch.no_grad():
+        joined = torch.cat([alone.flatten(1), torch.zeros(1, alone[0].numel())])
+        through = module(joined)
+    return through[:-1] - through[-1]
+
+
+def copy_scores(model: TransformersModel, names: Sequence[str] = tuple(NAMES.split())) -> torch.Tensor:
+    """What each head does to a name that it reads: raise it (copy it), lower it (suppress it), or neither.
+
+    Each name's residual after the first layer goes through the head's value and output matrices, the final gain and the unembedding's rows
+    of all names, as in Wang et al. 2022, section 3.1 (https://arxiv.org/abs/2211.00593). The score is how far the read name's logit stands
+    above the mean of all names' logits, in their standard deviations, averaged over the names.
+
+    The value matrix is found as `v_proj`: the Llama family's name for it.
+
+    Returns:
+        (layer, head). At most (names - 1) / sqrt(names).
+
+    Raises:
+        ValueError: a name is not one token, or the attention has no `v_proj`.
+    """
+    parts = anatomy(model)
+    ids = [token_id(model, f" {name}") for name in names]
+    read = torch.stack([residual_stream(model, f"Then, {name}")[1, -1] for name in names])  # (name, width)
+    unembedding = frozen_norm(model, read[0]).gain * parts.unembedding.weight[ids]  # (name, width)
+    scores = torch.zeros(parts.n_layers, parts.n_heads)
+    for layer in range(parts.n_layers):
+        block, attention = parts.layers[layer]._module, parts.attentions[layer]._module
+        if not hasattr(attention, "v_proj") or not hasattr(block, "input_layernorm"):
+            raise ValueError(f"{parts.family}: copy scores need an attention with v_proj behind an input_layernorm.")
+        with torch.no_grad():
+            values = attention.v_proj(block.input_layernorm(read)).unflatten(-1, (parts.n_kv_heads, parts.head_width))
+            values = values.repeat_interleave(parts.n_heads // parts.n_kv_heads, dim=1)  # (name, head, head width)
+            for head in range(parts.n_heads):
+                columns = slice(head * parts.head_width, (head + 1) * parts.head_width)
+                logits = values[:, head] @ attention.o_proj.weight[:, columns].T @ unembedding.T  # (read, said)
+                above = (logits.diagonal() - logits.mean(dim=1)) / logits.std(dim=1)
+                scores[layer, head] = above.mean()
+    return scores
+
+
 def recovered(patched: torch.Tensor, clean: torch.Tensor | float, corrupted: torch.Tensor | float) -> torch.Tensor:
     """Patched logit differences as a fraction of the way from the corrupted run (0) to the clean one (1). Any shape.
 
@@ -313,6 +420,20 @@ def mean_and_error(values: torch.Tensor, dim: int = 0) -> tuple[torch.Tensor, to
     if n < 2:
         raise ValueError(f"{n} value along dimension {dim}; a standard error needs at least two.")
     return values.mean(dim=dim), values.std(dim=dim) / n**0.5
+
+
+def paired_t(one: torch.Tensor, other: torch.Tensor) -> tuple[float, float]:
+    """The mean of one minus other over pairs (pair,), and that mean in standard errors: the t of a paired comparison.
+
+    What makes a pair easy or hard is common to both values, and drops out of their difference.
+
+    Raises:
+        ValueError: the two have different shapes, or fewer than two values.
+    """
+    if one.shape != other.shape or one.ndim != 1:
+        raise ValueError(f"{tuple(one.shape)} and {tuple(other.shape)}; two values for each pair, (pair,), were expected.")
+    mean, error = mean_and_error(one - other)
+    return float(mean), float(mean / error)
 
 
 def positions_of(model: TransformersModel, prompt: str, token: str) -> list[int]:
