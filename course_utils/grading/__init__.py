@@ -2,7 +2,8 @@
 
     intake -> merge -> run in a sandbox -> judge outside -> store -> report
 
-Each word is a module here. What is in a submission is data until it is inside the sandbox, and what comes out of the sandbox is data
+Each word is a module here. What is in a submission is data until it is inside the sandbox, and what comes out of the
+sandbox is data
 again: values, compared here with the reference's.
 """
 

@@ -6,12 +6,17 @@ import argparse
 import json
 import os
 import sys
-import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from course_utils.errors import CourseError
+
+if TYPE_CHECKING:
+    from course_utils.grading.results import Result
+    from course_utils.grading.sandbox import Limits
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +24,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "submissions", type=Path, metavar="SUBMISSIONS", help="a folder or a zip, as your school's system gives it"
     )
-    parser.add_argument("--lesson", metavar="LESSON", help="a number or name (4, logit_lens), or the folder of a lesson of your own; "
-                        "default: the lesson that most submissions are of")  # fmt: skip
+    parser.add_argument(
+        "--lesson",
+        metavar="LESSON",
+        help="a number or name (4, logit_lens), or the folder of a lesson of your own; "
+        "default: the lesson that most submissions are of",
+    )
     parser.add_argument(
         "-o", "--out", type=Path, metavar="FOLDER", help="where marks and feedback go; default: SUBMISSIONS-marked"
     )
@@ -55,8 +64,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from course_utils.grading import exports, flags, report, session
+    from course_utils.grading import exports, report
+    from course_utils.grading.class_flags import add_class_flags
     from course_utils.grading.lesson import load_lesson
+    from course_utils.grading.mark_folder import Plan, mark_folder
     from course_utils.grading.sandbox import NOT_PROTECTED, choose_level
 
     submissions: Path = arguments.submissions
@@ -70,7 +81,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"course: warning: {NOT_PROTECTED[level]}. Reason: {why}.", file=sys.stderr)
     lesson = load_lesson(arguments.lesson or _guess(submissions))
     out.mkdir(parents=True, exist_ok=True)
-    plan = session.Plan(
+    plan = Plan(
         submissions,
         out,
         level,
@@ -81,10 +92,9 @@ def _run(arguments: argparse.Namespace) -> int:
         again=arguments.force,
         seed=arguments.seed,
     )
-    progress = _Progress(quiet=arguments.json)
-    results = session.grade(lesson, plan, progress.tell)
-    progress.end()
-    groups = flags.add(lesson, results)
+    with _Progress(quiet=arguments.json) as progress:
+        results = mark_folder(lesson, plan, progress.tell, progress.say)
+    results, groups = add_class_flags(lesson, results)
     exports.write(lesson, results, out)
     report.write(lesson, results, out, groups)
     if arguments.json:
@@ -94,7 +104,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _limits(arguments: argparse.Namespace) -> Any:
+def _limits(arguments: argparse.Namespace) -> Limits:
     from course_utils.grading.sandbox import Limits
 
     given = {name: getattr(arguments, f"{name}_seconds") for name in ("case", "cell", "wall")}
@@ -123,7 +133,8 @@ def _guess(submissions: Path) -> str:
             best, most = str(path), count
     if not best:
         raise CourseError(
-            f"{submissions}: none of its notebooks is one of the course's lessons; for one of your own say --lesson FOLDER"
+            f"{submissions}: none of its notebooks is one of the course's lessons; "
+            "for one of your own say --lesson FOLDER"
         )
     return best
 
@@ -135,57 +146,72 @@ def _explain(out: Path, student: str, exercise: str) -> int:
     return 0
 
 
-def _short(result: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: result[key] for key in ("student", "status", "reason", "points", "out_of", "flags", "notes")}
+def _short(result: Result) -> dict[str, Any]:
     marks = {
-        id: {key: mark[key] for key in ("verdict", "points", "mistake", "flags")}
-        for id, mark in result["marks"].items()
+        id: {
+            "verdict": mark.verdict,
+            "points": mark.points,
+            "mistake": mark.mistake,
+            "flags": [str(flag) for flag in mark.flags],
+        }
+        for id, mark in result.marks.items()
     }
-    return kept | {"marks": marks}
+    return {
+        "student": asdict(result.student),
+        "status": result.status,
+        "reason": result.reason,
+        "points": result.points,
+        "out_of": result.out_of,
+        "flags": [str(flag) for flag in result.marked.flags],
+        "notes": [str(flag) for flag in result.notes],
+        "marks": marks,
+    }
 
 
-def _summary(results: list[dict[str, Any]], out: Path) -> None:
+def _summary(results: list[Result], out: Path) -> None:
     from collections import Counter
 
-    statuses = Counter(result["status"] for result in results)
+    statuses = Counter(result.status.value for result in results)
     print(f"{len(results)} submissions: " + ", ".join(f"{count} {status}" for status, count in statuses.most_common()))
     for result in results:
-        if result["status"] != "marked":
-            print(f"  {result['student']['name']}: {result['status']}. {result['reason'][:300]}")
+        if result.status != "marked":
+            print(f"  {result.student.name}: {result.status}. {result.reason[:300]}")
     print(f"Marks: {out / 'grades.csv'}")
     print(f"Report: {out / 'report' / 'index.html'}")
 
 
 class _Progress:
-    """A line that says what is being marked and how long it still takes; on a terminal it is rewritten."""
+    """How far it is, how long it still takes, and who was marked last, on a bar that stays silent where JSON is
+    wanted.
+    """
 
     def __init__(self, *, quiet: bool) -> None:
-        self.quiet, self.started = quiet, 0.0
-        self.first: int | None = None
-        self.live = sys.stderr.isatty()
+        self._bar = tqdm(
+            disable=quiet,
+            unit="notebook",
+            file=sys.stderr,
+            dynamic_ncols=True,
+            # Where nobody sees the line being rewritten, as in a log, a line a minute is enough.
+            mininterval=0.1 if sys.stderr.isatty() else 60.0,
+            bar_format="{l_bar}{bar:24}| {n_fmt}/{total_fmt}, {remaining} left  {desc}",
+        )
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
 
     def tell(self, what: str, done: int, count: int) -> None:
-        if self.quiet:
-            return
-        now = time.monotonic()
-        if self.first is None or what.startswith("the solved"):
-            self.started, self.first = now, done
-        fresh = done - self.first
-        left = (
-            f", about {_duration((now - self.started) / fresh * (count - done))} left" if fresh and done < count else ""
-        )
-        width = 24
-        bar = "█" * (width * done // max(count, 1))
-        line = f"{bar:·<{width}} {done}/{count}{left}  {what[:40]}"
-        if self.live:
-            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
-        else:
-            print(line, file=sys.stderr, flush=True)
+        """``done`` of ``count`` notebooks are marked; ``what`` is being done."""
+        if self._bar.total != count:
+            # What an earlier run has marked took no time now, and must not make the rest look short.
+            self._bar.reset(total=count)
+            self._bar.initial = done
+        self._bar.set_description_str(what[:40], refresh=False)
+        self._bar.update(done - self._bar.n)
 
-    def end(self) -> None:
-        if self.live and not self.quiet and self.first is not None:
-            print(file=sys.stderr)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    def say(self, sentence: str) -> None:
+        """A sentence above the bar."""
+        if not self._bar.disable:
+            tqdm.write(f"course: {sentence}", file=sys.stderr)

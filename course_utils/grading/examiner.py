@@ -1,14 +1,19 @@
 """One submission through nbval, in one pytest, and a record of what each cell came to.
 
-nbval runs the cells; this plugin decides what that means, since nbval passes where it should not (a time-out that was swallowed, a reply
-that said error, a kernel that died between two cells). The rule is to fail closed: an exercise is judged only if its probe was run by
-nbval to the end, the kernel answered ok, lives, and sent values for this very question exactly once.
+nbval runs the cells; this plugin decides what that means, since nbval passes where it should not (a time-out that was
+swallowed, a reply that said error, a kernel that died between two cells). The rule is to fail closed: an exercise is
+judged only if its probe was run by nbval to the end, the kernel answered ok, lives, and sent values for this very
+question exactly once.
+
+Each run is a forked process, not a call of ``pytest.main`` in the worker: pytest and Jupyter keep state in their
+modules, a hostile kernel can make nbval wait or collect for ever, and only a process can be ended from outside at a
+wall-clock time. The record is a file that grows line by line, since whoever is killed returns nothing: what was seen
+before the end must be there already.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -20,18 +25,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 import nbformat
 import pytest
 from nbformat import NotebookNode
 
 from course_utils.exercises import Exercise, Verdict, judge
-from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
-from course_utils.exercises.values import first_difference, to_json
-from course_utils.grading.exam import supply
+from course_utils.exercises.differences import first_difference
+from course_utils.exercises.running import Outcome
+from course_utils.exercises.values import to_json
+from course_utils.grading.exam_notebook import supply
 from course_utils.grading.inside import linux
 from course_utils.grading.inside.probe import MIME
+from course_utils.grading.kernel_channel import KernelChannel, KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson
-from course_utils.grading.line import KernelDied, Line, TooMuchOutput
+from course_utils.grading.results import Answer, CellError, CellRecord, Message, RecordLine, Run, SentOutcome, Trouble
 from course_utils.grading.sandbox import KERNEL_NAME, Limits
 from course_utils.notebooks.normalise import ANSI
 
@@ -41,7 +49,9 @@ KEPT_VALUES = 200_000  # characters of the values of one outcome
 
 @dataclass(frozen=True)
 class Question:
-    """What one run asks: the inputs' seed, the word that must come back with the values, and whose answers are known to be right."""
+    """What one run asks: the inputs' seed, the word that must come back with the values, and whose answers are known
+    to be right.
+    """
 
     seed: int
     nonce: str
@@ -55,7 +65,7 @@ class Plugin:
         self.lesson, self.question, self.limits = lesson, question, limits
         self.record = record
         self.right = set(question.right)
-        self.line: Line | None = None
+        self.channel: KernelChannel | None = None
         self.doubtful: Verdict | None = None  # the verdict that a second run of the same question should confirm
         self.first: list[Outcome] = []
         self.started = 0.0
@@ -64,51 +74,57 @@ class Plugin:
     def pytest_runtest_setup(self, item: Any) -> None:
         exam = item.cell.metadata["exam"]
         kernel = item.parent.kernel
-        if self.line is None:
-            self.line = Line(kernel, self.limits.output)
-            kernel.get_message = self.line.get_message
-        self.line.next_cell()
+        if self.channel is None:
+            # nbval asks its kernel for messages through this one method. Only in its place can the reply's status and
+            # the kernel's death be seen, and a flood of output be stopped before nbval has collected all of it in
+            # memory.
+            self.channel = KernelChannel(kernel, self.limits.output)
+            kernel.get_message = self.channel.get_message
+        self.channel.next_cell()
         self.started = time.monotonic()
         if exam["kind"] == "again" and (self.doubtful is None or self.doubtful.exercise != exam["exercise"]):
             pytest.skip("the first answer needs no confirmation")
         if exam["kind"] == "supply" and exam["exercise"] in self.right:
+            # Only now is it known that the answer is right: the learner's own goes on under its name, as in the lesson.
             item.cell.source = supply(self.lesson.exercise(exam["exercise"]), keep=True)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
         report = yield
         if call.when == "setup" and call.excinfo is not None and not report.skipped:
-            self._write({"trouble": "no kernel", "told": str(call.excinfo.value)[:KEPT]})
+            self._write(RecordLine(trouble=Trouble("no kernel", str(call.excinfo.value)[:KEPT])))
             item.session.shouldstop = "no kernel"
         elif call.when == "call":
             self._note(item, call.excinfo.value if call.excinfo else None)
         return report
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        self._write({"end": True, "stopped": str(session.shouldstop or "")})
+        self._write(RecordLine(stopped=str(session.shouldstop or "")))
 
     def _note(self, item: Any, error: BaseException | None) -> None:
-        assert self.line is not None
+        assert self.channel is not None
         exam = item.cell.metadata["exam"]
         outputs = [output for output in item.test_outputs or [] if isinstance(output, dict)]
         alarm = self._alarm(item, error)
-        entry = {
-            "kind": exam["kind"],
-            "exercise": exam["exercise"],
-            "seconds": round(time.monotonic() - self.started, 3),
-            "passed": error is None,
-            "reply": self.line.reply,
-            "alarm": alarm,
-            "source": item.cell.source[:KEPT] if exam["kind"] in ("lesson", "answer", "extra") else "",
-            "text": _text(outputs)[:KEPT],
-            "error": _error(outputs, error),
-        }
         sent = [output["data"][MIME] for output in outputs if MIME in (output.get("data") or {})]
+        answer = None
+        # After an alarm nothing that was sent is looked at: what sent it may be running beside the answer.
         if exam["kind"] in ("probe", "again") and not alarm:
-            entry["result"] = self._judge(exam, sent, ok=error is None and self.line.reply == "ok")
-        elif sent:
-            entry["forged"] = len(sent)
-        self._write(entry)
+            answer = self._judge(exam, sent, ok=error is None and self.channel.reply == "ok")
+        cell = CellRecord(
+            exam["kind"],
+            exam["exercise"],
+            seconds=round(time.monotonic() - self.started, 3),
+            passed=error is None,
+            reply=self.channel.reply,
+            alarm=alarm,
+            source=item.cell.source[:KEPT] if exam["kind"] in ("lesson", "answer", "extra") else "",
+            text=_whole(_text(outputs)[:KEPT]),
+            error=_error(outputs, error),
+            answer=answer,
+            forged=0 if answer is not None else len(sent),
+        )
+        self._write(RecordLine(cell=cell))
         if alarm:
             item.session.shouldstop = alarm
 
@@ -118,42 +134,48 @@ class Plugin:
             return "output limit"
         if isinstance(error, KernelDied):
             return "crashed"
+        # Looked at however the cell came out: nbval passes one that swallowed its interrupt, and one whose kernel died
+        # after the reply.
         if item.parent.timed_out:
             return "time-out"
         if not item.parent.kernel.is_alive():
             return "crashed"
         return ""
 
-    def _judge(self, exam: dict[str, Any], sent: list[Any], *, ok: bool) -> dict[str, Any]:
-        """Open what the kernel sent and compare it. Whatever is wrong with it is a result too: never an exception, never a pass."""
+    def _judge(self, exam: dict[str, Any], sent: list[Any], *, ok: bool) -> Answer:
+        """Open what the kernel sent and compare it. Whatever is wrong with it is an answer too: never an exception,
+        never a pass.
+        """
         again = exam["kind"] == "again"
         exercise = self.lesson.exercise(exam["exercise"])
         try:
             if not ok:
                 raise ValueError("the question did not run to its end")
+            # The second question has a word of its own, or the first one's values could be kept and sent once more.
             outcomes = open_message(sent, exercise.id, self.question.nonce + ("-again" if again else ""))
         except (ValueError, RecursionError, MemoryError) as error:
-            return {"refused": str(error)[:500]}
+            return Answer(refused=_whole(str(error)[:500]) or type(error).__name__)
         if outcomes is None:
-            return {"undefined": True}
+            return Answer(undefined=True)
         try:
             verdict = judge(exercise, outcomes, self.question.seed)
         except Exception as error:  # of the reference or of the judge: not the learner's fault
-            return {"examiner": f"{type(error).__name__}: {error}"[:500]}
+            return Answer(failure=_whole(f"{type(error).__name__}: {error}"[:500]))
+        shown = replace(verdict, message=_whole(verdict.message[:KEPT]))
         if again:
             assert self.doubtful is not None
             agrees = _same(self.doubtful, verdict) and same_values(exercise, self.first, outcomes)
             self.doubtful = None
-            return {"agrees": agrees, "verdict": _plain(verdict)}
+            return Answer(shown, agrees=agrees)
         if verdict.status == "right":
             self.right.add(exercise.id)
         elif verdict.status == "wrong" and not any(outcome.out_of_time for outcome in outcomes):
             self.doubtful, self.first = verdict, outcomes
-        return {"verdict": _plain(verdict), "outcomes": [_kept(outcome) for outcome in outcomes]}
+        return Answer(shown, tuple(_kept(outcome) for outcome in outcomes))
 
-    def _write(self, entry: dict[str, Any]) -> None:
-        with self.record.open("a", encoding="utf-8") as file:  # at once: this process may be killed at any time
-            file.write(json.dumps(entry, ensure_ascii=True) + "\n")
+    def _write(self, line: RecordLine) -> None:
+        with self.record.open("ab") as file:  # at once: this process may be killed at any time
+            file.write(msgspec.json.encode(line) + b"\n")
 
 
 def open_message(sent: Sequence[Any], exercise: str, nonce: str) -> list[Outcome] | None:
@@ -166,16 +188,15 @@ def open_message(sent: Sequence[Any], exercise: str, nonce: str) -> list[Outcome
         raise ValueError(f"values were sent {len(sent)} times; once was expected")
     if not isinstance(sent[0], str):
         raise ValueError("what was sent is not a text of JSON")
-    message = json.loads(sent[0], parse_constant=_refuse)
-    if not isinstance(message, dict) or set(message) != {"exercise", "nonce", "outcomes"}:
-        raise ValueError("what was sent is not a message of the probe")
-    if message["exercise"] != exercise or message["nonce"] != nonce:
+    try:
+        # Types, names of fields, lengths and NaN are msgspec's to refuse; what a value is made of, and how large it
+        # is, from_json's.
+        message = msgspec.json.decode(sent[0], type=Message)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise ValueError(f"what was sent is not a message of the probe ({error})") from None
+    if message.exercise != exercise or message.nonce != nonce:
         raise ValueError("what was sent answers another question")
-    if message["outcomes"] is None:
-        return None
-    if not isinstance(message["outcomes"], list) or not 1 <= len(message["outcomes"]) <= 100:
-        raise ValueError("what was sent is not a list of outcomes")
-    return [outcome_from_json(outcome) for outcome in message["outcomes"]]
+    return None if message.outcomes is None else [outcome.opened() for outcome in message.outcomes]
 
 
 def same_values(exercise: Exercise, one: Sequence[Outcome], other: Sequence[Outcome]) -> bool:
@@ -201,14 +222,14 @@ def run(
     limits: Limits,
     *,
     spec_folder: Path,
-    meeting: Path,
+    sockets: Path,
     scratch: Path,
     wall: float,
-) -> list[dict[str, Any]]:
-    """Run ``exam`` with nbval in a forked process and return its record, one entry for each cell that was run.
+) -> Run:
+    """Run ``exam`` with nbval in a forked process and return the record of the cells that were run.
 
-    ``meeting`` is where the kernel's sockets go, ``scratch`` where nothing of the kernel's can look. After ``wall`` seconds the process is
-    killed; the record then ends where it came to, without an entry ``end``.
+    ``sockets`` is where the kernel's sockets go, ``scratch`` where nothing of the kernel's can look. After ``wall``
+    seconds the process is killed; the record then ends where it came to.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     notebook, record, log = scratch / "exam.ipynb", scratch / "record.jsonl", scratch / "pytest.log"
@@ -216,28 +237,33 @@ def run(
     nbformat.write(exam, notebook)
     pid = os.fork()
     if pid == 0:
-        _become_pytest(Plugin(lesson, question, limits, record), notebook, log, spec_folder, meeting, limits)
+        _become_pytest(Plugin(lesson, question, limits, record), notebook, log, spec_folder, sockets, limits)
     ended = _wait(pid, time.monotonic() + wall)
-    entries = _read(record)
+    lines = _read(record)
+    trouble = next((line.trouble for line in lines if line.trouble), None)
+    stopped = next((line.stopped for line in lines if line.stopped is not None), None)
     if not ended:
-        entries.append({"trouble": "wall", "told": f"the whole run took longer than {wall:.0f} s"})
-    elif not entries or "end" not in entries[-1]:
-        entries.append({"trouble": "examiner", "told": _tail(log)})
-    return entries
+        trouble = trouble or Trouble("wall", f"the whole run took longer than {wall:.0f} s")
+    elif stopped is None:  # it ended by itself, and not in the way in which pytest ends
+        trouble = trouble or Trouble("examiner", _whole(_tail(log)))
+    cells = tuple(line.cell for line in lines if line.cell)
+    exams = [cell.metadata["exam"] for cell in exam.cells]
+    asked = tuple(one["exercise"] for one in exams if one["kind"] == "probe")
+    return Run(asked, cells, trouble, stopped or "", kernel_end(sockets))
 
 
-def kernel_end(meeting: Path) -> str:
-    """Why the kernel of ``meeting`` was ended by its watch ("memory: ..."), or ""."""
+def kernel_end(sockets: Path) -> str:
+    """Why the kernel of ``sockets`` was ended by its watch ("memory: ..."), or ""."""
     with contextlib.suppress(OSError):
-        return (meeting / "end.txt").read_text(encoding="utf-8", errors="replace")[:500]
+        return (sockets / "end.txt").read_text(encoding="utf-8", errors="replace")[:500]
     return ""
 
 
 def _become_pytest(
-    plugin: Plugin, notebook: Path, log: Path, spec_folder: Path, meeting: Path, limits: Limits
+    plugin: Plugin, notebook: Path, log: Path, spec_folder: Path, sockets: Path, limits: Limits
 ) -> NoReturn:
     try:
-        os.setsid()
+        os.setsid()  # an interrupt from the teacher's terminal must not come out as a learner's mark
         if linux.AVAILABLE:
             linux.die_with_parent(signal.SIGKILL)
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -247,14 +273,14 @@ def _become_pytest(
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         os.environ.update(
             JUPYTER_PATH=str(spec_folder),
-            JUPYTER_RUNTIME_DIR=str(meeting),
-            TMPDIR=str(meeting),
+            JUPYTER_RUNTIME_DIR=str(sockets),
+            TMPDIR=str(sockets),
             PYTEST_ADDOPTS="",
             PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
             PYDEVD_DISABLE_FILE_VALIDATION="1",
         )
         os.environ.pop("PYTEST_XDIST_WORKER", None)
-        os.chdir(meeting)  # Jupyter names the kernel's sockets relative to where it is, and puts their list into TMPDIR
+        os.chdir(sockets)  # Jupyter names the kernel's sockets relative to where it is, and puts their list into TMPDIR
         tempfile.tempdir = None
         settings = notebook.parent / "pytest.ini"
         settings.write_text("[pytest]\n", encoding="utf-8")
@@ -262,17 +288,11 @@ def _become_pytest(
 
         KernelManager.transport.default_value = "ipc"  # no port: nothing else on this machine can talk to the kernel
         arguments = ["--nbval-lax", f"--nbval-kernel-name={KERNEL_NAME}", f"--nbval-cell-timeout={limits.cell}"]
-        arguments += [
-            "-p",
-            "nbval.plugin",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:unraisableexception",
-            "--noconftest",
-            "-c",
-            str(settings),
-        ]
+        # No plugin and no conftest but these: what lies beside a submission, or is installed here, must not run in the
+        # examiner.
+        for name in ("nbval.plugin", "no:cacheprovider", "no:unraisableexception"):
+            arguments += ["-p", name]
+        arguments += ["--noconftest", "-c", str(settings)]
         arguments += [f"--rootdir={notebook.parent}", "-q", "--tb=no", "--capture=no", str(notebook)]
         code = int(pytest.main(arguments, plugins=[plugin]))
         sys.stdout.flush()
@@ -299,13 +319,13 @@ def _wait(pid: int, deadline: float) -> bool:
         pause = min(0.05, pause * 1.5)
 
 
-def _read(record: Path) -> list[dict[str, Any]]:
-    entries = []
-    with contextlib.suppress(FileNotFoundError), record.open(encoding="utf-8") as file:
+def _read(record: Path) -> list[RecordLine]:
+    lines = []
+    with contextlib.suppress(FileNotFoundError), record.open("rb") as file:
         for line in file:
-            with contextlib.suppress(ValueError):  # the last one, of a process that was killed
-                entries.append(json.loads(line))
-    return entries
+            with contextlib.suppress(msgspec.MsgspecError):  # the last one, of a process that was killed
+                lines.append(msgspec.json.decode(line, type=RecordLine))
+    return lines
 
 
 def _tail(log: Path) -> str:
@@ -314,18 +334,9 @@ def _tail(log: Path) -> str:
     return ""
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _plain(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "status": verdict.status,
-        "points": verdict.points,
-        "message": verdict.message[:KEPT],
-        "mistake": verdict.mistake,
-        "passed": [list(one) for one in verdict.passed],
-    }
+def _whole(text: str) -> str:
+    """Without the halves of characters that a kernel may send and that no UTF-8 can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _same(one: Verdict, other: Verdict) -> bool:
@@ -337,14 +348,12 @@ def _same(one: Verdict, other: Verdict) -> bool:
     )
 
 
-def _kept(outcome: Outcome) -> dict[str, Any]:
+def _kept(outcome: Outcome) -> SentOutcome:
     """What is kept of an outcome to judge it again: all, unless its value is very large."""
-    data = outcome_to_json(outcome)
-    return (
-        data
-        if len(json.dumps(data["value"])) < KEPT_VALUES
-        else outcome_to_json(replace(outcome, value="(too large to keep)"))
-    )
+    sent = SentOutcome.of(outcome)
+    if len(msgspec.json.encode(sent.value)) < KEPT_VALUES:
+        return sent
+    return SentOutcome.of(replace(outcome, value="(too large to keep)"))
 
 
 def _text(outputs: list[Any]) -> str:
@@ -360,7 +369,7 @@ def _text(outputs: list[Any]) -> str:
 _FRAME = re.compile(r"(?=^(?:File |Cell In|Input In))", re.MULTILINE)
 
 
-def _error(outputs: list[Any], error: BaseException | None) -> dict[str, str]:
+def _error(outputs: list[Any], error: BaseException | None) -> CellError | None:
     """The exception of a cell: its name, text and the traceback, the frames in the learner's own cells only."""
     for output in reversed(outputs):
         if output.get("output_type") == "error":
@@ -371,11 +380,8 @@ def _error(outputs: list[Any], error: BaseException | None) -> dict[str, str]:
             last = f"{output.get('ename')}: {output.get('evalue')}"
             if last not in shown:
                 shown += "\n" + last
-            return {
-                "name": str(output.get("ename"))[:200],
-                "text": str(output.get("evalue"))[:2000],
-                "trace": shown[:KEPT],
-            }
+            name, text = str(output.get("ename"))[:200], str(output.get("evalue"))[:2000]
+            return CellError(_whole(name), _whole(text), _whole(shown[:KEPT]))
     if error is None:
-        return {}
-    return {"name": type(error).__name__, "text": ANSI.sub("", str(error))[:2000], "trace": ""}
+        return None
+    return CellError(type(error).__name__, _whole(ANSI.sub("", str(error))[:2000]))

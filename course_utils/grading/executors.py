@@ -1,4 +1,5 @@
-"""Where the work is done: threads of this process, each with a worker process; Dask; Slurm. All through ``concurrent.futures``.
+"""Where the work is done: threads of this process, each with a worker process; Dask; Slurm. All through
+``concurrent.futures``.
 
 A task is data in, data out, so a result does not depend on where it was made.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.errors import CourseError
+from course_utils.grading.results import Broken, Marked
 from course_utils.grading.sandbox import Limits
 from course_utils.grading.worker import Worker, WorkerError
 
@@ -38,10 +40,12 @@ _idle: dict[tuple[str, str, Limits], queue.SimpleQueue[Worker]] = {}
 _lock = threading.Lock()
 
 
-def do(task: Task) -> dict[str, Any]:
-    """Mark a notebook with a warm worker of this process; "broken" in the answer says why it could not be. A broken worker is tried
-    once more with a new one.
-    """
+Marking = Marked | Broken
+"""What comes of a task: never an exception."""
+
+
+def do(task: Task) -> Marking:
+    """Mark a notebook with a warm worker of this process. A broken worker is tried once more with a new one."""
     told = ""
     for _ in range(2):
         worker = _take(task)
@@ -55,7 +59,7 @@ def do(task: Task) -> dict[str, Any]:
         else:
             _give_back(task, worker)
             return answer
-    return {"broken": told}
+    return Broken(told)
 
 
 def stop_workers() -> None:
@@ -85,7 +89,8 @@ atexit.register(stop_workers)
 
 @contextmanager
 def executor(name: str, workers: int, folder: Path) -> Iterator[Executor]:
-    """The executor called ``name``: "local", "dask:ADDRESS" (or "dask" for a cluster of this machine), "slurm" or "slurm:PARTITION".
+    """The executor called ``name``: "local", "dask:ADDRESS" (or "dask" for a cluster of this machine), "slurm" or
+    "slurm:PARTITION".
 
     Args:
         workers: notebooks at once; a cluster of Dask that is there already has its own number.
@@ -120,8 +125,8 @@ def executor(name: str, workers: int, folder: Path) -> Iterator[Executor]:
 
 @contextmanager
 def _dask(address: str, workers: int) -> Iterator[Any]:
-    """A client of Dask. What an earlier command left warm on the machines is ended, since its lesson may have changed; so is what
-    this one left.
+    """A client of Dask. What an earlier command left warm on the machines is ended, since its lesson may have changed;
+    so is what this one left.
     """
     try:
         from distributed import Client
@@ -165,8 +170,8 @@ def _slurm(partition: str, folder: Path) -> Any:
 
 
 class _Submitted(ThreadPoolExecutor):
-    """submitit's jobs as futures of the standard library: a thread submits one and waits for it, so there are no more at once than
-    threads.
+    """submitit's jobs as futures of the standard library: a thread submits one and waits for it, so there are no more
+    at once than threads.
     """
 
     def __init__(self, cluster: Any, workers: int) -> None:

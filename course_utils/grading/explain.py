@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from course_utils.errors import CourseError
+from course_utils.grading.results import Answer, CellRecord, Result
+from course_utils.grading.store import Store
 
 _KINDS = {
     "lesson": "a cell of the lesson",
@@ -25,76 +27,70 @@ def explain(out: Path, student: str, exercise: str) -> str:
         CourseError: there is no such student or exercise; it lists those that come near.
     """
     result = _find(out, student)
-    name = result["student"]["name"]
-    if exercise not in result["marks"]:
-        if not result["marks"]:
-            return f"{name}: {result['status']}. {result['reason']}"
-        raise CourseError(
-            f"there is no exercise {exercise!r} in {result['lesson']}; it has {', '.join(result['marks'])}"
-        )
-    mark = result["marks"][exercise]
-    lines = [
-        f"{name} · {exercise} {result['exercises'][exercise]['title']}: {mark['verdict']}, {mark['points']} of {mark['out_of']} points"
-    ]
-    lines += [mark["message"], ""]
-    lines += [f"flag: {flag}" for flag in (*mark["flags"], *result["flags"], *result["notes"])]
-    lines.append(f"file: {', '.join(result['files'])}")
-    lines.append(f"hidden inputs: seed {result['seed']}; sandbox: {result['level']}")
-    for number, run in enumerate(result["runs"], 1):
-        lines += ["", f"run {number} of {len(result['runs'])}, asked for {', '.join(run['asked'])}:"]
-        for cell in run["cells"]:
+    name, marked = result.student.name, result.marked
+    if exercise not in result.marks:
+        if not result.marks:
+            return f"{name}: {result.status}. {result.reason}"
+        raise CourseError(f"there is no exercise {exercise!r} in {result.lesson}; it has {', '.join(result.marks)}")
+    mark = result.marks[exercise]
+    title = result.exercises[exercise].title
+    lines = [f"{name} · {exercise} {title}: {mark.verdict}, {mark.points} of {mark.out_of} points", mark.message, ""]
+    lines += [f"flag: {flag}" for id, flag in result.all_flags if id in ("", exercise)]
+    lines.append(f"file: {', '.join(result.files)}")
+    lines.append(f"hidden inputs: seed {marked.seed}; sandbox: {marked.level}")
+    for number, run in enumerate(marked.runs, 1):
+        lines += ["", f"run {number} of {len(marked.runs)}, asked for {', '.join(run.asked)}:"]
+        for cell in run.cells:
             lines += _cell(cell, exercise)
-        if run["kernel_end"]:
-            lines.append(f"  the kernel was ended: {run['kernel_end']}")
-    lines += ["", "the answer:", *(f"  {line}" for line in mark["source"].splitlines() or ["(none)"])]
+        if run.trouble:
+            lines.append(f"  the run broke: {run.trouble.what}: {run.trouble.told}")
+        if run.stopped:
+            lines.append(f"  stopped here: {run.stopped}")
+        if run.kernel_end:
+            lines.append(f"  the kernel was ended: {run.kernel_end}")
+    lines += ["", "the answer:", *(f"  {line}" for line in mark.source.splitlines() or ["(none)"])]
     return "\n".join(lines)
 
 
-def _find(out: Path, student: str) -> dict[str, Any]:
-    folder = out / "results"
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    if not results:
-        raise CourseError(f"{folder}: nothing has been marked there; run the same command without --explain first")
+def _find(out: Path, student: str) -> Result:
+    if not (out / "results").is_dir() or not (results := Store(out).load_all()):
+        raise CourseError(
+            f"{out / 'results'}: nothing has been marked there; run the same command without --explain first"
+        )
     wanted = student.casefold()
-    exact = [one for one in results if wanted in {str(value).casefold() for value in one["student"].values() if value}]
-    near = exact or [one for one in results if wanted in one["student"]["name"].casefold()]
+    exact = [one for one in results if wanted in {value.casefold() for value in asdict(one.student).values() if value}]
+    near = exact or [one for one in results if wanted in one.student.name.casefold()]
     if len(near) != 1:
-        names = ", ".join(one["student"]["name"] for one in (near or results)[:20])
+        names = ", ".join(one.student.name for one in (near or results)[:20])
         raise CourseError(f"{len(near)} students are meant by {student!r}; there are {names}")
     return near[0]
 
 
-def _cell(cell: dict[str, Any], exercise: str) -> list[str]:
-    if "trouble" in cell:
-        return [f"  the run broke: {cell['trouble']}: {cell['told']}"]
-    if "kind" not in cell:
-        return [f"  stopped here: {cell['stopped']}"] if cell.get("stopped") else []
-    whose = f" of {cell['exercise']}" if cell["exercise"] else ""
-    state = cell["alarm"] or (
-        "ok" if cell["passed"] and cell["reply"] == "ok" else f"raised {cell['error'].get('name', '?')}"
-    )
-    lines = [f"  {cell['seconds']:7.2f} s  {_KINDS[cell['kind']]}{whose}: {state}"]
-    if cell["kind"] == "lesson":
-        lines[0] += f"  ({cell['source'].strip().splitlines()[0][:60] if cell['source'].strip() else ''})"
-    if cell["exercise"] != exercise:
+def _cell(cell: CellRecord, exercise: str) -> list[str]:
+    whose = f" of {cell.exercise}" if cell.exercise else ""
+    name = cell.error.name if cell.error else "?"
+    state = cell.alarm or (f"raised {name}" if cell.failed else "ok")
+    lines = [f"  {cell.seconds:7.2f} s  {_KINDS[cell.kind]}{whose}: {state}"]
+    if cell.kind == "lesson":
+        lines[0] += f"  ({next(iter(cell.source.strip().splitlines()), '')[:60]})"
+    if cell.exercise != exercise:
         return lines
-    if cell["error"] and cell["kind"] != "supply":
-        lines += [f"      {line}" for line in cell["error"]["trace"].splitlines()[-15:]]
-    result = cell.get("result") or {}
-    if "verdict" in result:
-        verdict = result["verdict"]
-        lines.append(f"      {verdict['status']}, {verdict['points']} points. {verdict['message']}")
-        for index, (label, passed) in enumerate(verdict["passed"]):
-            outcome = result.get("outcomes", [])[index : index + 1]
-            value = (
-                f": {json.dumps(outcome[0]['value'])[:80] if outcome[0]['kind'] == 'value' else outcome[0]['error']}"
-                if outcome
-                else ""
-            )
-            lines.append(f"      {'✓' if passed else '✗'} {label}{value}")
-    if "agrees" in result:
-        lines.append(f"      {'the same again' if result['agrees'] else 'not the same again'}")
-    for word in ("refused", "examiner"):
-        if word in result:
-            lines.append(f"      {word}: {result[word]}")
+    if cell.error and cell.kind != "supply":
+        lines += [f"      {line}" for line in cell.error.trace.splitlines()[-15:]]
+    return lines + ([f"      {line}" for line in _answer(cell.answer)] if cell.answer else [])
+
+
+def _answer(answer: Answer) -> list[str]:
+    if answer.agrees is not None:
+        return ["the same again" if answer.agrees else "not the same again"]
+    if answer.verdict is None:
+        return [answer.refused or answer.failure or "nothing of that name"]
+    verdict = answer.verdict
+    lines = [f"{verdict.status}, {verdict.points} points. {verdict.message}"]
+    for index, (label, passed) in enumerate(verdict.passed):
+        value = ""
+        if index < len(answer.outcomes):
+            outcome = answer.outcomes[index]
+            value = f": {json.dumps(outcome.value)[:80] if outcome.kind == 'value' else outcome.error}"
+        lines.append(f"{'✓' if passed else '✗'} {label}{value}")
     return lines

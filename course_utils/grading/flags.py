@@ -1,36 +1,97 @@
-"""Flags that only the whole class shows: whose answer is the reference's, or another's."""
+"""What a person may want to know of a submission: each flag with its sentence, and whether somebody must look.
+
+A flag is raised where something is seen and travels as its name and details; the sentence is put together where it is
+shown. So what a flag means hangs on the flag and never on a word of its sentence.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
-from course_utils.grading import similar
-from course_utils.grading.lesson import Lesson
-
-COMMON = 4
-_NOT_TRIED = ("not tried", "missing")
+from dataclasses import dataclass, field
+from enum import Enum
 
 
-def add(lesson: Lesson, results: list[dict[str, Any]]) -> list[similar.Group]:
-    """Add to each mark the flags that its neighbours give it; returns the groups that are alike. What is stored is not touched."""
-    names = {result["student"]["key"]: result["student"]["name"] for result in results}
-    marks = {result["student"]["key"]: result["marks"] for result in results}
-    sources = {
-        key: {id: mark["source"] for id, mark in own.items() if mark["verdict"] not in _NOT_TRIED}
-        for key, own in marks.items()
-    }
-    found = similar.groups(lesson, sources)
-    for group in found:
-        tried = sum(group.exercise in own for own in sources.values())
-        common = len(group.students) > max(
-            COMMON, tried / 4
-        )  # what a quarter of the class wrote is the obvious answer: the report shows it
-        for student in group.students:
-            flags = marks[student][group.exercise]["flags"]
-            others = [names[other] for other in group.students if other != student]
-            if group.reference:
-                flags.append("same code as the reference solution, names aside")
-            if others and group.share == 1.0 and not common:
-                more = f" and {len(others) - 2} more" if len(others) > 2 else ""
-                flags.append(f"same code as {', '.join(others[:2])}{more}, names aside")
-    return found
+class Severity(Enum):
+    """What a flag asks of the teacher."""
+
+    NOTE = "note"
+    LOOK = "look"
+
+
+class Flag(Enum):
+    """All flags: the name under which one is stored, its severity, its sentence with the details in braces."""
+
+    severity: Severity
+    sentence: str
+
+    def __new__(cls, name: str, severity: Severity, sentence: str) -> Flag:
+        member = object.__new__(cls)
+        member._value_ = name
+        member.severity, member.sentence = severity, sentence
+        return member
+
+    # how it was handed in
+    NOT_READ = "not-read", Severity.NOTE, "not read: {reason}"
+    SEVERAL_NOTEBOOKS = (
+        "several-notebooks",
+        Severity.NOTE,
+        "{count} notebooks of this lesson; {marked} was marked, not {others}",
+    )
+    # what was done to the notebook
+    OWN_CELLS = "own-cells", Severity.NOTE, "{cells} of the learner's own"
+    LESSON_EDITED = "lesson-edited", Severity.NOTE, "{cells} of the lesson edited (as given when marked)"
+    IMPORTS_KEPT = "imports-kept", Severity.NOTE, "imports that were added are kept"
+    LESSON_DELETED = "lesson-deleted", Severity.NOTE, "{cells} of the lesson deleted (there again when marked)"
+    LESSON_REORDERED = (
+        "lesson-reordered",
+        Severity.NOTE,
+        "the lesson's cells are in another order (in the lesson's own when marked)",
+    )
+    WORDS_GONE = "words-gone", Severity.NOTE, "the cell for the answer in words is gone"
+    # where the answer was found
+    FOUND_BY_NAME = (
+        "found-by-name",
+        Severity.NOTE,
+        "the answer was found by its name, {name}, in a cell that is not the lesson's",
+    )
+    SEVERAL_DEFINITIONS = (
+        "several-definitions",
+        Severity.LOOK,
+        "{count} cells define {name}; the last one before the check was marked",
+    )
+    ANSWER_GONE = "answer-gone", Severity.NOTE, "the answer cell is gone"
+    ANSWER_IS_NO_CODE = "answer-is-no-code", Severity.NOTE, "the answer cell is not a code cell any more"
+    # what happened when it was run
+    RAISED_AFTER = "raised-after", Severity.NOTE, "a cell of the answer raised {error}, after {name} was defined"
+    NOT_REPEATED = "not-repeated", Severity.NOTE, "did not repeat itself"
+    DISTURBED = "disturbed", Severity.LOOK, "the question was disturbed"
+    FORGED = "forged", Severity.LOOK, "a cell sent what only a probe sends"
+    # whose work it is
+    CALLS_REFERENCE = "calls-reference", Severity.LOOK, "calls the reference solution"
+    USES_UNSHOWN = "uses-unshown", Severity.LOOK, "uses {function}, which the solution does not"
+    SAME_AS_REFERENCE = "same-as-reference", Severity.LOOK, "same code as the reference solution, names aside"
+    SAME_AS_OTHERS = "same-as-others", Severity.LOOK, "same code as {students}, names aside"
+
+    def raised(self, **details: str | int) -> Raised:
+        """Raise it; ``details`` fill the braces of its sentence."""
+        return Raised(self, {name: str(value) for name, value in details.items()})
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A flag that was raised, with what its sentence needs."""
+
+    flag: Flag
+    details: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.flag.sentence.format_map(self.details)
+
+    @property
+    def must_look(self) -> bool:
+        """Whether a person must look before the marks go out."""
+        return self.flag.severity is Severity.LOOK
+
+
+def cells(count: int) -> str:
+    """A number of cells, in words for a sentence."""
+    return "1 cell" if count == 1 else f"{count} cells"

@@ -1,8 +1,10 @@
-"""From a folder of whatever a school's system handed out to one notebook for each student. Nothing in it is executed or imported.
+"""From a folder of whatever a school's system handed out to one notebook for each student. Nothing in it is executed
+or imported.
 
 Known shapes: Moodle (``Ada Lovelace_123_assignsubmission_file_/x.ipynb``, or without the folder), Canvas
-(``lovelaceada_LATE_123_456_x-1.ipynb``), GitHub Classroom (a clone for each student), Gradescope (``submission_123/x.ipynb``), plain
-e-mail (one file or one folder each), a zip of any of these, and a zip for each student.
+(``lovelaceada_LATE_123_456_x-1.ipynb``), GitHub Classroom (a clone for each student), Gradescope
+(``submission_123/x.ipynb``), plain e-mail (one file or one folder each), a zip of any of these, and a zip for each
+student.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from nbformat import NotebookNode
 
 from course_utils.errors import CourseError
+from course_utils.grading.flags import Flag, Raised
 from course_utils.grading.lesson import Lesson
 from course_utils.notebooks.normalise import PROSE_MARK, checks_in, exercise_roles
 
@@ -59,7 +62,7 @@ class Submission:
     status: str = ""
     reason: str = ""
     digest: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Raised, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ class _File:
 
 
 def collect(folder: Path, lesson: Lesson, roster: Path | None = None) -> list[Submission]:
-    """The submissions in ``folder`` (a folder or a zip), by student, in the order of their names; students of the roster who handed
-    nothing in are not among them.
+    """The submissions in ``folder`` (a folder or a zip), by student, in the order of their names; students of the
+    roster who handed nothing in are not among them.
 
     Raises:
         CourseError: there is no such folder, nothing in it, or the roster cannot be read.
@@ -97,8 +100,8 @@ def collect(folder: Path, lesson: Lesson, roster: Path | None = None) -> list[Su
 
 
 def read_roster(path: Path) -> list[Student]:
-    """The students of a CSV file whose first line names its columns; those called name (or first and last name), id and email, in one
-    of the usual spellings, are used.
+    """The students of a CSV file whose first line names its columns; those called name (or first and last name), id
+    and email, in one of the usual spellings, are used.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -241,7 +244,9 @@ def _one(path: Path, inside: PurePosixPath) -> Iterator[_File]:
 
 
 def _zipped(data: bytes, inside: PurePosixPath, depth: int) -> Iterator[_File]:
-    """The notebooks in a zip, read in memory: no path of it is ever written. A zip in a zip is opened, one in that is not."""
+    """The notebooks in a zip, read in memory: no path of it is ever written. A zip in a zip is opened, one in that is
+    not.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
@@ -282,7 +287,9 @@ _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
 def _owner(path: PurePosixPath) -> str:
-    """The part of a path that says whose it is: the first folder that is not the whole class's, else the file's own name."""
+    """The part of a path that says whose it is: the first folder that is not the whole class's, else the file's own
+    name.
+    """
     if len(path.parts) == 1:
         return path.stem
     for part in path.parts[:-1]:
@@ -360,10 +367,10 @@ def _choose(student: Student, files: list[_File], lesson: Lesson) -> Submission:
         candidates.values(), key=lambda pair: (_version(pair[0].path), _worked_on(lesson, pair[1]), str(pair[0].path))
     )
     file, notebook = ranked[-1]
-    notes = [f"not read: {reason}" for reason in reasons]
+    notes = [Flag.NOT_READ.raised(reason=reason) for reason in reasons]
     if len(ranked) > 1:
         others = ", ".join(str(other.path) for other, _ in ranked[:-1])
-        notes.append(f"{len(ranked)} notebooks of this lesson; {file.path} was marked, not {others}")
+        notes.append(Flag.SEVERAL_NOTEBOOKS.raised(count=len(ranked), marked=str(file.path), others=others))
     return Submission(
         student, (str(file.path),), notebook, digest=hashlib.sha256(file.data).hexdigest(), notes=tuple(notes)
     )
@@ -386,7 +393,7 @@ def _worked_on(lesson: Lesson, notebook: NotebookNode) -> int:
 
 
 def _likeness(lesson: Lesson, notebook: NotebookNode) -> int:
-    """How many of a notebook's cells are the lesson's: by an exercise's id or role, or by a text of more than a line."""
+    """How many of a notebook's cells are the lesson's: by an exercise's id or role, or by a text of some length."""
     roles = exercise_roles(lesson.notebook)
     ours = {lesson.notebook.cells[index].id for index in roles}
     asked = {exercise for exercise, _ in roles.values()}

@@ -59,7 +59,7 @@ class Lesson:
 
     @cached_property
     def model(self) -> str | None:
-        """The name of the model that the notebook loads, to be loaded once for all submissions; None if it loads none."""
+        """The name of the model that the notebook loads, to be loaded once for all; None if it loads none."""
         from course_utils.model.loading import DEFAULT_MODEL
 
         for cell in self.notebook.cells:
@@ -91,8 +91,9 @@ class Lesson:
 def load_lesson(source: str) -> Lesson:
     """The lesson meant by ``source``: a number or name ("4", "logit_lens"), or a teacher's own folder or notebook.
 
-    A folder of one's own holds one notebook, written with the exercise protocol, and beside it the modules that it imports; those
-    define the exercises, in a list ``EXERCISES`` or through ``register``. They are imported here: the folder is the teacher's.
+    A folder of one's own holds one notebook, written with the exercise protocol, and beside it the modules that it
+    imports; those define the exercises, in a list ``EXERCISES`` or through ``register``. They are imported here: the
+    folder is the teacher's.
 
     Raises:
         CourseError: there is no such lesson, it has no exercise, or an exercise is not defined; it says what to do.
@@ -110,7 +111,8 @@ def load_lesson(source: str) -> Lesson:
     ids = list(dict.fromkeys(id for _, (id, role) in sorted(exercise_roles(notebook).items()) if role == "check"))
     if not ids:
         raise CourseError(
-            f'{path}: no exercise in it. A check cell reads `name = check("4.1", name)`, after the cell that defines `name`.'
+            f'{path}: no exercise in it. A check cell reads `name = check("4.1", name)`, '
+            "after the cell that defines `name`."
         )
     exercises = []
     for id in ids:

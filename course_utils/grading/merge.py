@@ -1,8 +1,8 @@
 """The reference notebook with a learner's answers in it, and what was found on the way.
 
-An answer is recognised by its cell's id, else by the exercise in its cell's metadata, else by the name that it defines (Colab and old
-notebooks lose ids). Everything else that is marked is the reference's own. A learner's extra cells go where they stood,
-before the answer that they precede. What else was changed is flagged, and costs nothing by itself.
+An answer is recognised by its cell's id, else by the exercise in its cell's metadata, else by the name that it defines
+(Colab and old notebooks lose ids). Everything else that is marked is the reference's own. A learner's extra cells go
+where they stood, before the answer that they precede. What else was changed is flagged, and costs nothing by itself.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from nbformat import NotebookNode
 
+from course_utils.grading.flags import Flag, Raised, cells
 from course_utils.grading.lesson import Lesson
 from course_utils.notebooks.normalise import PROSE_MARK, checks_in, exercise_roles, names_defined_in, parse_cell
 
@@ -25,14 +26,14 @@ class Merged:
         untouched: the exercises whose answer is the stub, letter by letter.
         extras: by exercise, the learner's own code cells that stand before its answer.
         prose: by question, the learner's words ("" if untouched).
-        flags: what a person may want to look at, in words, each with the exercise that it concerns, or "".
+        flags: what a person may want to look at, each with the exercise that it concerns, or "".
     """
 
     answers: dict[str, str | None]
     untouched: frozenset[str]
     extras: dict[str, list[str]] = field(default_factory=dict)
     prose: dict[str, str] = field(default_factory=dict)
-    flags: tuple[tuple[str, str], ...] = ()
+    flags: tuple[tuple[str, Raised], ...] = ()
 
 
 def merge(lesson: Lesson, notebook: NotebookNode) -> Merged:
@@ -44,7 +45,7 @@ class _Merger:
     def __init__(self, lesson: Lesson, notebook: NotebookNode) -> None:
         self.lesson = lesson
         self.cells = list(notebook.cells)
-        self.flags: list[tuple[str, str]] = []
+        self.flags: list[tuple[str, Raised]] = []
         self.reference = {cell.id: (index, cell) for index, cell in enumerate(lesson.notebook.cells)}
         self.roles = {lesson.notebook.cells[index].id: role for index, role in exercise_roles(lesson.notebook).items()}
         self.known = self._recognise()
@@ -53,6 +54,9 @@ class _Merger:
         answers, untouched, places = self._answers()
         carried = self._flag_changes()
         return Merged(answers, frozenset(untouched), self._extras(places, carried), self._prose(), tuple(self.flags))
+
+    def _flag(self, exercise: str, flag: Flag, **details: str | int) -> None:
+        self.flags.append((exercise, flag.raised(**details)))
 
     def _recognise(self) -> dict[int, str]:
         """Which cell of the submission (by index) is which of the reference's (by id)."""
@@ -125,30 +129,20 @@ class _Merger:
             if marked is None or (before and self.cells[marked].source.strip() == stub):
                 chosen = before[-1] if before else (rivals[-1] if rivals and marked is None else marked)
                 if chosen is not None and chosen != marked:
-                    self.flags.append(
-                        (
-                            exercise.id,
-                            f"the answer was found by its name, {exercise.name}, in a cell that is not the lesson's",
-                        )
-                    )
+                    self._flag(exercise.id, Flag.FOUND_BY_NAME, name=exercise.name)
             else:
                 after = [index for index in before if index > marked]
                 chosen = after[-1] if after else marked  # what the learner's own check saw
                 if rivals:
-                    self.flags.append(
-                        (
-                            exercise.id,
-                            f"{len(rivals) + 1} cells define {exercise.name}; the last one before the check was marked",
-                        )
-                    )
+                    self._flag(exercise.id, Flag.SEVERAL_DEFINITIONS, count=len(rivals) + 1, name=exercise.name)
             if chosen is None:
                 answers[exercise.id] = None
-                self.flags.append((exercise.id, "the answer cell is gone"))
+                self._flag(exercise.id, Flag.ANSWER_GONE)
                 continue
             where[exercise.id] = chosen
             if self.cells[chosen].cell_type != "code":
                 answers[exercise.id] = None
-                self.flags.append((exercise.id, "the answer cell is not a code cell any more"))
+                self._flag(exercise.id, Flag.ANSWER_IS_NO_CODE)
                 continue
             source = self.cells[chosen].source
             answers[exercise.id] = source
@@ -171,8 +165,9 @@ class _Merger:
             if added:
                 carried[index] = added
         if edited:
-            note = f"{_cells(len(edited))} of the lesson edited (as given when marked)"
-            self.flags.append(("", note + ("; imports that were added are kept" if carried else "")))
+            self._flag("", Flag.LESSON_EDITED, cells=cells(len(edited)))
+        if carried:
+            self._flag("", Flag.IMPORTS_KEPT)
         gone = [
             id
             for id, (_, cell) in self.reference.items()
@@ -181,10 +176,10 @@ class _Merger:
             and self.roles.get(id, ("", ""))[1] != "answer"
         ]
         if gone:
-            self.flags.append(("", f"{_cells(len(gone))} of the lesson deleted (there again when marked)"))
+            self._flag("", Flag.LESSON_DELETED, cells=cells(len(gone)))
         order = [self.reference[id][0] for _, id in sorted(self.known.items())]
         if order != sorted(order):
-            self.flags.append(("", "the lesson's cells are in another order (in the lesson's own when marked)"))
+            self._flag("", Flag.LESSON_REORDERED)
         return carried
 
     def _extras(self, answers: dict[str, int], carried: dict[int, str]) -> dict[str, list[str]]:
@@ -203,8 +198,8 @@ class _Merger:
                 own += 1
                 pending.append(cell.source)
         if own:
-            self.flags.append(("", f"{_cells(own)} of the learner's own"))
-        return {id: cells for id, cells in extras.items() if cells}
+            self._flag("", Flag.OWN_CELLS, cells=cells(own))
+        return {id: own_cells for id, own_cells in extras.items() if own_cells}
 
     def _prose(self) -> dict[str, str]:
         words: dict[str, str] = {}
@@ -214,13 +209,9 @@ class _Merger:
             given = self.reference[id][1].source.strip()
             found = next((self.cells[index].source.strip() for index, known in self.known.items() if known == id), None)
             if found is None:
-                self.flags.append((exercise, "the cell for the answer in words is gone"))
+                self._flag(exercise, Flag.WORDS_GONE)
             words[exercise] = "" if found in (None, given) else _own_words(given, str(found))
         return words
-
-
-def _cells(count: int) -> str:
-    return "1 cell" if count == 1 else f"{count} cells"
 
 
 def _is_to_fill_in(source: str) -> bool:

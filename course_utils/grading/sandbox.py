@@ -1,12 +1,13 @@
-"""Where the learner's code runs: how well it can be shut in on this machine, and the nursery that forks kernels there.
+"""Where the learner's code runs: how well it can be shut in on this machine, and the fork server that starts kernels
+there.
 
 Levels, best first:
 
-- ``bubblewrap``: its own processes, no network, no files but the libraries and the stripped package (read-only), empty home and
-  temporary folder in memory, no environment. Each submission has walls of its own inside it.
+- ``bubblewrap``: its own processes, no network, no files but the libraries and the stripped package (read-only), empty
+  home and temporary folder in memory, no environment. Each submission has namespaces of its own inside it.
 - ``docker`` and ``podman``: the same through a container, where a teacher asks for it (``containers/Containerfile``).
-- ``rlimits``: limits on memory, processes, files and time, and a clean-up of everything that was started. It does not keep hostile code
-  from reading the teacher's files or using the network; the record of every submission says so.
+- ``rlimits``: limits on memory, processes, files and time, and a clean-up of everything that was started. It does not
+  keep hostile code from reading the teacher's files or using the network; the record of every submission says so.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any
 
 from course_utils.errors import CourseError
 from course_utils.grading.lesson import Lesson
-from course_utils.grading.withhold import make_copy
+from course_utils.grading.stripped_package import copy_stripped_package
 
 LEVELS = ("bubblewrap", "docker", "podman", "rlimits")
 KERNEL_NAME = "course-exam"
@@ -39,7 +40,11 @@ NOT_PROTECTED = {
     "podman": "",
     "rlimits": "not protected from hostile code: the files, the environment and the network of the account that marks",
 }
-COPY, MEET = "/course", "/run/meet"  # where bubblewrap's sandbox has the stripped package, and the kernels' sockets
+COPY, SOCKETS = (
+    "/course",
+    "/run/sockets",
+)  # where bubblewrap's sandbox has the stripped package, and the kernels' sockets
+SERVER, LOG = "fork_server", "fork_server.log"
 IMAGE = "course-exam"  # what containers/Containerfile is built as
 
 
@@ -59,7 +64,7 @@ class Limits:
 
 @dataclass
 class Sandbox:
-    """A nursery for the kernels of one lesson. Use it as a context manager."""
+    """A fork server for the kernels of one lesson, shut in. Use it as a context manager."""
 
     lesson: Lesson
     level: str
@@ -73,9 +78,9 @@ class Sandbox:
         # Short: the path of a Unix socket has at most about 100 characters.
         self.folder = Path(tempfile.mkdtemp(prefix="exam-", dir=_short_folder()))
         try:
-            for name in ("meet", "spec", "copy"):
+            for name in ("sockets", "spec", "copy"):
                 (self.folder / name).mkdir()
-            self._path = make_copy(self.lesson, self.folder / "copy")
+            self._path = copy_stripped_package(self.lesson, self.folder / "copy")
             self._write_kernelspec()
             self.start()
         except BaseException:
@@ -92,8 +97,12 @@ class Sandbox:
         """The folder in which Jupyter finds the kernel ``course-exam``."""
         return self.folder / "spec"
 
-    def new_meeting(self) -> Path:
-        """An empty folder for one kernel's sockets. Where a nursery's walls cannot be doubled, each kernel has a nursery of its own."""
+    def new_socket_folder(self) -> Path:
+        """An empty folder for one kernel's sockets.
+
+        Where namespaces cannot be nested, each kernel has a fork server, and so a sandbox, of its own: in a shared one
+        a submission could leave something behind for the next.
+        """
         if (
             (self._count and not self.nested and self.level != "rlimits")
             or self._process is None
@@ -102,20 +111,22 @@ class Sandbox:
             self.stop()
             self.start()
         self._count += 1
-        meeting = self.folder / "meet" / str(self._count)
-        meeting.mkdir()
-        return meeting
+        sockets = self.folder / "sockets" / str(self._count)
+        sockets.mkdir()
+        return sockets
 
     def start(self) -> None:
-        """Start the nursery and wait until it is warm. Raises CourseError with what it said if it is not in two minutes."""
-        meet = self.folder / "meet"
-        inner_meet = MEET if self.level == "bubblewrap" else str(meet)
+        """Start the fork server and wait until it is warm. Raises CourseError with what it said if it is not in two
+        minutes.
+        """
+        sockets = self.folder / "sockets"
+        seen_inside = SOCKETS if self.level == "bubblewrap" else str(sockets)
         settings = {
             "path": _seen_inside(self.level, self.folder, self._path),
             "modules": list(self.lesson.modules),
             "model": self.lesson.model,
-            "socket": f"{inner_meet}/nursery",
-            "meeting": inner_meet,
+            "socket": f"{seen_inside}/{SERVER}",
+            "sockets": seen_inside,
             "nested": self.level == "bubblewrap",
             "own_tmp": not any(place.startswith("/tmp/") for place in (*_python_folders(), *_model_folders())),
             "cpu": int(self.limits.wall) + 10,
@@ -123,8 +134,8 @@ class Sandbox:
         }
         (self.folder / "copy" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
         with contextlib.suppress(FileNotFoundError):
-            (meet / "nursery").unlink()
-        log = (self.folder / "nursery.log").open("wb")
+            (sockets / SERVER).unlink()
+        log = (self.folder / LOG).open("wb")
         with log:
             self._process = subprocess.Popen(
                 command(self.level, self.folder, self._path),
@@ -138,7 +149,7 @@ class Sandbox:
         self.nested = bool(self._state()["nested"])
 
     def stop(self) -> None:
-        """End the nursery and every kernel that it still has."""
+        """End the fork server and every kernel that it still has."""
         if self._process is None:
             return
         assert self._process.stdin is not None
@@ -154,7 +165,7 @@ class Sandbox:
     def _state(self) -> dict[str, Any]:
         assert self._process is not None
         deadline = time.monotonic() + 120
-        place = str(self.folder / "meet" / "nursery")
+        place = str(self.folder / "sockets" / SERVER)
         while time.monotonic() < deadline and self._process.poll() is None:
             line = socket.socket(socket.AF_UNIX)
             with line, contextlib.suppress(OSError):
@@ -162,14 +173,15 @@ class Sandbox:
                 line.sendall(b'"state"\n')
                 return dict(json.loads(line.recv(4096)))
             time.sleep(0.05)
-        said = (self.folder / "nursery.log").read_text(encoding="utf-8", errors="replace")[-2000:]
+        said = (self.folder / LOG).read_text(encoding="utf-8", errors="replace")[-2000:]
         raise CourseError(f"the sandbox ({self.level}) did not start; it said:\n{said}")
 
     def _write_kernelspec(self) -> None:
         spec = self.spec_folder / "kernels" / KERNEL_NAME
         spec.mkdir(parents=True)
-        launcher = Path(__file__).parent / "inside" / "launch.py"
-        argv = [sys.executable, "-S", "-E", str(launcher), str(self.folder / "meet" / "nursery"), "{connection_file}"]
+        launcher = Path(__file__).parent / "inside" / "launch_kernel.py"
+        server = str(self.folder / "sockets" / SERVER)
+        argv = [sys.executable, "-S", "-E", str(launcher), server, "{connection_file}"]
         contents = {"argv": argv, "display_name": "exam", "language": "python", "interrupt_mode": "message"}
         (spec / "kernel.json").write_text(json.dumps(contents), encoding="utf-8")
 
@@ -237,66 +249,58 @@ def probe_container(engine: str) -> str:
 
 
 def command(level: str, folder: Path, path: list[Path]) -> list[str]:
-    """The command line that starts a nursery at a level."""
-    copy, meet = folder / "copy", folder / "meet"
-    nursery = ["-m", "course_utils.grading.inside.nursery", f"{COPY if level == 'bubblewrap' else copy}/settings.json"]
+    """The command line that starts a fork server at a level."""
+    copy = folder / "copy"
+    settings = f"{COPY if level == 'bubblewrap' else copy}/settings.json"
+    server = ["-m", "course_utils.grading.inside.fork_server", settings]
     environment = _environment(level, folder, path)
     if level == "rlimits":
-        return [sys.executable, *nursery]
+        return [sys.executable, *server]
     if level in ("docker", "podman"):
-        shared = ["-v", f"{copy}:{copy}:ro", "-v", f"{meet}:{meet}"]
-        shared += [part for place in _model_folders() for part in ("-v", f"{place}:{place}:ro")]
-        walls = [
-            "--rm",
-            "-i",
-            "--network",
-            "none",
-            "--read-only",
-            "--cap-drop",
-            "ALL",
-            "--security-opt",
-            "no-new-privileges",
-        ]
-        walls += [
-            "--tmpfs",
-            "/tmp:size=256m",
-            "--pids-limit",
-            "256",
-            "--memory",
-            "8g",
-            "--user",
-            f"{os.getuid()}:{os.getgid()}",
-        ]
-        given = [part for name, value in environment.items() if name != "PATH" for part in ("-e", f"{name}={value}")]
-        return [engine_path(level), "run", *walls, *shared, *given, IMAGE, "python", *nursery]
-    walls = ["--unshare-all", "--die-with-parent", "--new-session", "--hostname", "exam", "--clearenv"]
+        return [*_container(level, folder, environment), "python", *server]
+    return [*_bubblewrap(folder, environment), "--", sys.executable, *server]
+
+
+def _container(engine: str, folder: Path, environment: dict[str, str]) -> list[str]:
+    copy, sockets = folder / "copy", folder / "sockets"
+    shared = ["-v", f"{copy}:{copy}:ro", "-v", f"{sockets}:{sockets}"]
+    shared += [part for place in _model_folders() for part in ("-v", f"{place}:{place}:ro")]
+    limits = ["--rm", "-i", "--network", "none", "--read-only", "--cap-drop", "ALL"]
+    limits += ["--security-opt", "no-new-privileges", "--tmpfs", "/tmp:size=256m", "--pids-limit", "256"]
+    limits += ["--memory", "8g", "--user", f"{os.getuid()}:{os.getgid()}"]
+    given = [part for name, value in environment.items() if name != "PATH" for part in ("-e", f"{name}={value}")]
+    return [engine_path(engine), "run", *limits, *shared, *given, IMAGE]
+
+
+def _bubblewrap(folder: Path, environment: dict[str, str]) -> list[str]:
+    # Nothing of this machine is there unless it is named here. --new-session: without it, a sandboxed process could
+    # push keys into the teacher's terminal (TIOCSTI).
+    options = ["--unshare-all", "--die-with-parent", "--new-session", "--hostname", "exam", "--clearenv"]
     for name, value in environment.items():
-        walls += ["--setenv", name, value]
-    walls += ["--tmpfs", "/tmp"]
+        options += ["--setenv", name, value]
+    options += ["--tmpfs", "/tmp"]
     for place in ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin"):
         if os.path.islink(place):
-            walls += ["--symlink", os.readlink(place), place]
+            options += ["--symlink", os.readlink(place), place]
         elif os.path.isdir(place):
-            walls += ["--ro-bind", place, place]
+            options += ["--ro-bind", place, place]
     for place in ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/alternatives"):
-        walls += ["--ro-bind-try", place, place]
-    for place in _python_folders():
-        walls += ["--ro-bind", place, place]
-    for place in _model_folders():
-        walls += ["--ro-bind", place, place]
+        options += ["--ro-bind-try", place, place]
+    for place in (*_python_folders(), *_model_folders()):
+        options += ["--ro-bind", place, place]
     import course_utils
 
+    copy = folder / "copy"
     installed = Path(course_utils.__file__).resolve().parent
-    if any(
-        installed.is_relative_to(place) for place in _python_folders()
-    ):  # not an editable checkout: it would be seen whole
-        walls += ["--ro-bind", str(copy / "package" / "course_utils"), str(installed)]
-    walls += ["--ro-bind", str(copy), COPY, "--bind", str(meet), MEET, "--dir", "/run/kernel", "--dir", "/scratch"]
-    walls += ["--proc", "/proc", "--dev", "/dev"]
+    # Not an editable checkout: the package lies among the libraries, and would be seen there with its solutions.
+    if any(installed.is_relative_to(place) for place in _python_folders()):
+        options += ["--ro-bind", str(copy / "package" / "course_utils"), str(installed)]
+    options += ["--ro-bind", str(copy), COPY, "--bind", str(folder / "sockets"), SOCKETS]
+    options += ["--dir", "/run/kernel", "--dir", "/scratch", "--proc", "/proc", "--dev", "/dev"]
     for place in ("sys", "sysrq-trigger", "irq", "bus", "fs"):  # where the marker is root, these would be the host's
-        walls += ["--ro-bind-try", f"/proc/{place}", f"/proc/{place}"]
-    walls += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
-    return [engine_path("bwrap"), *walls, "--", sys.executable, *nursery]
+        options += ["--ro-bind-try", f"/proc/{place}", f"/proc/{place}"]
+    options += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
+    return [engine_path("bwrap"), *options]
 
 
 def engine_path(name: str) -> str:
@@ -352,7 +356,9 @@ def _python_folders() -> list[str]:
 
 
 def _user_packages() -> list[str]:
-    """Where `pip install --user` puts packages, if this Python looks there. Inside, it would not: the home there is another."""
+    """Where `pip install --user` puts packages, if this Python looks there. Inside, it would not: the home there is
+    another.
+    """
     place = site.getusersitepackages()
     return [str(Path(place).resolve())] if site.ENABLE_USER_SITE and Path(place).is_dir() else []
 

@@ -1,8 +1,10 @@
-"""Answers whose code is the reference's, or one another's, also under other names. For a person to look at: alike is not copied.
+"""Answers whose code is the reference's, or one another's, also under other names. For a person to look at: alike is
+not copied.
 
-An answer is reduced to what it does: comments, docstrings, type hints and formatting go, and the names that it chose itself are numbered in
-the order in which they come (as in Prechelt, Malpohl and Philippsen 2002, "Finding plagiarisms among a set of programs with JPlag", the
-order of tokens is compared, not the words). Two answers are alike by the share of their runs of five tokens that they have in common.
+An answer is reduced to what it does: comments, docstrings, type hints and formatting go, and the names that it chose
+itself are numbered in the order in which they come (as in Prechelt, Malpohl and Philippsen 2002, "Finding plagiarisms
+among a set of programs with JPlag", the order of tokens is compared, not the words). Two answers are alike by the
+share of their runs of five tokens that they have in common.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ class Group:
 
 
 def groups(lesson: Lesson, sources: dict[str, dict[str, str]]) -> list[Group]:
-    """The answers that are alike: all that are the same as one group, then the pairs that are nearly so, most alike first.
+    """The answers that are alike: all that are the same as one group, then the pairs that are nearly so, most alike
+    first.
 
     Args:
         sources: by student, by exercise, the source of what was handed in; only answers that were tried.

@@ -1,5 +1,5 @@
-"""Results on disk: one JSON file for each submission, written whole or not at all, and good for as long as what it says is about
-the same notebook, the same lesson and the same rules.
+"""Results on disk: one JSON file for each submission, written whole or not at all, and good for as long as what it
+says is about the same notebook, the same lesson and the same rules.
 """
 
 from __future__ import annotations
@@ -10,14 +10,25 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from course_utils.grading.intake import Submission
 from course_utils.grading.lesson import Lesson
+from course_utils.grading.results import (
+    FORMAT,
+    Broken,
+    ExerciseInfo,
+    Mark,
+    Marked,
+    OtherFormat,
+    Result,
+    Ruling,
+    Status,
+    decode_result,
+    encode,
+)
 from course_utils.grading.sandbox import Limits
-from course_utils.grading.verdicts import FOR_A_PERSON, Mark
-
-FORMAT = 1
 
 
 def fingerprint(submission: Submission, lesson: Lesson, level: str, limits: Limits) -> str:
@@ -26,37 +37,30 @@ def fingerprint(submission: Submission, lesson: Lesson, level: str, limits: Limi
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def record(
-    submission: Submission, lesson: Lesson, print_: str, marked: dict[str, Any] | None, error: str = ""
-) -> dict[str, Any]:
-    """The result of one submission: who, what was handed in, its status, and what marking found (None if it could not be marked)."""
-    student = submission.student
-    exercises = {exercise.id: {"title": exercise.title, "points": exercise.points} for exercise in lesson.exercises}
-    marks = {id: Mark.from_json(mark) for id, mark in marked["marks"].items()} if marked else {}
-    status = submission.status or ("examiner error" if error or not marked else _status(marks))
-    result: dict[str, Any] = {
-        "format": FORMAT,
-        "fingerprint": print_,
-        "student": asdict(student),
-        "files": list(submission.files),
-        "digest": submission.digest,
-        "lesson": lesson.name,
-        "exercises": exercises,
-        "status": status,
-        "reason": submission.reason or error,
-        "notes": list(submission.notes),
-        "points": sum(mark.points for mark in marks.values()),
-        "out_of": sum(exercise.points for exercise in lesson.exercises),
-    }
-    return result | (
-        marked or {"marks": {}, "flags": [], "prose": {}, "seed": None, "level": "", "seconds": 0.0, "runs": []}
+def make_result(submission: Submission, lesson: Lesson, print_: str, marked: Marked | Broken | None) -> Result:
+    """The result of one submission; ``marked`` is None if there was nothing that could be marked."""
+    broken = marked.reason if isinstance(marked, Broken) else ""
+    found = marked if isinstance(marked, Marked) else Marked({})
+    status = Status(submission.status) if submission.status else _status(found.marks)
+    return Result(
+        format=FORMAT,
+        fingerprint=print_,
+        student=submission.student,
+        files=submission.files,
+        digest=submission.digest,
+        lesson=lesson.name,
+        exercises={exercise.id: ExerciseInfo(exercise.title, exercise.points) for exercise in lesson.exercises},
+        status=status,
+        reason=submission.reason or broken,
+        notes=submission.notes,
+        marked=found,
     )
 
 
-def _status(marks: dict[str, Mark]) -> str:
-    if any(mark.verdict == "examiner error" for mark in marks.values()):
-        return "examiner error"
-    return "in part" if any(mark.verdict in FOR_A_PERSON for mark in marks.values()) else "marked"
+def _status(marks: dict[str, Mark]) -> Status:
+    if not marks or any(mark.verdict == Ruling.EXAMINER_ERROR for mark in marks.values()):
+        return Status.EXAMINER_ERROR
+    return Status.IN_PART if any(mark.verdict.open for mark in marks.values()) else Status.MARKED
 
 
 class Store:
@@ -68,19 +72,30 @@ class Store:
         for stale in self.folder.glob(".*.part"):  # of a run that was killed
             stale.unlink()
 
-    def load(self, key: str) -> dict[str, Any] | None:
-        """The stored result of a student, if there is a whole one."""
-        with contextlib.suppress(OSError, ValueError):
-            data = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
-            if isinstance(data, dict) and data.get("format") == FORMAT:
-                return data
-        return None
+    def load(self, key: str) -> Result | None:
+        """The stored result of a student, None if there is none.
 
-    def save(self, result: dict[str, Any]) -> None:
+        Raises:
+            OtherFormat: there is one that cannot be used; it says why.
+        """
+        try:
+            data = (self.folder / f"{key}.json").read_bytes()
+        except OSError:
+            return None
+        return decode_result(data)
+
+    def load_all(self) -> list[Result]:
+        """Every stored result that can be read, in the order of the students' keys."""
+        found = []
+        for path in sorted(self.folder.glob("*.json")):
+            with contextlib.suppress(OtherFormat, OSError):
+                found.append(decode_result(path.read_bytes()))
+        return found
+
+    def save(self, result: Result) -> None:
         """Write a result so that it is there whole or not at all, whatever happens meanwhile."""
-        write_atomically(
-            self.folder / f"{result['student']['key']}.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-        )
+        text = msgspec.json.format(encode(result), indent=1).decode()
+        write_atomically(self.folder / f"{result.student.key}.json", text + "\n")
 
     def keep_only(self, keys: set[str]) -> None:
         """Remove the results of students who are not in the folder any more."""

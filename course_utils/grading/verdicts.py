@@ -1,73 +1,30 @@
-"""What the record of a run means: one verdict for each exercise. Every rule stands here, and none of them gives points by default."""
+"""What the record of a run means: one verdict for each exercise. Every rule stands here, and none of them gives points
+by default.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from course_utils.exercises import Exercise
+from course_utils.grading.flags import Flag, Raised
 from course_utils.grading.lesson import Lesson
+from course_utils.grading.results import Answer, CellRecord, Mark, Ruling, Run
 
-VERDICTS = {
-    "pass": "right on every hidden input",
-    "part": "right in part",
-    "fail": "wrong",
-    "error": "the answer raised an exception",
-    "not tried": "the stub, as it was given",
-    "missing": "no such answer in the notebook",
-    "time-out": "stopped at the time limit",
-    "crashed": "ended the process that ran it",
-    "output limit": "printed more than is allowed",
-    "not reached": "the time for this notebook was over",
-    "flaky": "did not do the same when it was run again: a person decides",
-    "examiner error": "the marking itself failed: a person decides",
-}
-FOR_A_PERSON = ("flaky", "examiner error", "not reached")
-WITHHELD = "This calls the course's own solution, which is not to be had while it is marked. No points for an answer that is not yours."
+WITHHELD = (
+    "This calls the course's own solution, which is not to be had while it is marked. "
+    "No points for an answer that is not yours."
+)
+_WITHHELD_ERROR = "ReferenceWithheld"
+_ALARMS = {"time-out": Ruling.TIME_OUT, "crashed": Ruling.CRASHED, "output limit": Ruling.OUTPUT_LIMIT}
 
 
-@dataclass(frozen=True)
-class Mark:
-    """What one exercise of one submission came to.
-
-    Attributes:
-        verdict: one of VERDICTS.
-        message: what the learner is told, as in the lesson; without the hidden inputs.
-        mistake: the name of a known mistake, for the teacher's statistics.
-        trace: the learner's own traceback.
-        printed: the start of what the answer printed.
-        flags: what a person may want to look at.
-        source: the answer as it was submitted.
-    """
-
-    verdict: str
-    points: int
-    out_of: int
-    message: str = ""
-    mistake: str | None = None
-    trace: str = ""
-    printed: str = ""
-    seconds: float = 0.0
-    flags: tuple[str, ...] = ()
-    source: str = ""
-
-    def flagged(self, *flags: str) -> Mark:
-        """The same with more flags."""
-        return replace(self, flags=tuple(dict.fromkeys((*self.flags, *flags))))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data; :meth:`from_json` reads it."""
-        return {**asdict(self), "flags": list(self.flags)}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Mark:
-        """The mark that :meth:`to_json` wrote."""
-        return cls(**{**data, "flags": tuple(data["flags"])})
-
-
-def plain(exercise: Exercise, verdict: str, message: str = "", *, trace: str = "", flags: tuple[str, ...] = ()) -> Mark:
+def without_points(
+    exercise: Exercise, verdict: Ruling, message: str = "", *, trace: str = "", flags: tuple[Raised, ...] = ()
+) -> Mark:
     """A mark without points."""
-    return Mark(verdict, 0, exercise.points, message or VERDICTS[verdict].capitalize() + ".", trace=trace, flags=flags)
+    told = message or verdict.meaning.capitalize() + "."
+    return Mark(verdict, 0, exercise.points, told, trace=trace, flags=flags)
 
 
 @dataclass
@@ -82,132 +39,129 @@ class Reading:
     """
 
     marks: dict[str, Mark] = field(default_factory=dict)
-    culprit: tuple[str, str] | None = None
+    culprit: tuple[str, Ruling] | None = None
     trouble: str = ""
-    flags: list[str] = field(default_factory=list)
+    flags: list[Raised] = field(default_factory=list)
 
 
-def read(lesson: Lesson, entries: list[dict[str, Any]], asked: list[str], kernel_end: str) -> Reading:
-    """Read a record.
-
-    Args:
-        entries: of :func:`course_utils.grading.examiner.run`.
-        asked: the exercises that this run asked for, in order.
-        kernel_end: what the kernel's watch said when it ended it, "" if it did not.
-    """
+def read(lesson: Lesson, run: Run) -> Reading:
+    """Read the record of :func:`course_utils.grading.examiner.run`."""
     reading = Reading()
-    cells = [entry for entry in entries if "kind" in entry]
-    for position, entry in enumerate(cells):
-        if entry["kind"] == "probe" and not entry["alarm"]:
-            id = entry["exercise"]
-            own = [cell for cell in cells[:position] if cell["exercise"] == id and cell["kind"] in ("answer", "extra")]
-            following = cells[position + 1] if position + 1 < len(cells) else None
-            again = following if following and following["kind"] == "again" and following["exercise"] == id else None
-            if again is None or not again["alarm"]:
-                reading.marks[id] = _mark(lesson.exercise(id), entry, own, again)
-        if entry.get("forged"):
-            reading.flags.append("a cell sent what only a probe sends")
-    _find_end(reading, entries, cells, asked, kernel_end)
+    for position, cell in enumerate(run.cells):
+        if cell.kind == "probe" and not cell.alarm:
+            id = cell.exercise
+            own = [one for one in run.cells[:position] if one.exercise == id and one.kind in ("answer", "extra")]
+            following = run.cells[position + 1] if position + 1 < len(run.cells) else None
+            again = following if following and following.kind == "again" and following.exercise == id else None
+            # An alarm in the second round says that the first one's values cannot be trusted either.
+            if again is None or not again.alarm:
+                reading.marks[id] = _mark(lesson.exercise(id), cell, own, again)
+        if cell.forged:
+            reading.flags.append(Flag.FORGED.raised())
+    _find_end(reading, run)
     return reading
 
 
-def _find_end(
-    reading: Reading, entries: list[dict[str, Any]], cells: list[dict[str, Any]], asked: list[str], kernel_end: str
-) -> None:
-    left = [id for id in asked if id not in reading.marks]
-    alarm = next((cell for cell in cells if cell["alarm"]), None)
-    trouble = next((entry for entry in entries if "trouble" in entry), None)
+def _find_end(reading: Reading, run: Run) -> None:
+    left = [id for id in run.asked if id not in reading.marks]
+    alarm = next((cell for cell in run.cells if cell.alarm), None)
     if alarm is not None:
-        verdict = "output limit" if alarm["alarm"] == "crashed" and kernel_end.startswith("output") else alarm["alarm"]
-        reading.culprit = (_owner(alarm, left), verdict)
-    elif trouble is not None and trouble["trouble"] == "wall":
-        reading.culprit = (left[0], "time-out") if left else None
-    elif trouble is not None:
-        reading.trouble = f"{trouble['trouble']}: {trouble['told']}"
+        flooded = alarm.alarm == "crashed" and run.kernel_end.startswith("output")
+        reading.culprit = (_owner(alarm, left), Ruling.OUTPUT_LIMIT if flooded else _ALARMS[alarm.alarm])
+    elif run.trouble is not None and run.trouble.what == "wall":
+        reading.culprit = (left[0], Ruling.TIME_OUT) if left else None
+    elif run.trouble is not None:
+        reading.trouble = f"{run.trouble.what}: {run.trouble.told}"
     elif left:
         reading.trouble = "the record ends before every question was asked"
 
 
-def _owner(cell: dict[str, Any], left: list[str]) -> str:
+def _owner(cell: CellRecord, left: list[str]) -> str:
     """The exercise to which an early end is put down: that of the cell, else the next that was to be asked."""
-    if cell["exercise"] in left or not left:
-        return str(cell["exercise"])
+    if cell.exercise in left or not left:
+        return cell.exercise
     return left[0]
 
 
-def _mark(exercise: Exercise, probe: dict[str, Any], own: list[dict[str, Any]], again: dict[str, Any] | None) -> Mark:
-    result = probe["result"]
-    failed = next((cell for cell in own if cell["error"] or not cell["passed"] or cell["reply"] != "ok"), None)
-    printed = "".join(cell["text"] for cell in own)
-    if "examiner" in result:
-        return plain(exercise, "examiner error", f"The answer could not be judged: {result['examiner']}")
-    if "undefined" in result:
+def _mark(exercise: Exercise, probe: CellRecord, own: list[CellRecord], again: CellRecord | None) -> Mark:
+    answer = probe.answer or Answer(refused="nothing was recorded of it")
+    failed = next((cell for cell in own if cell.failed), None)
+    if answer.failure:
+        return without_points(exercise, Ruling.EXAMINER_ERROR, f"The answer could not be judged: {answer.failure}")
+    if answer.undefined:
         if failed is None:
-            return plain(exercise, "missing", f"After your cell has run there is no {exercise.name}.")
+            return without_points(exercise, Ruling.MISSING, f"After your cell has run there is no {exercise.name}.")
         return _raised(exercise, failed)
-    if "refused" in result:
-        if probe["error"]:
-            return plain(exercise, "error", "The question about your answer did not run to its end.", trace=probe["error"]["trace"],
-                         flags=("the question was disturbed",))  # fmt: skip
-        return plain(
-            exercise,
-            "fail",
-            f"No values came that could be compared: {result['refused']}.",
-            flags=("the question was disturbed",),
-        )
-    mark = _judged(exercise, result, probe)
-    mark = replace(mark, printed=(printed + mark.printed)[:2000])
+    if answer.verdict is None:
+        disturbed = (Flag.DISTURBED.raised(),)
+        if probe.error:
+            told = "The question about your answer did not run to its end."
+            return without_points(exercise, Ruling.ERROR, told, trace=probe.error.trace, flags=disturbed)
+        told = f"No values came that could be compared: {answer.refused}."
+        return without_points(exercise, Ruling.FAIL, told, flags=disturbed)
+    mark = _judged(exercise, answer, probe.seconds)
+    mark = replace(mark, printed=("".join(cell.text for cell in own) + mark.printed)[:2000])
     if failed is not None:
-        name = failed["error"].get("name", "an exception") if failed["error"] else "an exception"
-        mark = mark.flagged(f"a cell of the answer raised {name}, after {exercise.name} was defined")
-    if mark.verdict in ("pass", "not tried"):
+        name = failed.error.name if failed.error else "an exception"
+        mark = mark.flagged(Flag.RAISED_AFTER.raised(error=name, name=exercise.name))
+    if mark.verdict in (Ruling.PASS, Ruling.NOT_TRIED):
         return mark
-    if again is None or "agrees" not in again.get("result", {}):
+    second = again.answer if again is not None else None
+    if second is None or second.agrees is not False:
         return mark
-    if again["result"]["agrees"]:
-        return mark
-    other = again["result"]["verdict"]
+    points = second.verdict.points if second.verdict else 0
     return replace(
         mark,
-        verdict="flaky",
-        points=min(mark.points, other["points"]),
+        verdict=Ruling.FLAKY,
+        points=min(mark.points, points),
         message=f"Run twice on the same inputs, it did not do the same. First: {mark.message}",
-    ).flagged("did not repeat itself")
+    ).flagged(Flag.NOT_REPEATED.raised())
 
 
-def _judged(exercise: Exercise, result: dict[str, Any], probe: dict[str, Any]) -> Mark:
-    verdict, outcomes = result["verdict"], result["outcomes"]
-    points, message = verdict["points"], verdict["message"]
-    printed = outcomes[0]["printed"] if outcomes else ""
-    trace = next((outcome["trace"] for outcome in outcomes if outcome["trace"]), "")
-
-    def mark(word: str, points: int = 0, flags: tuple[str, ...] = ()) -> Mark:
-        told = message or VERDICTS[word].capitalize() + "."
-        return Mark(word, points, exercise.points, told, verdict["mistake"], trace, printed, probe["seconds"], flags)
-
-    if verdict["status"] == "right":
-        return mark("pass", exercise.points)
-    if verdict["status"] == "not tried":
-        return mark("not tried")
-    if any(outcome["error"].startswith("Your code raised ReferenceWithheld") for outcome in outcomes):
-        return replace(mark("fail"), message=WITHHELD).flagged("calls the reference solution")
-    if any(outcome["out_of_time"] for outcome in outcomes):
-        return mark("time-out")
-    if 0 < points < exercise.points:
-        return mark("part", points)
-    if outcomes[0]["kind"] == "error":
-        return mark("error")
-    return mark("fail")
-
-
-def _raised(exercise: Exercise, cell: dict[str, Any]) -> Mark:
-    name = cell["error"].get("name", "")
-    if name == "ReferenceWithheld":
-        return plain(exercise, "fail", WITHHELD, flags=("calls the reference solution",))
-    what = f"{name}: {cell['error']['text']}" if name else "an exception"
-    return plain(
-        exercise,
-        "error",
-        f"Your cell raised {what[:500]}, so there is no {exercise.name}.",
-        trace=cell["error"].get("trace", ""),
+def _judged(exercise: Exercise, answer: Answer, seconds: float) -> Mark:
+    verdict, outcomes = answer.verdict, answer.outcomes
+    assert verdict is not None
+    ruling = _ruling(exercise, answer)
+    points = {Ruling.PASS: exercise.points, Ruling.PART: verdict.points}.get(ruling, 0)
+    mark = Mark(
+        ruling,
+        points,
+        exercise.points,
+        verdict.message or ruling.meaning.capitalize() + ".",
+        verdict.mistake,
+        trace=next((outcome.trace for outcome in outcomes if outcome.trace), ""),
+        printed=outcomes[0].printed if outcomes else "",
+        seconds=seconds,
     )
+    if ruling == Ruling.FAIL and _called_the_reference(answer):
+        return replace(mark, message=WITHHELD).flagged(Flag.CALLS_REFERENCE.raised())
+    return mark
+
+
+def _ruling(exercise: Exercise, answer: Answer) -> Ruling:
+    verdict, outcomes = answer.verdict, answer.outcomes
+    assert verdict is not None
+    if verdict.status == "right":
+        return Ruling.PASS
+    if verdict.status == "not tried":
+        return Ruling.NOT_TRIED
+    if _called_the_reference(answer):
+        return Ruling.FAIL
+    if any(outcome.out_of_time for outcome in outcomes):
+        return Ruling.TIME_OUT
+    if 0 < verdict.points < exercise.points:
+        return Ruling.PART
+    return Ruling.ERROR if outcomes[0].kind == "error" else Ruling.FAIL
+
+
+def _called_the_reference(answer: Answer) -> bool:
+    return any(outcome.raised == _WITHHELD_ERROR for outcome in answer.outcomes)
+
+
+def _raised(exercise: Exercise, cell: CellRecord) -> Mark:
+    error = cell.error
+    if error is not None and error.name == _WITHHELD_ERROR:
+        return without_points(exercise, Ruling.FAIL, WITHHELD, flags=(Flag.CALLS_REFERENCE.raised(),))
+    what = f"{error.name}: {error.text}" if error is not None else "an exception"
+    told = f"Your cell raised {what[:500]}, so there is no {exercise.name}."
+    return without_points(exercise, Ruling.ERROR, told, trace=error.trace if error is not None else "")

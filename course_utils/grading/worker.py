@@ -2,8 +2,8 @@
 
     python -m course_utils.grading.worker        one JSON line in for each job, one out
 
-It is a process of its own wherever the work is spread from (threads here, Dask, Slurm): it forks, so it must have no threads, and when it
-breaks, only the submission that it was at is asked for again.
+It is a process of its own wherever the work is spread from (threads here, Dask, Slurm): it forks, so it must have no
+threads, and when it breaks, only the submission that it was at is asked for again.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
+from course_utils.grading.results import Broken, Marked, decode_marked, encode
 from course_utils.grading.sandbox import Limits
 
 START = 300.0  # seconds for a worker to warm up, on top of what a submission may take
@@ -38,8 +41,8 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = b""
 
-    def mark(self, notebook: str, *, seed: int | None = None, ask_all: bool = False) -> dict[str, Any]:
-        """What :func:`course_utils.grading.marking.mark` finds about a notebook, given as its JSON text.
+    def mark(self, notebook: str, *, seed: int | None = None, ask_all: bool = False) -> Marked:
+        """What :func:`course_utils.grading.mark_notebook.mark_notebook` finds about a notebook, given as its JSON text.
 
         Raises:
             WorkerError: the worker broke, or did not answer in time.
@@ -47,7 +50,8 @@ class Worker:
         if self._process is None:
             self._start()
         try:
-            return self._ask({"notebook": notebook, "seed": seed, "ask_all": ask_all}, self._limits.wall + START)
+            job = {"notebook": notebook, "seed": seed, "ask_all": ask_all}
+            return self._ask(job, self._limits.wall + START)
         except WorkerError:
             self.stop(now=True)
             raise
@@ -83,7 +87,7 @@ class Worker:
         )
         self._ask(self._first, START)
 
-    def _ask(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
+    def _ask(self, message: dict[str, Any], seconds: float) -> Marked:
         assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -101,9 +105,12 @@ class Worker:
                     raise WorkerError(f"the worker broke; it said: {self._said()}")
                 self._rest += piece
         line, _, self._rest = self._rest.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        if "broken" in answer:
-            raise WorkerError(answer["broken"])
+        try:
+            answer = decode_marked(line)
+        except msgspec.MsgspecError as error:
+            raise WorkerError(f"the worker said what no worker says ({error})") from None
+        if isinstance(answer, Broken):
+            raise WorkerError(answer.reason)
         return answer
 
     def _said(self) -> str:
@@ -115,14 +122,14 @@ def main() -> None:
     """Set up once, then mark what comes until nothing comes any more."""
     import signal
 
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing but answers goes to the one who asks
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the one who asks decides
     lines = iter(sys.stdin.readline, "")
 
-    def answer(message: dict[str, Any]) -> None:
-        out.write(json.dumps(message) + "\n")
+    def answer(message: Marked | Broken) -> None:
+        out.write(encode(message) + b"\n")
         out.flush()
 
     scratch = tempfile.TemporaryDirectory(prefix="exam-")
@@ -135,24 +142,24 @@ def main() -> None:
         chosen = lesson.load_lesson(first["lesson"])
         with sandbox.Sandbox(chosen, first["level"], limits) as place:
             _warm(chosen)
-            answer({"ready": True})
+            answer(Marked({}))  # ready
             for line in lines:
                 answer(_mark(json.loads(line), chosen, place))
     except StopIteration:
         return
     except Exception as error:
-        answer({"broken": f"{type(error).__name__}: {error}"})
+        answer(Broken(f"{type(error).__name__}: {error}"))
     finally:
         scratch.cleanup()
 
 
-def _mark(job: dict[str, Any], lesson: Any, place: Any) -> dict[str, Any]:
+def _mark(job: dict[str, Any], lesson: Any, place: Any) -> Marked:
     import nbformat
 
-    from course_utils.grading import marking
+    from course_utils.grading.mark_notebook import mark_notebook
 
     notebook = nbformat.from_dict(json.loads(job["notebook"]))
-    return marking.mark(lesson, notebook, place, seed=job["seed"], ask_all=job["ask_all"])
+    return mark_notebook(lesson, notebook, place, seed=job["seed"], ask_all=job["ask_all"])
 
 
 def _warm(lesson: Any) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from course_utils.grading.flags import Flag
+
 LESSON = Path(__file__).parent / "lesson"
 
 RIGHT = {
@@ -34,8 +36,9 @@ ALL_OPEN = {"m.1": "not tried", "m.2": "not tried", "m.3": "not tried"}
 
 @dataclass(frozen=True)
 class Pupil:
-    """One submission. ``answers`` are sources by exercise; ``change`` does anything else to the notebook; ``raw`` is written instead of
-    it. ``verdicts`` by exercise, or ``status`` if it cannot be marked; ``flag`` must be a part of some flag; ``says`` of some message.
+    """One submission. ``answers`` are sources by exercise; ``change`` does anything else to the notebook; ``raw`` is
+    written instead of it. ``verdicts`` by exercise, or ``status`` if it cannot be marked; ``flag`` must be raised;
+    ``says`` of some message.
     """
 
     name: str
@@ -44,7 +47,7 @@ class Pupil:
     change: Callable[[dict[str, Any]], Any] | None = None
     raw: bytes | None = None
     status: str = "marked"
-    flag: str = ""
+    flag: Flag | None = None
     says: str = ""
     points: int | None = None
     hostile: bool = False
@@ -107,6 +110,16 @@ def _edited(notebook: dict[str, Any]) -> None:
 def _wordy(notebook: dict[str, Any]) -> None:
     cell = cell_of(notebook, "m.4", "prose")
     cell["source"] = cell["source"].replace("*Your answer here.*", "Since each entry is multiplied with itself.")
+
+
+def first(verdict: str) -> dict[str, str]:
+    """This verdict for m.1, and that the others are right."""
+    return {**ALL_PASS, "m.1": verdict}
+
+
+def instead(source: str) -> dict[str, str]:
+    """This source as the answer to m.1, and right answers to the others."""
+    return {**RIGHT, "m.1": source}
 
 
 def _hand_in(body: str, exercise: str = "m.1") -> dict[str, str]:
@@ -213,48 +226,57 @@ time.sleep(30)
 _HOG = "hoard = bytearray(64 << 30)\n"
 _SLOW_HOG = "hoard = []\nimport time\nfor _ in range(40):\n    hoard.append(b'x' * (20 << 20))\ntime.sleep(3)\n"
 _NEVER = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
+_OTHER_LESSON = (
+    b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{"cell_type": "code", "id": "a", "metadata": {},'
+    b' "source": "x = check(\\"9.1\\", x)", "outputs": [], "execution_count": 1}]}'
+)
 
 PUPILS = [
     # honest
     Pupil("Ada Right", ALL_PASS, RIGHT, points=10),
     Pupil("Ben Untouched", ALL_OPEN, {}, points=0),
     Pupil("Cleo Half", {"m.1": "pass", "m.2": "not tried", "m.3": "not tried"}, {"m.1": RIGHT["m.1"]}, points=3),
-    Pupil("Dan Noisy", ALL_PASS, _hand_in("import warnings, sys\nwarnings.warn('careful')\nprint('oh', file=sys.stderr)"), points=10),
+    Pupil("Dan Noisy", ALL_PASS,
+          _hand_in("import warnings, sys\nwarnings.warn('careful')\nprint('oh', file=sys.stderr)"), points=10),
     Pupil("Eve Wordy", ALL_PASS, RIGHT, _wordy, points=10),
-    Pupil("Fay Helper", ALL_PASS, {**RIGHT, "m.1": "def standardise(values):\n    return centre(values) / centre(values).pow(2).mean().sqrt()"},
-          _before("m.1", "def centre(v):\n    return v - v.mean()"), flag="1 cell of the learner's own", points=10),
+    Pupil("Fay Helper", ALL_PASS,
+          instead("def standardise(values):\n    return centre(values) / centre(values).pow(2).mean().sqrt()"),
+          _before("m.1", "def centre(v):\n    return v - v.mean()"), flag=Flag.OWN_CELLS, points=10),
     Pupil("Gil Colab", ALL_PASS, RIGHT, _colab, points=10),
-    Pupil("Hal Stripped", ALL_PASS, RIGHT, _stripped, flag="found by its name", points=10),
-    Pupil("Ida Scrambled", ALL_PASS, RIGHT, _scrambled, flag="another order", points=10),
-    Pupil("Jon Twice", ALL_PASS, RIGHT, _twice, flag="2 cells define standardise", points=10),
+    Pupil("Hal Stripped", ALL_PASS, RIGHT, _stripped, flag=Flag.FOUND_BY_NAME, points=10),
+    Pupil("Ida Scrambled", ALL_PASS, RIGHT, _scrambled, flag=Flag.LESSON_REORDERED, points=10),
+    Pupil("Jon Twice", ALL_PASS, RIGHT, _twice, flag=Flag.SEVERAL_DEFINITIONS, points=10),
     Pupil("Kim Imports", {"m.1": "pass", "m.2": "not tried", "m.3": "not tried"},
-          {"m.1": "def standardise(values):\n    v = np.asarray(values)\n    return torch.tensor((v - v.mean()) / v.std())"}, _edited,
-          flag="imports that were added are kept", points=3),
+          {"m.1": "def standardise(values):\n    v = np.asarray(values)\n"
+                  "    return torch.tensor((v - v.mean()) / v.std())"}, _edited,
+          flag=Flag.IMPORTS_KEPT, points=3),
     Pupil("Leo Bom", ALL_PASS, RIGHT, lambda notebook: notebook.update(bom=True), points=10),
     Pupil("Mia Follow", {"m.1": "part", "m.2": "not tried", "m.3": "pass"},
           {"m.1": "def standardise(values):\n    return (values - values.mean()) / values.std()", "m.3": RIGHT["m.3"]},
           says="divides by the sample's deviation", points=5),
     # partly right, wrong, in error
-    Pupil("Ned Sample", {"m.1": "part", "m.2": "pass", "m.3": "pass"},
-          {**RIGHT, "m.1": RIGHT["m.1"].replace("correction=0", "correction=1")}, says="divides by the sample's deviation", points=8),
-    Pupil("Oda First", {"m.1": "pass", "m.2": "part", "m.3": "pass"}, {**RIGHT, "m.2": RIGHT["m.2"].replace("out[0][-1]", "out[0][0]")},
+    Pupil("Ned Sample", first("part"),
+          instead(RIGHT["m.1"].replace("correction=0", "correction=1")),
+          says="divides by the sample's deviation", points=8),
+    Pupil("Oda First", {"m.1": "pass", "m.2": "part", "m.3": "pass"},
+          {**RIGHT, "m.2": RIGHT["m.2"].replace("out[0][-1]", "out[0][0]")},
           says="after the first token"),
-    Pupil("Pia Shape", {"m.1": "fail", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values):\n    return values[None]"},
+    Pupil("Pia Shape", first("fail"), instead("def standardise(values):\n    return values[None]"),
           says="a tensor of shape"),
-    Pupil("Quin Syntax", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values)\n    return values"},
+    Pupil("Quin Syntax", first("error"), instead("def standardise(values)\n    return values"),
           says="SyntaxError"),
-    Pupil("Rhea Twice", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values, values):\n    return values"},
+    Pupil("Rhea Twice", first("error"), instead("def standardise(values, values):\n    return values"),
           says="duplicate argument"),
-    Pupil("Rex Raises", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values):\n    return values / nothing"},
+    Pupil("Rex Raises", first("error"), instead("def standardise(values):\n    return values / nothing"),
           says="NameError"),
-    Pupil("Sam None", {"m.1": "fail", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values):\n    values - values.mean()"},
+    Pupil("Sam None", first("fail"), instead("def standardise(values):\n    values - values.mean()"),
           says="Is there a return?"),
-    Pupil("Tia Hardcoded", {"m.1": "fail", "m.2": "pass", "m.3": "pass"},
-          {**RIGHT, "m.1": "def standardise(values):\n    return torch.tensor([-1.069, -0.267, 1.336])"}),
-    Pupil("Uma Random", {"m.1": "flaky", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "import os\ndef standardise(values):\n"
-          "    return values * int.from_bytes(os.urandom(2), 'big')"}, status="in part"),
-    Pupil("Val Deleted", {"m.1": "missing", "m.2": "pass", "m.3": "pass"}, RIGHT, _without("m.1"), flag="answer cell is gone"),
-    Pupil("Wim Renamed", {"m.1": "missing", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": RIGHT["m.1"].replace("standardise", "normalise")}),
+    Pupil("Tia Hardcoded", first("fail"),
+          instead("def standardise(values):\n    return torch.tensor([-1.069, -0.267, 1.336])")),
+    Pupil("Uma Random", first("flaky"), instead("import os\ndef standardise(values):\n"
+          "    return values * int.from_bytes(os.urandom(2), 'big')"), status="in part"),
+    Pupil("Val Deleted", first("missing"), RIGHT, _without("m.1"), flag=Flag.ANSWER_GONE),
+    Pupil("Wim Renamed", first("missing"), instead(RIGHT["m.1"].replace("standardise", "normalise"))),
     # cannot be read
     Pupil("Xia Empty", raw=b"", status="unreadable", says="empty"),
     Pupil("Yan Html", raw=b"<!DOCTYPE html><p>Sign in", status="unreadable", says="web page"),
@@ -262,39 +284,44 @@ PUPILS = [
     Pupil("Abe Old", raw=b'{"nbformat": 3, "worksheets": []}', status="unreadable", says="format 3"),
     Pupil("Bea Latin", raw='{"nbformat": 4, "é": 1}'.encode("latin-1"), status="unreadable", says="UTF-8"),
     Pupil("Cal Deep", raw=b"[" * 200_000, status="unreadable"),
-    Pupil("Dee Cells", raw=b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [7, null]}', status="unreadable", says="cell 0"),
-    Pupil("Eli Other", raw=b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{"cell_type": "code", "id": "a", "metadata": {},'
-          b' "source": "x = check(\\"9.1\\", x)", "outputs": [], "execution_count": 1}]}', status="wrong notebook", says="9.1"),
+    Pupil("Dee Cells", raw=b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [7, null]}',
+          status="unreadable", says="cell 0"),
+    Pupil("Eli Other", raw=_OTHER_LESSON, status="wrong notebook", says="9.1"),
     # hostile
-    Pupil("Fox Patch", {**ALL_PASS, "m.1": "fail"}, {**RIGHT, "m.1": _PATCH + "def standardise(values):\n    return values[1:]"}, hostile=True),
-    Pupil("Gus Equal", {**ALL_PASS, "m.1": "fail"}, {**RIGHT, "m.1": _ALWAYS_EQUAL}, says="type Equal", hostile=True),
-    Pupil("Hex Forger", ALL_PASS, _hand_in(_FORGER), flag="sent what only a probe sends", hostile=True),
-    Pupil("Ira Double", {"m.1": "fail", "m.2": "fail", "m.3": "fail"}, _hand_in(_SEND_TWICE), says="2 times", flag="disturbed", hostile=True),
-    Pupil("Jay Showless", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": _SHOWTRACEBACK}, hostile=True),
-    Pupil("Kai Transform", {"m.1": "fail", "m.2": "fail", "m.3": "fail"}, _hand_in(_TRANSFORM), says="0 times", hostile=True),
-    Pupil("Lux Import", {"m.1": "fail", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "from similarity_exercises import standardise"},
-          says="not yours", flag="calls the reference", hostile=True),
-    Pupil("Max Exit", {"m.1": "crashed", "m.2": "pass", "m.3": "pass"}, _inside("import os\nos._exit(0)"), hostile=True),
-    Pupil("Nia Quit", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, _inside("raise SystemExit"), hostile=True),
-    Pupil("Oz Segfault", {"m.1": "crashed", "m.2": "pass", "m.3": "pass"}, _inside("import ctypes\nctypes.string_at(0)"), hostile=True),
-    Pupil("Pat Slow", {"m.1": "time-out", "m.2": "pass", "m.3": "pass"}, _inside("while True: pass"), hostile=True),
-    Pupil("Roy Never", {"m.1": "time-out", "m.2": "pass", "m.3": "pass"}, _inside(_NEVER), hostile=True),
-    Pupil("Sid Printer", {"m.1": "output limit", "m.2": "pass", "m.3": "pass"}, _hand_in("for _ in range(400):\n    print('x' * 100_000)"), hostile=True),
-    Pupil("Ted Hog", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, _inside(_HOG), says="MemoryError", hostile=True),
-    Pupil("Una Hog", {"m.1": "crashed", "m.2": "pass", "m.3": "pass"}, _inside(_SLOW_HOG), says="memory", hostile=True),
-    Pupil("Uli Forks", {"m.1": "crashed", "m.2": "pass", "m.3": "pass"}, _inside(_FORKS), says="processes", hostile=True),
+    Pupil("Fox Patch", first("fail"), instead(_PATCH + "def standardise(values):\n    return values[1:]"),
+          hostile=True),
+    Pupil("Gus Equal", first("fail"), instead(_ALWAYS_EQUAL), says="type Equal", hostile=True),
+    Pupil("Hex Forger", ALL_PASS, _hand_in(_FORGER), flag=Flag.FORGED, hostile=True),
+    Pupil("Ira Double", {"m.1": "fail", "m.2": "fail", "m.3": "fail"}, _hand_in(_SEND_TWICE), says="2 times",
+          flag=Flag.DISTURBED, hostile=True),
+    Pupil("Jay Showless", first("error"), instead(_SHOWTRACEBACK), hostile=True),
+    Pupil("Kai Transform", {"m.1": "fail", "m.2": "fail", "m.3": "fail"}, _hand_in(_TRANSFORM), says="0 times",
+          hostile=True),
+    Pupil("Lux Import", first("fail"), instead("from similarity_exercises import standardise"),
+          says="not yours", flag=Flag.CALLS_REFERENCE, hostile=True),
+    Pupil("Max Exit", first("crashed"), _inside("import os\nos._exit(0)"), hostile=True),
+    Pupil("Nia Quit", first("error"), _inside("raise SystemExit"), hostile=True),
+    Pupil("Oz Segfault", first("crashed"), _inside("import ctypes\nctypes.string_at(0)"), hostile=True),
+    Pupil("Pat Slow", first("time-out"), _inside("while True: pass"), hostile=True),
+    Pupil("Roy Never", first("time-out"), _inside(_NEVER), hostile=True),
+    Pupil("Sid Printer", first("output limit"), _hand_in("for _ in range(400):\n    print('x' * 100_000)"),
+          hostile=True),
+    Pupil("Ted Hog", first("error"), _inside(_HOG), says="MemoryError", hostile=True),
+    Pupil("Una Hog", first("crashed"), _inside(_SLOW_HOG), says="memory", hostile=True),
+    Pupil("Uli Forks", first("crashed"), _inside(_FORKS), says="processes", hostile=True),
     Pupil("Vic Daemon", ALL_PASS, _hand_in(_DAEMON), hostile=True),
     Pupil("Wes Killer", ALL_PASS, _hand_in(_KILL_PARENT), hostile=True),
     Pupil("Xen Home", ALL_PASS, _hand_in(_READ_HOME), hostile=True),
     Pupil("Yul Network", ALL_PASS, _hand_in(_NETWORK), hostile=True),
     Pupil("Zed Overwrite", ALL_PASS, _hand_in(_OVERWRITE), hostile=True),
     Pupil("Ann Skips", ALL_PASS, _hand_in("# NBVAL_SKIP"), hostile=True),
-    Pupil("Bob Excepts", {"m.1": "error", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "# NBVAL_RAISES_EXCEPTION\nraise ValueError('mine')"},
+    Pupil("Bob Excepts", first("error"), instead("# NBVAL_RAISES_EXCEPTION\nraise ValueError('mine')"),
           says="ValueError", hostile=True),
-    Pupil("Cyd Threads", ALL_PASS, _hand_in("import threading, time\nthreading.Thread(target=time.sleep, args=(3600,)).start()"), hostile=True),
-    Pupil("Dov Nan", {"m.1": "fail", "m.2": "pass", "m.3": "pass"}, {**RIGHT, "m.1": "def standardise(values):\n    return values * float('nan')"},
+    Pupil("Cyd Threads", ALL_PASS,
+          _hand_in("import threading, time\nthreading.Thread(target=time.sleep, args=(3600,)).start()"), hostile=True),
+    Pupil("Dov Nan", first("fail"), instead("def standardise(values):\n    return values * float('nan')"),
           says="NaN"),
-    Pupil("Fin Chain", ALL_PASS, {**RIGHT, "m.1": RIGHT["m.1"] + " + 0" * 400}, hostile=True),
+    Pupil("Fin Chain", ALL_PASS, instead(RIGHT["m.1"] + " + 0" * 400), hostile=True),
     Pupil("Eno <script>", ALL_PASS, RIGHT),
 ]  # fmt: skip
 

@@ -1,7 +1,8 @@
-"""A class of more than fifty gets the verdicts that stand beside it, in a sandbox, at both levels, again and after being killed.
+"""A class of more than fifty gets the verdicts that stand beside it, in a sandbox, at both levels, again and after
+being killed.
 
-The verdicts were written by hand in cohort.py, from what each answer is; the right answers there are written independently of the references
-(``std(correction=0)``, plain indexing).
+The verdicts were written by hand in cohort.py, from what each answer is; the right answers there are written
+independently of the references (``std(correction=0)``, plain indexing).
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from typing import Any
 import pytest
 
 from course_utils.grading.lesson import load_lesson
+from course_utils.grading.mark_folder import Plan, mark_folder
+from course_utils.grading.results import Result, decode_result
 from course_utils.grading.sandbox import Limits, probe_bubblewrap
-from course_utils.grading.session import Plan, grade
 from tests.grading import cohort, examples
 from tests.grading.cohort import LESSON, PUPILS, Pupil
 
 LIMITS = Limits(case=8, cell=25, wall=150, memory=512 << 20, processes=48)
-NEEDS_WALLS = {"Xen Home", "Yul Network", "Zed Overwrite", "Wes Killer"}  # what rlimits alone do not stop
+NEEDS_NAMESPACES = {"Xen Home", "Yul Network", "Zed Overwrite", "Wes Killer"}  # what rlimits alone do not stop
 QUICK = {
     "Ada Right",
     "Ben Untouched",
@@ -42,33 +44,32 @@ QUICK = {
 bubblewrap = pytest.mark.skipif(bool(probe_bubblewrap()), reason=probe_bubblewrap() or "-")
 
 
-def check_against_table(results: list[dict[str, Any]], pupils: list[Pupil]) -> None:
-    by_name = {result["student"]["name"]: result for result in results}
+def check_against_table(results: list[Result], pupils: list[Pupil]) -> None:
+    by_name = {result.student.name: result for result in results}
     wrong = [f"{pupil.name}: {told}" for pupil in pupils for told in differences(pupil, by_name[pupil.name])]
     assert not wrong, "\n".join(wrong)
 
 
-def differences(pupil: Pupil, result: dict[str, Any]) -> list[str]:
+def differences(pupil: Pupil, result: Result) -> list[str]:
     found = []
-    verdicts = {id: mark["verdict"] for id, mark in result["marks"].items()}
-    messages = [result["reason"], *(mark["message"] + mark["trace"] for mark in result["marks"].values())]
-    flags = [*result["flags"], *result["notes"], *(flag for mark in result["marks"].values() for flag in mark["flags"])]
-    if result["status"] != pupil.status:
-        found.append(f"status {result['status']} ({result['reason']}), expected {pupil.status}")
+    verdicts = {id: mark.verdict.value for id, mark in result.marks.items()}
+    messages = [result.reason, *(mark.message + mark.trace for mark in result.marks.values())]
+    if result.status != pupil.status:
+        found.append(f"status {result.status} ({result.reason}), expected {pupil.status}")
     if verdicts != (pupil.verdicts or {}):
         found.append(f"verdicts {verdicts}, expected {pupil.verdicts}; {messages}")
-    if pupil.points is not None and result["points"] != pupil.points:
-        found.append(f"{result['points']} points, expected {pupil.points}")
+    if pupil.points is not None and result.points != pupil.points:
+        found.append(f"{result.points} points, expected {pupil.points}")
     if pupil.says and not any(pupil.says in message for message in messages):
         found.append(f"nobody says {pupil.says!r}: {messages}")
-    if pupil.flag and not any(pupil.flag in flag for flag in flags):
-        found.append(f"no flag {pupil.flag!r}: {flags}")
+    if pupil.flag and not any(flag.flag == pupil.flag for _, flag in result.all_flags):
+        found.append(f"no flag {pupil.flag}: {result.flags_told}")
     return found
 
 
-def mark(tmp_path: Path, pupils: list[Pupil], level: str, workers: int = 2, **more: Any) -> list[dict[str, Any]]:
+def mark(tmp_path: Path, pupils: list[Pupil], level: str, workers: int = 2, **more: Any) -> list[Result]:
     folder = cohort.write(tmp_path / "in", pupils)
-    return grade(load_lesson(str(LESSON)), Plan(folder, tmp_path / "out", level, LIMITS, workers=workers, **more))
+    return mark_folder(load_lesson(str(LESSON)), Plan(folder, tmp_path / "out", level, LIMITS, workers=workers, **more))
 
 
 def processes_of(token: str) -> list[str]:
@@ -102,7 +103,7 @@ def test_a_few_of_each_kind(tmp_path: Path, level: str) -> None:
     pupils = [pupil for pupil in PUPILS if pupil.name in QUICK]
     results = mark(tmp_path, pupils, level)
     check_against_table(results, pupils)
-    assert {result["level"] for result in results if result["marks"]} == {level}
+    assert {result.marked.level for result in results if result.marks} == {level}
 
 
 @pytest.mark.slow
@@ -123,17 +124,19 @@ def test_whole_class_twice_with_four_workers_and_with_one(
 
 @pytest.mark.slow
 def test_hostile_answers_without_bubblewrap_stop_no_one(tmp_path: Path) -> None:
-    """At the lower level they may read and reach more; the verdicts of all that needs no walls are the same, and nothing stays behind."""
-    pupils = [pupil for pupil in PUPILS if pupil.hostile and pupil.name not in NEEDS_WALLS]
+    """At the lower level they may read and reach more; the verdicts of all that needs no namespaces are the same, and
+    nothing stays behind.
+    """
+    pupils = [pupil for pupil in PUPILS if pupil.hostile and pupil.name not in NEEDS_NAMESPACES]
     results = mark(tmp_path, pupils, "rlimits")
     check_against_table(results, pupils)
-    assert all(result["level"] == "rlimits" for result in results)
+    assert all(result.marked.level == "rlimits" for result in results)
 
 
 @pytest.mark.slow
 def test_killed_in_the_middle_and_resumed(tmp_path: Path, short_folder: Path) -> None:
     """Kill the command while it marks: what it stored is whole, the next run keeps it, nothing it started lives on."""
-    pupils = [pupil for pupil in PUPILS if pupil.name not in NEEDS_WALLS or not probe_bubblewrap()]
+    pupils = [pupil for pupil in PUPILS if pupil.name not in NEEDS_NAMESPACES or not probe_bubblewrap()]
     folder, out = cohort.write(tmp_path / "in", pupils), tmp_path / "out"
     command = [
         sys.executable,
@@ -168,7 +171,7 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path, short_folder: Path) ->
     process.wait()
     assert 25 <= len(stored) < len(pupils), "it was not killed in the middle"
     for name in stored:
-        json.loads((out / "results" / name).read_text(encoding="utf-8"))
+        decode_result((out / "results" / name).read_bytes())
     times = {name: (out / "results" / name).stat().st_mtime_ns for name in stored}
     deadline = time.monotonic() + 60
     while (left := processes_of(str(short_folder))) and time.monotonic() < deadline:
@@ -181,7 +184,7 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path, short_folder: Path) ->
     assert {name: (out / "results" / name).stat().st_mtime_ns for name in stored} == times, (
         "a stored result was marked again"
     )
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in (out / "results").glob("*.json")]
+    results = [decode_result(path.read_bytes()) for path in (out / "results").glob("*.json")]
     check_against_table(results, pupils)
 
 

@@ -1,6 +1,8 @@
-"""Marking past one machine gives the verdicts of marking on it: through Dask, through submitit, through the commands of Slurm.
+"""Marking past one machine gives the verdicts of marking on it: through Dask, through submitit, through the commands
+of Slurm.
 
-There is no Slurm here: its four commands are stood in for by scripts that run a job at once on this machine, and submitit, which calls them, is the real one.
+There is no Slurm here: its four commands are stood in for by scripts that run a job at once on this machine, and
+submitit, which calls them, is the real one.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask
 import distributed
 import pytest
@@ -22,7 +25,9 @@ from course_utils.errors import CourseError
 from course_utils.grading import executors
 from course_utils.grading.executors import executor
 from course_utils.grading.lesson import load_lesson
-from course_utils.grading.session import Plan, grade
+from course_utils.grading.mark_folder import Plan, mark_folder
+from course_utils.grading.results import Result
+from course_utils.residual import residual_stream
 from tests.grading.cohort import LESSON, PUPILS, write
 from tests.grading.test_grading_cohort import LIMITS, check_against_table
 
@@ -37,7 +42,8 @@ exec "$@"
 number=$(( $(ls "$HERE" | grep -c '^job') + 1 ))
 touch "$HERE/job$number"
 cp "$1" "$HERE/script$number"
-export SLURM_JOB_ID=$number SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_JOB_NODELIST=here
+export SLURM_JOB_ID=$number SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=here
+export SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0
 setsid bash "$1" >/dev/null 2>"$HERE/error$number" </dev/null &
 echo $! > "$HERE/group$number"
 echo "Submitted batch job $number"
@@ -50,9 +56,9 @@ for job in $(ls "$HERE" | grep '^job'); do echo "${job#job}|RUNNING|here"; done
 }
 
 
-def mark(tmp_path: Path, name: str) -> list[dict[str, Any]]:
+def mark(tmp_path: Path, name: str) -> list[Result]:
     plan = Plan(write(tmp_path / "in", FEW), tmp_path / "out", "rlimits", LIMITS, workers=2, executor=name)
-    return grade(load_lesson(str(LESSON)), plan)
+    return mark_folder(load_lesson(str(LESSON)), plan)
 
 
 @pytest.fixture
@@ -159,3 +165,10 @@ def test_jobs_that_run_are_cancelled_when_marking_stops(tmp_path: Path, slurm: P
     assert (slurm / "cancelled").read_text(encoding="utf-8").split() == ["1"]
     assert second.cancelled() and len(list(slurm.glob("script*"))) == 1
     assert "marking was stopped" in str(first.exception(timeout=0))
+
+
+def test_a_task_travels_by_name_where_a_model_was_loaded(tiny: Any) -> None:
+    """A loaded model has nnsight send the course's functions by value. Marking's must go by name: they hold locks."""
+    tiny("tiny-llama")
+    assert cloudpickle.loads(cloudpickle.dumps(executors.do)) is executors.do
+    assert cloudpickle.loads(cloudpickle.dumps(residual_stream)) is not residual_stream

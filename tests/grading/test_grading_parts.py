@@ -1,15 +1,21 @@
-"""The parts of marking that need no kernel: intake, merging, the exam, the stripped copy, reading a record, exports, the report."""
+"""The parts of marking that need no kernel: intake, merging, the exam, the stripped copy, reading a record, exports,
+the report.
+"""
 
 from __future__ import annotations
 
 import ast
 import copy
 import csv
+import inspect
 import io
 import json
 import os
 import re
 import site
+import string
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -17,16 +23,46 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from course_utils.errors import CourseError
+from course_utils.exercises import Verdict
 from course_utils.exercises.protocol import attempt
 from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
-from course_utils.grading import exam, examiner, exports, flags, intake, report, sandbox, similar, verdicts, withhold
+from course_utils.grading import (
+    exam_notebook,
+    examiner,
+    exports,
+    intake,
+    report,
+    sandbox,
+    similar,
+    stripped_package,
+    verdicts,
+)
+from course_utils.grading.class_flags import add_class_flags
+from course_utils.grading.flags import Flag
+from course_utils.grading.kernel_channel import KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson, load_lesson
-from course_utils.grading.line import KernelDied, TooMuchOutput
+from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.merge import merge
-from course_utils.grading.store import Store, record
+from course_utils.grading.results import (
+    FORMAT,
+    Answer,
+    CellError,
+    CellRecord,
+    Mark,
+    Marked,
+    OtherFormat,
+    RecordLine,
+    Result,
+    Ruling,
+    Run,
+    SentOutcome,
+    Trouble,
+)
+from course_utils.grading.store import Store, make_result
 from tests.grading import cohort
 from tests.grading.cohort import LESSON, PUPILS, RIGHT, Pupil
 
@@ -40,7 +76,8 @@ def handed_in(**answers: str) -> bytes:
     return cohort.notebook_of(Pupil("x", answers={id.replace("_", "."): source for id, source in answers.items()}))
 
 
-# --- intake -----------------------------------------------------------------------------------------------------------------
+# --- intake
+# -----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -75,7 +112,8 @@ def test_the_shapes_that_schools_hand_out(
 def test_roster_recognises_a_student(tmp_path: Path, lesson: Lesson, owner: str) -> None:
     roster = tmp_path / "roster.csv"
     roster.write_text(
-        "\ufeffLast name;First name;ID number;Email address\nLovelace;Ada;4711;ada@example.org\nByron;Augusta;12;b@example.org\n",
+        "\ufeffLast name;First name;ID number;Email address\n"
+        "Lovelace;Ada;4711;ada@example.org\nByron;Augusta;12;b@example.org\n",
         encoding="utf-8",
     )
     folder = tmp_path / "in"
@@ -117,7 +155,9 @@ def test_two_notebooks_of_one_student(tmp_path: Path, lesson: Lesson) -> None:
     (tmp_path / "ada_4711_93_again-2.ipynb").write_bytes(handed_in(m_1=RIGHT["m.1"]))
     (one,) = intake.collect(tmp_path, lesson)
     assert one.notebook is not None and one.files[0].endswith("-2.ipynb")
-    assert any("2 notebooks of this lesson" in note for note in one.notes), "the same file twice is one"
+    assert Flag.SEVERAL_NOTEBOOKS in {note.flag for note in one.notes} and "2 notebooks" in str(one.notes[-1]), (
+        "the same file twice is one"
+    )
 
 
 def test_too_large_is_not_read(tmp_path: Path, lesson: Lesson) -> None:
@@ -137,7 +177,8 @@ def test_every_known_shape_of_damage_is_told_not_raised(lesson: Lesson) -> None:
             intake.parse(damage)
 
 
-# --- merging and the exam -----------------------------------------------------------------------------------------------------
+# --- merging and the exam
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_prose_is_collected(lesson: Lesson) -> None:
@@ -148,8 +189,8 @@ def test_prose_is_collected(lesson: Lesson) -> None:
 
 def test_exam_leaves_out_what_no_answer_needs(lesson: Lesson) -> None:
     merged = merge(lesson, intake.parse(handed_in(m_1=RIGHT["m.1"])))
-    lean = exam.build(lesson, merged, ["m.1"], 1, "n", 1.0)
-    whole = exam.build(lesson, merged, ["m.1"], 1, "n", 1.0, whole=True)
+    lean = exam_notebook.build(lesson, merged, ["m.1"], 1, "n", 1.0)
+    whole = exam_notebook.build(lesson, merged, ["m.1"], 1, "n", 1.0, whole=True)
     sources = [cell.source for cell in lean.cells]
     assert any("import torch" in source for source in sources), "the answer names torch"
     assert not any("load_model(" in source for source in sources), "m.1 needs no model"
@@ -158,12 +199,12 @@ def test_exam_leaves_out_what_no_answer_needs(lesson: Lesson) -> None:
 
 def test_exam_of_an_answer_that_may_use_any_name_is_whole(lesson: Lesson) -> None:
     merged = merge(lesson, intake.parse(handed_in(m_1="def standardise(values):\n    return eval('numbers')")))
-    assert any("load_model(" in cell.source for cell in exam.build(lesson, merged, ["m.1"], 1, "n", 1.0).cells)
+    assert any("load_model(" in cell.source for cell in exam_notebook.build(lesson, merged, ["m.1"], 1, "n", 1.0).cells)
 
 
 def test_no_reference_comes_before_its_question(lesson: Lesson) -> None:
     merged = merge(lesson, intake.parse(handed_in(**{id.replace(".", "_"): source for id, source in RIGHT.items()})))
-    cells = exam.build(lesson, merged, lesson.ids, 1, "n", 1.0).cells
+    cells = exam_notebook.build(lesson, merged, lesson.ids, 1, "n", 1.0).cells
     for exercise in lesson.exercises:
         asked = next(
             i for i, cell in enumerate(cells) if cell.metadata["exam"] == {"kind": "probe", "exercise": exercise.id}
@@ -177,11 +218,12 @@ def test_no_reference_comes_before_its_question(lesson: Lesson) -> None:
         assert [cell.metadata["exam"]["kind"] for cell in cells[asked : asked + 3]] == ["probe", "again", "supply"]
 
 
-# --- the stripped copy --------------------------------------------------------------------------------------------------------
+# --- the stripped copy
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_copy_holds_no_reference_and_no_mistake(tmp_path: Path, lesson: Lesson) -> None:
-    withhold.make_copy(lesson, tmp_path)
+    stripped_package.copy_stripped_package(lesson, tmp_path)
     text = (tmp_path / "lesson" / "similarity_exercises.py").read_text(encoding="utf-8")
     for secret in (
         "pow(2)",
@@ -214,23 +256,58 @@ def test_copy_of_each_lesson_of_the_course_is_whole(tmp_path: Path) -> None:
     """The stripped modules still parse and still draw; each reference in them refuses."""
     from course_utils.exercises import LESSONS, exercises
 
+    stripped_package.copy_stripped_package(load_lesson("1"), tmp_path)
+    inside = subprocess.run(
+        [sys.executable, "-c", DRAWN_INSIDE],
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "package")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    found = json.loads(inside)
+    assert found.pop("package") == str(tmp_path / "package" / "course_utils" / "__init__.py")
+    known = [exercise for number in LESSONS for exercise in exercises(number)]
+    assert list(found) == [exercise.id for exercise in known]
+    for exercise in known:
+        assert found[exercise.id]["told"] == [[], [], None], exercise.id
+        assert found[exercise.id]["cases"] == repr(exercise.cases(3)), (
+            f"{exercise.id} draws other inputs in the sandbox"
+        )
+
+
+DRAWN_INSIDE = """
+import json
+import course_utils
+from course_utils.exercises import LESSONS, exercises
+
+found = {"package": course_utils.__file__}
+for exercise in [exercise for number in LESSONS for exercise in exercises(number)]:
+    told = exercise.mistakes, exercise.hints, exercise.diagnose
+    found[exercise.id] = {"told": told, "cases": repr(exercise.cases(3))}
+print(json.dumps(found))
+"""
+
+
+def test_copy_has_no_function_that_only_a_mistake_uses(tmp_path: Path) -> None:
+    """Also none of those that several exercises share in a module of their own."""
+    from course_utils.exercises import LESSONS, exercises
+
+    stripped_package.copy_stripped_package(load_lesson("1"), tmp_path)
+    package = Path(exam_notebook.__file__).parents[1]
     checked = 0
-    for number, name in LESSONS.items():
-        package = Path(exam.__file__).parents[1]
-        source = package / "exercises" / f"{name}.py"
-        if not source.is_file():
-            continue
-        stripped = withhold.strip(source.read_text(encoding="utf-8"))
-        namespace: dict[str, Any] = {"__name__": f"stripped_{name}"}
-        exec(compile(stripped, str(source), "exec"), namespace)
-        for known, bare in zip(exercises(number), namespace["EXERCISES"], strict=True):
-            assert bare.mistakes == () and bare.hints == () and bare.diagnose is None
-            assert repr(bare.cases(3)) == repr(known.cases(3)), f"{known.id} draws other inputs in the sandbox"
+    for mistake in [one for number in LESSONS for exercise in exercises(number) for one in exercise.mistakes]:
+        source = Path(str(inspect.getsourcefile(mistake.answer)))
+        if inspect.isroutine(mistake.answer) and source.is_relative_to(package / "exercises"):
+            copied = tmp_path / "package" / "course_utils" / source.relative_to(package)
+            assert f"def {mistake.answer.__name__}(" not in copied.read_text(encoding="utf-8"), mistake.answer
             checked += 1
-    assert checked
+    assert checked > 50
+    assert "logits_of" not in "".join(path.read_text(encoding="utf-8") for path in tmp_path.rglob("tokens/*.py"))
 
 
-# --- what a kernel sends is not believed ---------------------------------------------------------------------------------------
+# --- what a kernel sends is not believed
+# ---------------------------------------------------------------------------------------
 
 
 def message(lesson: Lesson, **changes: Any) -> str:
@@ -276,116 +353,104 @@ def test_outcomes_travel_unchanged() -> None:
         assert repr(outcome_from_json(json.loads(json.dumps(outcome_to_json(outcome))))) == repr(outcome)
 
 
-# --- every verdict rule ---------------------------------------------------------------------------------------------------------
+# --- every verdict rule
+# ---------------------------------------------------------------------------------------------------------
 
 
-def cell(kind: str, **more: Any) -> dict[str, Any]:
-    entry = {
-        "kind": kind,
-        "exercise": "m.1",
-        "seconds": 0.1,
-        "passed": True,
-        "reply": "ok",
-        "alarm": "",
-        "source": "",
-        "text": "",
-        "error": {},
-    }
-    return entry | more
+def cell(kind: str, exercise: str = "m.1", **more: Any) -> CellRecord:
+    return CellRecord(kind, exercise, **more)
 
 
-def judged(status: str = "right", points: int = 3, **outcome: Any) -> dict[str, Any]:
-    one = outcome_to_json(Outcome("value", 1)) | outcome
-    return {
-        "verdict": {"status": status, "points": points, "message": "said", "mistake": None, "passed": []},
-        "outcomes": [one],
-    }
+def judged(status: str = "right", points: int = 3, **outcome: Any) -> Answer:
+    one = SentOutcome.of(replace(Outcome("value", 1), **outcome))
+    return Answer(Verdict("m.1", status, points, 3, "said"), (one,))
+
+
+def again(agrees: bool, points: int = 0) -> CellRecord:
+    return cell("again", answer=Answer(Verdict("m.1", "wrong", points, 3, "said"), agrees=agrees))
+
+
+def read(lesson: Lesson, *cells: CellRecord, asked: tuple[str, ...] = ("m.1",), **run: Any) -> verdicts.Reading:
+    return verdicts.read(lesson, Run(asked, cells, **run))
 
 
 EMPTY = '{"nbformat":4,"nbformat_minor":5,"metadata":{},"cells":[]}'
-RULES: list[tuple[str, list[dict[str, Any]]]] = [
-    ("pass", [cell("probe", result=judged())]),
-    ("part", [cell("probe", result=judged("wrong", 1))]),
-    ("fail", [cell("probe", result=judged("wrong", 0))]),
-    ("error", [cell("probe", result=judged("wrong", 0, kind="error"))]),
-    ("not tried", [cell("probe", result=judged("not tried", 0))]),
-    ("time-out", [cell("probe", result=judged("wrong", 0, kind="error", out_of_time=True))]),
-    ("fail", [cell("probe", result=judged("wrong", 2, kind="error", error="Your code raised ReferenceWithheld: x."))]),
-    ("missing", [cell("answer"), cell("probe", result={"undefined": True})]),
-    (
-        "error",
-        [
-            cell("answer", passed=False, reply="error", error={"name": "E", "text": "t", "trace": "tr"}),
-            cell("probe", result={"undefined": True}),
-        ],
-    ),
-    (
-        "error",
-        [cell("answer", reply="error"), cell("probe", result={"undefined": True})],
-    ),  # nbval saw nothing: its traceback was hidden
-    ("fail", [cell("probe", result={"refused": "values were sent 2 times"})]),
-    ("examiner error", [cell("probe", result={"examiner": "RuntimeError"})]),
-    (
-        "flaky",
-        [cell("probe", result=judged("wrong", 2)), cell("again", result={"agrees": False, "verdict": {"points": 1}})],
-    ),
-    (
-        "part",
-        [cell("probe", result=judged("wrong", 2)), cell("again", result={"agrees": True, "verdict": {"points": 2}})],
-    ),
-    ("pass", [cell("probe", result=judged()), cell("again", result={"agrees": False, "verdict": {"points": 0}})]),
-    ("error", [cell("probe", result={"refused": "it ended early"}, error={"name": "E", "text": "t", "trace": "tr"})]),
-    (
-        "fail",
-        [
-            cell("answer", passed=False, reply="error", error={"name": "ReferenceWithheld", "text": "t"}),
-            cell("probe", result={"undefined": True}),
-        ],
-    ),
+RAISED: dict[str, Any] = {"passed": False, "reply": "error", "error": CellError("E", "t", "tr")}
+WITHHELD: dict[str, Any] = {"passed": False, "reply": "error", "error": CellError("ReferenceWithheld", "t")}
+NOTHING = cell("probe", answer=Answer(undefined=True))
+RULES: list[tuple[str, list[CellRecord]]] = [
+    ("pass", [cell("probe", answer=judged())]),
+    ("part", [cell("probe", answer=judged("wrong", 1))]),
+    ("fail", [cell("probe", answer=judged("wrong", 0))]),
+    ("error", [cell("probe", answer=judged("wrong", 0, kind="error"))]),
+    ("not tried", [cell("probe", answer=judged("not tried", 0))]),
+    ("time-out", [cell("probe", answer=judged("wrong", 0, kind="error", out_of_time=True))]),
+    ("fail", [cell("probe", answer=judged("wrong", 2, kind="error", raised="ReferenceWithheld"))]),
+    ("missing", [cell("answer"), NOTHING]),
+    ("error", [cell("answer", **RAISED), NOTHING]),
+    ("error", [cell("answer", reply="error"), NOTHING]),  # nbval saw nothing: its traceback was hidden
+    ("fail", [cell("probe", answer=Answer(refused="values were sent 2 times"))]),
+    ("examiner error", [cell("probe", answer=Answer(failure="RuntimeError"))]),
+    ("flaky", [cell("probe", answer=judged("wrong", 2)), again(False, 1)]),
+    ("part", [cell("probe", answer=judged("wrong", 2)), again(True, 2)]),
+    ("pass", [cell("probe", answer=judged()), again(False)]),
+    ("error", [cell("probe", answer=Answer(refused="it ended early"), error=CellError("E", "t", "tr"))]),
+    ("fail", [cell("answer", **WITHHELD), NOTHING]),
 ]
 
 
-@pytest.mark.parametrize(("verdict", "entries"), RULES)
-def test_verdict_rules(lesson: Lesson, verdict: str, entries: list[dict[str, Any]]) -> None:
-    reading = verdicts.read(lesson, [*entries, {"end": True}], ["m.1"], "")
-    assert reading.marks["m.1"].verdict == verdict
-    assert (reading.marks["m.1"].points > 0) == (verdict in ("pass", "part", "flaky"))
+@pytest.mark.parametrize(("verdict", "cells"), RULES)
+def test_verdict_rules(lesson: Lesson, verdict: str, cells: list[CellRecord]) -> None:
+    mark = read(lesson, *cells).marks["m.1"]
+    assert mark.verdict == verdict
+    assert (mark.points > 0) == (verdict in ("pass", "part", "flaky"))
     if verdict == "flaky":
-        assert reading.marks["m.1"].points == 1, "the lower of both"
+        assert mark.points == 1, "the lower of both"
 
 
 @pytest.mark.parametrize("alarm", ["time-out", "crashed", "output limit"])
 def test_an_alarm_is_no_mark_but_a_culprit(lesson: Lesson, alarm: str) -> None:
     """Even where values came: after an alarm nothing that was sent counts."""
     for kind in ("answer", "extra", "probe"):
-        entries = [cell(kind, alarm=alarm, result=judged()), {"end": True, "stopped": alarm}]
-        reading = verdicts.read(lesson, entries, ["m.1", "m.2"], "")
+        cells = [cell(kind, alarm=alarm, answer=judged())]
+        reading = read(lesson, *cells, asked=("m.1", "m.2"), stopped=alarm)
         assert not reading.marks and reading.culprit == ("m.1", alarm)
-    confirmed = [cell("probe", result=judged("wrong", 2)), cell("again", alarm=alarm)]
-    assert not verdicts.read(lesson, confirmed, ["m.1"], "").marks
+    confirmed = [cell("probe", answer=judged("wrong", 2)), cell("again", alarm=alarm)]
+    assert not read(lesson, *confirmed).marks
 
 
 def test_whose_alarm_it_is(lesson: Lesson) -> None:
-    """That of the exercise whose cell it is, if it is still open; else of the next one. Where the kernel was ended for its output, it is told."""
+    """That of the exercise whose cell it is, if it is still open; else of the next. Where the kernel was ended for its
+    output, it is told.
+    """
     for kind, exercise, culprit in (("answer", "m.2", "m.2"), ("lesson", "", "m.1"), ("supply", "m.0", "m.1")):
-        entries = [cell(kind, exercise=exercise, alarm="crashed"), {"end": True}]
-        assert verdicts.read(lesson, entries, ["m.1", "m.2"], "").culprit == (culprit, "crashed")
-    flood = [cell("answer", alarm="crashed"), {"end": True}]
-    assert verdicts.read(lesson, flood, ["m.1"], "output: 64 MB").culprit == ("m.1", "output limit")
+        ended = cell(kind, exercise, alarm="crashed")
+        assert read(lesson, ended, asked=("m.1", "m.2")).culprit == (culprit, "crashed")
+    flood = cell("answer", alarm="crashed")
+    assert read(lesson, flood, kernel_end="output: 64 MB").culprit == ("m.1", "output limit")
 
 
 def test_an_exception_after_the_definition_is_flagged(lesson: Lesson) -> None:
-    late = cell("answer", passed=False, reply="error", error={"name": "KeyError", "text": "t", "trace": "tr"})
-    mark = verdicts.read(lesson, [late, cell("probe", result=judged())], ["m.1"], "").marks["m.1"]
-    assert mark.verdict == "pass" and any("KeyError" in flag for flag in mark.flags)
+    late = cell("answer", passed=False, reply="error", error=CellError("KeyError", "t", "tr"))
+    mark = read(lesson, late, cell("probe", answer=judged())).marks["m.1"]
+    assert mark.verdict == "pass" and any("KeyError" in str(flag) for flag in mark.flags)
 
 
 def test_a_record_that_ends_early_marks_nothing(lesson: Lesson) -> None:
-    assert verdicts.read(lesson, [], ["m.1"], "").trouble
-    assert verdicts.read(lesson, [{"trouble": "no kernel", "told": "x"}], ["m.1"], "").trouble
-    assert verdicts.read(lesson, [{"trouble": "wall", "told": "x"}], ["m.1", "m.2"], "").culprit == ("m.1", "time-out")
-    forged = verdicts.read(lesson, [cell("answer", forged=1), {"end": True}], ["m.1"], "")
+    assert read(lesson).trouble
+    assert read(lesson, trouble=Trouble("no kernel", "x")).trouble
+    assert read(lesson, asked=("m.1", "m.2"), trouble=Trouble("wall", "x")).culprit == ("m.1", "time-out")
+    forged = read(lesson, cell("answer", forged=1))
     assert not forged.marks and forged.flags
+
+
+def test_every_flag_is_a_sentence_and_has_a_severity() -> None:
+    """No two are stored under one name, and nothing in braces is left open by what is told with it."""
+    assert len({flag.value for flag in Flag}) == len(Flag)
+    for flag in Flag:
+        names = {name for _, name, _, _ in string.Formatter().parse(flag.sentence) if name}
+        raised = flag.raised(**dict.fromkeys(names, "x{y}"))
+        assert "{" not in str(raised).replace("{y}", "") and raised.must_look == (flag.severity.value == "look")
 
 
 class FakeItem:
@@ -421,18 +486,24 @@ def test_plugin_fails_closed(
 ) -> None:
     """Each thing that nbval does not look at stops a right answer's values from being believed."""
     plugin = examiner.Plugin(lesson, examiner.Question(5, "n"), sandbox.Limits(), tmp_path / "record")
-    plugin.line = type("Line", (), {"reply": reply})()
+    plugin.channel = type("Channel", (), {"reply": reply})()
     item.test_outputs = [{"output_type": "display_data", "data": {examiner.MIME: message(lesson)}}]
     plugin._note(item, error)
-    entry = json.loads((tmp_path / "record").read_text(encoding="utf-8"))
+    (noted,) = record_of(tmp_path / "record")
     if expected == "forged":
-        assert entry["forged"] == 1 and "result" not in entry
+        assert noted.forged == 1 and noted.answer is None
     elif expected in ("time-out", "crashed", "output limit"):
-        assert entry["alarm"] == expected == item.session.shouldstop and "result" not in entry
+        assert noted.alarm == expected == item.session.shouldstop and noted.answer is None
     elif expected == "refused":
-        assert "refused" in entry["result"]
+        assert noted.answer is not None and noted.answer.refused and noted.answer.verdict is None
     else:
-        assert entry["result"]["verdict"]["status"] == expected
+        assert noted.answer is not None and noted.answer.verdict is not None
+        assert noted.answer.verdict.status == expected
+
+
+def record_of(path: Path) -> list[CellRecord]:
+    lines = [msgspec.json.decode(line, type=RecordLine) for line in path.read_bytes().splitlines()]
+    return [line.cell for line in lines if line.cell]
 
 
 def test_plugin_compares_and_asks_again(tmp_path: Path, lesson: Lesson) -> None:
@@ -450,12 +521,12 @@ def test_plugin_compares_and_asks_again(tmp_path: Path, lesson: Lesson) -> None:
     for second, agrees in ((as_given, True), (exercise.reference, False)):
         record = tmp_path / f"record-{agrees}"
         plugin = examiner.Plugin(lesson, examiner.Question(5, "n"), sandbox.Limits(), record)
-        plugin.line = type("Line", (), {"reply": "ok"})()
+        plugin.channel = type("Channel", (), {"reply": "ok"})()
         plugin._note(FakeItem("probe", outputs=sent(as_given, "n")), None)
         plugin._note(FakeItem("again", outputs=sent(second, "n-again")), None)
-        first, again = map(json.loads, record.read_text(encoding="utf-8").splitlines())
-        assert first["result"]["verdict"]["status"] == "wrong"
-        assert again["result"]["agrees"] == agrees
+        one, other = (noted.answer for noted in record_of(record))
+        assert one is not None and one.verdict is not None and one.verdict.status == "wrong"
+        assert other is not None and other.agrees == agrees
 
 
 @pytest.mark.parametrize(("sleeps", "trouble"), [(60, "wall"), (0, "examiner")])
@@ -463,37 +534,39 @@ def test_a_run_that_never_ends_is_ended(
     tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch, sleeps: float, trouble: str
 ) -> None:
     """A pytest that hangs is killed when the time is over, one that ends without a record is told from it."""
+
     def never_pytest(*_: Any) -> None:
         os.setsid()
         time.sleep(sleeps)
         os._exit(1)
 
     monkeypatch.setattr(examiner, "_become_pytest", never_pytest)
-    cells = exam.build(lesson, merge(lesson, intake.parse(handed_in())), [], 1, "n", 1.0)
-    folders: dict[str, Any] = {name: tmp_path / name for name in ("spec_folder", "meeting", "scratch")}
-    entries = examiner.run(lesson, cells, examiner.Question(1, "n"), sandbox.Limits(), wall=1.0, **folders)
-    assert [entry["trouble"] for entry in entries] == [trouble]
+    cells = exam_notebook.build(lesson, merge(lesson, intake.parse(handed_in())), [], 1, "n", 1.0)
+    folders: dict[str, Any] = {name: tmp_path / name for name in ("spec_folder", "sockets", "scratch")}
+    run = examiner.run(lesson, cells, examiner.Question(1, "n"), sandbox.Limits(), wall=1.0, **folders)
+    assert run.trouble is not None and run.trouble.what == trouble and not run.cells
 
 
-# --- what comes out ---------------------------------------------------------------------------------------------------------------
+# --- what comes out
+# ---------------------------------------------------------------------------------------------------------------
 
 
-def results_of(lesson: Lesson, tmp_path: Path) -> list[dict[str, Any]]:
+def results_of(lesson: Lesson, tmp_path: Path) -> list[Result]:
     """Three results, without a kernel: one marked, one in part, one unreadable."""
     found = []
     for name, verdict, points in (
-        ("=HYPERLINK(1)", "pass", 3),
-        ("<script>alert(1)</script>", "flaky", 1),
-        ("Cleo", "", 0),
+        ("=HYPERLINK(1)", Ruling.PASS, 3),
+        ("<script>alert(1)</script>", Ruling.FLAKY, 1),
+        ("Cleo", None, 0),
     ):
         student = intake.Student(intake._key(name), name, "7", "c@example.org")
         if not verdict:
             submission = intake.Submission(student, ("c.ipynb",), status="unreadable", reason="empty")
-            found.append(record(submission, lesson, "p", None))
+            found.append(make_result(submission, lesson, "p", None))
             continue
         submission = intake.Submission(student, ("a.ipynb",), intake.parse(handed_in()))
         marks = {
-            id: verdicts.Mark(
+            id: Mark(
                 verdict,
                 points,
                 3,
@@ -503,9 +576,8 @@ def results_of(lesson: Lesson, tmp_path: Path) -> list[dict[str, Any]]:
             )
             for id in lesson.ids
         }
-        marked = {"marks": {id: mark.to_json() for id, mark in marks.items()}, "flags": [], "prose": {"m.4": "<i>words</i>"}, "seed": 1,
-                  "level": "rlimits", "seconds": 1.0, "runs": []}  # fmt: skip
-        found.append(record(submission, lesson, "p", marked))
+        marked = Marked(marks, prose={"m.4": "<i>words</i>"}, seed=1, level="rlimits", seconds=1.0)
+        found.append(make_result(submission, lesson, "p", marked))
     return found
 
 
@@ -524,14 +596,13 @@ def test_tables(tmp_path: Path, lesson: Lesson) -> None:
         and canvas[1][0].strip() == "Points Possible"
     )
     gradescope = json.loads(
-        (tmp_path / "gradescope" / results[0]["student"]["key"] / "results.json").read_text(encoding="utf-8")
+        (tmp_path / "gradescope" / results[0].student.key / "results.json").read_text(encoding="utf-8")
     )
     assert gradescope["score"] == 9 and [test["max_score"] for test in gradescope["tests"]] == [3, 3, 3]
 
 
 def test_report_is_escaped_and_shows_no_flag_to_students(tmp_path: Path, lesson: Lesson) -> None:
-    results = results_of(lesson, tmp_path)
-    groups = flags.add(lesson, results)
+    results, groups = add_class_flags(lesson, results_of(lesson, tmp_path))
     report.write(lesson, results, tmp_path, groups)
     pages = list((tmp_path / "report").rglob("*.html"))
     assert len(pages) == 4
@@ -540,16 +611,17 @@ def test_report_is_escaped_and_shows_no_flag_to_students(tmp_path: Path, lesson:
         assert "<script" not in text and "<b>bold" not in text and "<i>words" not in text
     index = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "The mean is still in it." in index and "rlimits" in index
-    assert any(
-        "same code as" in flag for result in results for mark in result["marks"].values() for flag in mark["flags"]
-    )
+    assert Flag.SAME_AS_OTHERS in {flag.flag for result in results for _, flag in result.all_flags}
     assert not any(
         "same code as" in page.read_text(encoding="utf-8") for page in pages if page.parent.name == "students"
     )
 
 
 def test_alike_under_other_names() -> None:
-    one = "def f(a, b: int = 2):\n    '''Says a lot.'''\n    total = 0  # from nothing\n    for x in a:\n        total += x ** b\n    return total / len(a)"
+    one = (
+        "def f(a, b: int = 2):\n    '''Says a lot.'''\n    total = 0  # from nothing\n"
+        "    for x in a:\n        total += x ** b\n    return total / len(a)"
+    )
     other = "def f(p, q = 2):\n    s = 0\n    for i in p:\n        s += i ** q\n    return s / len(p)"
     assert similar.tokens(one) == similar.tokens(other)
     assert similar.tokens(one) != similar.tokens(other.replace("**", "*"))
@@ -558,18 +630,53 @@ def test_alike_under_other_names() -> None:
 def test_store_writes_whole_or_not_at_all(tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
     store, (result, *_) = Store(tmp_path), results_of(lesson, tmp_path)
     store.save(result)
-    key = result["student"]["key"]
-    assert store.load(key) == json.loads(json.dumps(result))
+    key = result.student.key
+    assert store.load(key) == result
 
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Path, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        store.save({**result, "points": 0})
-    assert store.load(key) == json.loads(json.dumps(result))
-    (tmp_path / "results" / f"{key}.json").write_text("{half", encoding="utf-8")
-    assert store.load(key) is None
+        store.save(replace(result, reason="another"))
+    assert store.load(key) == result
+    assert store.load("nobody") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: "{half", "damaged"),
+        (
+            lambda text: text.replace(f'"format": {FORMAT}', '"format": 1'),
+            f"format 1, and this version reads format {FORMAT}",
+        ),
+        (lambda text: text.replace('"verdict": "pass"', '"verdict": "splendid"'), "damaged"),
+        (lambda text: text.replace('"points": 3', '"points": "3"'), "damaged"),
+    ],
+)
+def test_a_stored_result_of_another_version_is_marked_again_and_told(
+    tmp_path: Path, lesson: Lesson, change: Callable[[str], str], says: str
+) -> None:
+    """The folder holds one result that cannot be used and one notebook that needs no marking: the sentence names the
+    student.
+    """
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "Xia.ipynb").write_bytes(b"")
+    plan = Plan(folder, tmp_path / "out", "rlimits", sandbox.Limits())
+    (result,) = mark_folder(lesson, plan)
+    path = tmp_path / "out" / "results" / f"{result.student.key}.json"
+    stored = results_of(lesson, tmp_path)[0]
+    Store(plan.out).save(replace(stored, student=result.student))
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(OtherFormat, match=says):
+        Store(plan.out).load(result.student.key)
+    said: list[str] = []
+    assert mark_folder(lesson, plan, say=said.append) == [result]
+    (sentence,) = said
+    assert sentence.startswith("Xia is marked again") and says in sentence
+    assert Store(plan.out).load(result.student.key) == result
 
 
 def test_result_depends_on_notebook_lesson_and_limits(lesson: Lesson, tmp_path: Path) -> None:

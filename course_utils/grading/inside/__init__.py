@@ -1,5 +1,6 @@
 """What runs inside the sandbox, beside the learner's code. Nothing in here knows an expected value.
 
-`nursery` loads libraries and model once and forks a kernel for each notebook; `cell` shuts one such kernel in; `probe` runs an
-answer on the hidden inputs and sends the values out; `launch` is the command that Jupyter starts, outside, in a kernel's place.
+`fork_server` loads libraries and model once and forks a kernel for each notebook; `isolation` shuts one such kernel
+in; `probe` runs an answer on the hidden inputs and sends the values out; `launch_kernel` is the command that Jupyter
+starts, outside, in a kernel's place.
 """

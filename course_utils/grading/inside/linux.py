@@ -21,8 +21,8 @@ def _call(function: str, *arguments: object) -> None:
 
 
 def enter_namespaces() -> None:
-    """Leave the user, mount, process, network, host-name and shared-memory namespaces for new ones. Children are in the new process
-    namespace; the first of them is its init. Raises OSError where the system does not allow it.
+    """Leave the user, mount, process, network, host-name and shared-memory namespaces for new ones. Children are in
+    the new process namespace; the first of them is its init. Raises OSError where the system does not allow it.
     """
     user, group = os.getuid(), os.getgid()
     _call("unshare", NEWUSER | NEWNS | NEWPID | NEWIPC | NEWNET | NEWUTS)

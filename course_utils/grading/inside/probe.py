@@ -1,7 +1,7 @@
 """Run an answer on hidden inputs and send what it returned, as data, to the examiner outside.
 
-The learner's code shares this process and could change anything here. It gains nothing by that: values are all that is sent, and
-what they should be is known only outside.
+The learner's code shares this process and could change anything here. It gains nothing by that: values are all that is
+sent, and what they should be is known only outside.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _MISSING = object()
 
 
 def send(exercise_id: str, seed: int, nonce: str, seconds: float) -> None:
-    """Run what the notebook has under the exercise's name on the inputs of ``seed``, each for at most ``seconds``; send the outcomes.
+    """Run what the notebook has under the exercise's name on the inputs of ``seed``, each for at most ``seconds``;
+    send the outcomes.
 
     ``nonce`` comes back with them, so that the examiner knows which question they answer.
     """
@@ -36,12 +37,19 @@ def send(exercise_id: str, seed: int, nonce: str, seconds: float) -> None:
         outcomes = None
     else:
         outcomes = [running.outcome_to_json(outcome) for outcome in attempt(exercise, answer, seed)]
-    message = json.dumps({"exercise": exercise_id, "nonce": nonce, "outcomes": outcomes}, allow_nan=False)
+    message = json.dumps(
+        {"exercise": exercise_id, "nonce": nonce, "outcomes": outcomes}, allow_nan=False, ensure_ascii=False
+    )
+    message = message.encode(
+        "utf-8", "replace"
+    ).decode()  # halves of characters, which an answer may print, are refused outside
     shell.display_pub.publish(data={MIME: message}, metadata={})
 
 
 def supply(exercise_id: str, module: str, name: str, source: str) -> Any:
-    """Put the reference back into its module, once the exercise is judged, and return it: later exercises may build on it."""
+    """Put the reference back into its module, once the exercise is judged, and return it: later exercises may build on
+    it.
+    """
     target = importlib.import_module(module)
     filename = f"<reference {exercise_id}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)  # a trace reads its own source

@@ -1,0 +1,184 @@
+"""The notebook that is really run: the answers, the hidden questions between them, and only those of the lesson's
+cells that they need.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import symtable
+from collections.abc import Collection
+from typing import Any
+
+import nbformat.v4
+from nbformat import NotebookNode
+
+from course_utils.exercises import Exercise
+from course_utils.grading.lesson import Lesson
+from course_utils.grading.merge import Merged
+from course_utils.notebooks.normalise import exercise_roles, parse_cell
+
+_DYNAMIC = {"globals", "locals", "vars", "eval", "exec", "get_ipython", "__import__"}
+_MARKER = re.compile(r"^(\s*#.*)\b(?:NBVAL|PYTEST_VALIDATE)_(?=[A-Z_]+\s*$)", re.MULTILINE)
+_INSIDE = "course_utils.grading.inside.probe"
+
+
+def build(
+    lesson: Lesson,
+    merged: Merged,
+    ask: Collection[str],
+    seed: int,
+    nonce: str,
+    seconds: float,
+    *,
+    drop: Collection[str] = (),
+    whole: bool = False,
+) -> NotebookNode:
+    """The exam of one submission.
+
+    Args:
+        ask: the exercises to ask for.
+        drop: the exercises of which nothing of the learner's is run, since it ended an earlier run. As after a check
+            that failed, the reference stands in their place.
+        seed: of the hidden inputs.
+        nonce: comes back with each answer's values.
+        seconds: what an answer may take on one of its inputs.
+        whole: run all of the lesson's cells, also those that no answer is seen to need.
+    """
+    cells: list[NotebookNode] = []
+    roles = exercise_roles(lesson.notebook)
+    done: set[str] = set()
+    for index, cell in enumerate(lesson.notebook.cells):
+        if cell.cell_type != "code" or done >= set(ask):
+            continue
+        id, role = roles.get(index, ("", ""))
+        if role == "answer":
+            if id not in drop:
+                cells += [_cell("extra", id, _tame(source)) for source in merged.extras.get(id, [])]
+                cells.append(_cell("answer", id, _tame(merged.answers[id] or "")))
+        elif role == "check":
+            exercise = lesson.exercise(id)
+            if id in ask:
+                question = f"__import__({_INSIDE!r}, fromlist=['send']).send({id!r}, {seed}, {{nonce!r}}, {seconds})"
+                cells.append(_cell("probe", id, question.format(nonce=nonce)))
+                cells.append(_cell("again", id, question.format(nonce=nonce + "-again")))
+                done.add(id)
+            cells.append(_cell("supply", id, supply(exercise, keep=False), name=exercise.name))
+        else:
+            cells.append(_cell("lesson", "", cell.source))
+    return nbformat.v4.new_notebook(cells=cells if whole else _needed(cells))
+
+
+def supply(exercise: Exercise, *, keep: bool) -> str:
+    """The cell that puts an exercise's reference back once it is judged; ``keep`` leaves the learner's own answer
+    under its name.
+    """
+    import inspect
+    import textwrap
+
+    source = textwrap.dedent(inspect.getsource(exercise.reference))
+    module = exercise.reference.__module__
+    arguments = f"{exercise.id!r}, {module!r}, {exercise.name!r}, {source!r}"
+    call = f"__import__({_INSIDE!r}, fromlist=['supply']).supply({arguments})"
+    return f"{call};" if keep else f"{exercise.name} = {call}"
+
+
+def _cell(kind: str, exercise: str, source: str, **more: Any) -> NotebookNode:
+    return nbformat.v4.new_code_cell(source, metadata={"exam": {"kind": kind, "exercise": exercise, **more}})
+
+
+def _tame(source: str) -> str:
+    """A learner's comment must not steer nbval (``# NBVAL_SKIP``)."""
+    return _MARKER.sub(lambda match: match.group(0).lower(), source)
+
+
+def _needed(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """Leave out the lesson's cells that bind no name which an answer, or a cell that an answer needs, uses."""
+    learners = [cell for cell in cells if cell.metadata["exam"]["kind"] in ("answer", "extra")]
+    if any(_is_dynamic(cell.source) for cell in learners):
+        return cells
+    wanted: set[str] = set()
+    kept: list[NotebookNode] = []
+    for cell in reversed(cells):
+        kind = cell.metadata["exam"]["kind"]
+        if kind == "supply":
+            wanted.discard(cell.metadata["exam"]["name"])
+        elif kind in ("answer", "extra"):
+            wanted |= names_used(cell.source)
+        elif kind == "lesson":
+            if not names_bound(cell.source) & wanted:
+                continue
+            wanted |= names_used(cell.source)
+        kept.append(cell)
+    return kept[::-1]
+
+
+def _is_dynamic(source: str) -> bool:
+    """Whether names may be used that the source does not show: magics, ``eval``, ``import *``, or a source that does
+    not parse.
+    """
+    body = parse_cell(source)
+    if (not body and source.strip()) or re.search(r"^\s*[%!]", source, re.MULTILINE):
+        return True
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    return any(
+        (isinstance(node, ast.Name) and node.id in _DYNAMIC)
+        or (isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
+        for node in nodes
+    )
+
+
+def names_used(source: str) -> set[str]:
+    """The names that a cell takes from the notebook: what its functions look up there, and what it reads before it
+    binds it itself.
+
+    A function's own variables are not among them, or every answer with a variable `text` would need the cell that has
+    another one.
+    """
+    used: set[str] = set()
+    bound: set[str] = set()
+    inner: set[str] = set()
+    for statement in parse_cell(source):
+        table = symtable.symtable(ast.unparse(statement), "<cell>", "exec")
+        inner |= _looked_up(table)
+        used |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()} - bound
+        bound |= {
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+        }
+    return used | (inner - bound)
+
+
+def _looked_up(table: symtable.SymbolTable) -> set[str]:
+    """The globals that the functions and classes in a scope refer to."""
+    found: set[str] = set()
+    for child in table.get_children():
+        found |= {
+            symbol.get_name() for symbol in child.get_symbols() if symbol.is_global() and symbol.is_referenced()
+        } | _looked_up(child)
+    return found
+
+
+def names_bound(source: str) -> set[str]:
+    """The names that a cell binds, or whose values it may change."""
+    bound: set[str] = set()
+    for statement in parse_cell(source):
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                bound.add(node.id)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                bound.add(node.name)
+            elif isinstance(node, ast.alias):
+                bound.add((node.asname or node.name).split(".")[0])
+            elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
+                bound |= {leaf.id for leaf in ast.walk(node.value) if isinstance(leaf, ast.Name)}
+        if (
+            isinstance(statement, ast.Expr)
+            and isinstance(statement.value, ast.Call)
+            and isinstance(statement.value.func, ast.Attribute)
+        ):
+            changed = statement.value.func.value  # `results.append(...)`
+            if isinstance(changed, ast.Name) and changed.id != "plots":
+                bound.add(changed.id)
+    return bound

@@ -1,0 +1,227 @@
+"""The isolation of one kernel: its own processes, files, network (none) and limits, gone without a trace when it ends.
+
+Three processes, so that nothing the learner's code can reach holds any right over what shuts it in::
+
+    watch      sees memory and processes from outside; kills on a limit or when the examiner lets go
+    init       first process of the kernel's own process namespace: when it dies, all in there die
+    kernel     no rights, limits set, runs the learner's code
+
+Where namespaces are not to be had, watch and kernel remain, with limits and a clean-up of every descendant.
+
+Why three: who enters a new process namespace stays outside of it himself, only his children are in. So the watch can
+enter the namespaces and still see and kill from outside, where the kernel cannot reach it; and the namespace needs a
+first process that reaps orphans, since the system kills all in it when that one ends. If the kernel were this process,
+a daemon that it left would take signals in its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+from course_utils.grading.inside import linux
+
+SCRATCH = "/scratch"
+SOCKETS = "/run/kernel"  # the kernel's side of the talk with the examiner, where namespaces hide the rest
+
+
+def watch(line: socket.socket, connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> NoReturn:
+    """Start a kernel for ``connection``, guard it, and leave with it. ``line`` stays open as long as the kernel lives;
+    at the end it is told why, if a limit was the reason.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the fork server ignores it; here children must be waited for
+    if linux.AVAILABLE:
+        linux.adopt_orphans()
+        linux.keep_out()
+    # What libraries and model take is shared with the fork server, page by page: only what the kernel adds is counted
+    # as its own.
+    baseline = _resident("self")
+    if settings["nested"]:
+        linux.enter_namespaces()
+    first = os.fork()
+    if first == 0:
+        line.close()
+        if settings["nested"]:
+            _init(connection, folder, settings)
+        _kernel(connection, folder, settings, lambda: None)
+    reason = _guard(line, first, baseline, settings)
+    _end(first)
+    with contextlib.suppress(OSError):
+        if reason:
+            line.sendall(reason.encode())
+        line.close()
+    os._exit(0)
+
+
+def _guard(line: socket.socket, first: int, baseline: int, settings: dict[str, Any]) -> str:
+    """Wait for the end; the reason if it was a limit, else ""."""
+    while True:
+        if select.select([line], [], [], 0.1)[0]:
+            return ""  # the examiner let go (or said something, which it never does)
+        if os.waitpid(first, os.WNOHANG)[0] == first:
+            return ""
+        if not linux.AVAILABLE:
+            continue
+        family = _descendants(os.getpid())
+        if len(family) > settings["processes"]:
+            return f"processes: {len(family)}, at most {settings['processes']} are allowed"
+        used = sum(max(0, _resident(str(pid)) - baseline) for pid in family)
+        if used > settings["memory"]:
+            return f"memory: {used >> 20} MiB, at most {settings['memory'] >> 20} are allowed"
+
+
+def _init(connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> NoReturn:
+    linux.die_with_parent(signal.SIGKILL)
+    linux.mount_nothing_shared()
+    # The kernel's own folder first, then nothing over the place of all of them: a kernel that saw its neighbours'
+    # sockets, or the fork server's, could talk to them.
+    linux.mount_bind(os.path.join(settings["sockets"], folder), SOCKETS)
+    linux.mount_empty(settings["sockets"], 4096)
+    for place in (SCRATCH, "/tmp") if settings["own_tmp"] else (SCRATCH,):
+        linux.mount_empty(place, settings["disk"])
+    linux.mount_empty("/dev/shm", settings["disk"])
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        # Last of all, since mounting needs them: inside its own user namespace this process was root and could undo
+        # every mount.
+        linux.drop_privileges()
+        _kernel(connection, SOCKETS, settings, lambda: os.close(writer))
+    os.close(writer)
+    os.read(reader, 1)  # the kernel's sockets are bound: nothing more is to be written there
+    with contextlib.suppress(OSError):
+        linux.mount_read_only(SOCKETS)
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], bound: Any) -> NoReturn:
+    import json
+
+    os.setsid()
+    if linux.AVAILABLE and not settings["nested"]:
+        linux.die_with_parent(signal.SIGKILL)
+        linux.no_new_privileges()
+    if settings["nested"]:
+        home, work = f"{SCRATCH}/home", f"{SCRATCH}/work"
+    else:
+        folder = os.path.join(settings["sockets"], folder)
+        home = work = os.path.join(folder, "work")
+    connection["ip"] = os.path.join(folder, os.path.basename(connection["ip"]))
+    for place in {home, work}:
+        os.makedirs(place, exist_ok=True)
+    os.chdir(work)
+    # Each of these would else lie in a folder that can be read only, or that the next kernel sees too.
+    os.environ.update(
+        HOME=home, TMPDIR=home, JUPYTER_RUNTIME_DIR=home, IPYTHONDIR=home, MPLCONFIGDIR=home, XDG_CACHE_HOME=home
+    )
+    tempfile_reset()
+    _limit(settings)
+    # The log and the standard input of the fork server are not the kernel's: with the latter it could end the server.
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    file = os.path.join(home, "connection.json")
+    with open(file, "w", encoding="utf-8") as out:
+        json.dump(connection, out)
+
+    from ipykernel.kernelapp import IPKernelApp
+
+    sys.argv = ["kernel"]
+    sys.path.insert(0, "")
+    application = IPKernelApp.instance()
+    application.initialize(["-f", file, "--HistoryManager.enabled=False", "--log-level=ERROR"])
+    bound()  # before any code of the learner's: from now on nothing can be written where the sockets are
+    application.start()
+    os._exit(0)
+
+
+def tempfile_reset() -> None:
+    """Let ``tempfile`` look for its folder again: the fork server may have asked for it outside of the kernel's
+    namespaces.
+    """
+    import tempfile
+
+    tempfile.tempdir = None
+
+
+def _limit(settings: dict[str, Any]) -> None:
+    def at_most(what: int, amount: int) -> None:
+        hard = resource.getrlimit(what)[1]
+        amount = amount if hard == resource.RLIM_INFINITY else min(amount, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, (amount, amount))
+
+    at_most(resource.RLIMIT_CORE, 0)
+    at_most(resource.RLIMIT_FSIZE, settings["disk"])
+    at_most(resource.RLIMIT_NOFILE, settings["files"])
+    at_most(resource.RLIMIT_CPU, settings["cpu"])
+    if linux.AVAILABLE:
+        at_most(
+            resource.RLIMIT_AS, _pages("self", 0) + 4 * settings["memory"]
+        )  # threads take address space that they never use
+    if settings["nested"]:  # elsewhere all processes of the user would count
+        at_most(resource.RLIMIT_NPROC, settings["processes"] + 200)  # threads count too
+
+
+def _end(first: int) -> None:
+    """Kill the kernel and everything that it started, until nothing is left.
+
+    Again and again, since what is being killed may fork meanwhile; this process adopts the orphans, so nothing is left
+    when it has no child.
+    """
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            os.kill(first, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            os.killpg(first, signal.SIGKILL)
+        for pid in _descendants(os.getpid()):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.02)
+
+
+def _descendants(root: int) -> set[int]:
+    """The processes below ``root``, as far as /proc tells."""
+    parents: dict[int, int] = {}
+    try:
+        numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return set()
+    for pid in numbers:
+        with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
+            parents[pid] = int(file.read().rpartition(b")")[2].split()[1])
+    found: set[int] = set()
+    frontier = {root}
+    while frontier:
+        frontier = {pid for pid, parent in parents.items() if parent in frontier} - found
+        found |= frontier
+    return found
+
+
+def _resident(pid: str) -> int:
+    return _pages(pid, 1)
+
+
+def _pages(pid: str, field: int) -> int:
+    """Bytes of address space (0) or of memory in use (1) of a process; 0 where it cannot be told."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[field]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,38 @@
+"""The command that Jupyter starts as a kernel: asks the fork server for one, and lives exactly as long as it does.
+
+    python -S -E launch_kernel.py SERVER_SOCKET CONNECTION_FILE
+
+When this process is killed or its parent is gone, the fork server kills the kernel; when the kernel dies this process
+ends, so that whoever watches it knows.
+"""
+
+import json
+import os
+import select
+import socket
+import sys
+
+
+def main() -> int:
+    """Ask, then wait for the end; the exit code is 0 where the kernel left of its own will."""
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(sys.argv[1])
+    with open(sys.argv[2], encoding="utf-8") as file:
+        connection = json.load(file)
+    request = {"connection": connection, "folder": os.path.basename(os.path.dirname(sys.argv[2]))}
+    server.sendall(json.dumps(request).encode() + b"\n")
+    said, parent = b"", os.getppid()
+    while os.getppid() == parent:  # an examiner that was killed cannot end its kernel any more
+        if select.select([server], [], [], 0.5)[0]:
+            piece = server.recv(4096)
+            if not piece:
+                break
+            said += piece
+    if said:  # why the kernel ended, for the record
+        with open(os.path.join(os.path.dirname(sys.argv[2]), "end.txt"), "wb") as file:
+            file.write(said)
+    return 1 if said else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""Mark one notebook: ask, read what came, and where a run ended early, ask again without what ended it.
+
+One answer that kills its process, or never ends, costs its own exercise and no other.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import time
+from dataclasses import replace
+
+from nbformat import NotebookNode
+
+from course_utils.grading import exam_notebook, examiner, verdicts
+from course_utils.grading.exam_notebook import names_bound
+from course_utils.grading.flags import Flag, Raised
+from course_utils.grading.lesson import Lesson
+from course_utils.grading.merge import Merged, merge
+from course_utils.grading.results import Mark, Marked, Ruling, Run
+from course_utils.grading.sandbox import Limits, Sandbox
+from course_utils.grading.unshown_functions import unshown_functions
+from course_utils.grading.verdicts import without_points
+
+ROUNDS = 20  # at most this many kernels for one submission
+
+
+def mark_notebook(
+    lesson: Lesson, notebook: NotebookNode, sandbox: Sandbox, *, seed: int | None = None, ask_all: bool = False
+) -> Marked:
+    """Everything that is found out about one notebook.
+
+    Args:
+        seed: of the hidden inputs; fresh unless given.
+        ask_all: run the stubs that were not touched, too.
+    """
+    merged = merge(lesson, notebook)
+    return _Marking(lesson, merged, sandbox, secrets.randbelow(2**31) if seed is None else seed, ask_all).result()
+
+
+class _Marking:
+    def __init__(self, lesson: Lesson, merged: Merged, sandbox: Sandbox, seed: int, ask_all: bool) -> None:
+        self.lesson, self.merged, self.sandbox, self.seed = lesson, merged, sandbox, seed
+        self.limits: Limits = sandbox.limits
+        self.marks: dict[str, Mark] = {}
+        self.left: list[str] = []
+        self.drop: set[str] = set()
+        self.suspects: dict[str, Ruling] = {}
+        self.flags: list[Raised] = []
+        self.runs: list[Run] = []
+        self.whole = False
+        self.started = time.monotonic()
+        for exercise in lesson.exercises:
+            if merged.answers[exercise.id] is None:
+                told = "There is no answer cell for this exercise in the notebook."
+                self.marks[exercise.id] = without_points(exercise, Ruling.MISSING, told)
+                self.drop.add(exercise.id)
+            elif exercise.id in merged.untouched and not ask_all:
+                self.marks[exercise.id] = without_points(exercise, Ruling.NOT_TRIED)
+            else:
+                self.left.append(exercise.id)
+
+    def result(self) -> Marked:
+        failures = 0
+        for _ in range(ROUNDS):
+            time_left = self.limits.wall - (time.monotonic() - self.started)
+            if not self.left or time_left < 1:
+                break
+            reading = self._run(time_left)
+            if reading.trouble:
+                failures += 1
+                if failures == 2:
+                    self._give_up(Ruling.EXAMINER_ERROR, f"The marking itself failed. {reading.trouble}")
+            self._take(reading)
+        self._give_up(Ruling.NOT_REACHED, f"The {self.limits.wall:.0f} s for one notebook were over.")
+        general = [flag for id, flag in self.merged.flags if not id] + self.flags
+        return Marked(
+            marks={id: self._complete(id) for id in self.lesson.ids},
+            flags=tuple(flag for index, flag in enumerate(general) if flag not in general[:index]),
+            prose=self.merged.prose,
+            seed=self.seed,
+            level=self.sandbox.level,
+            nested=self.sandbox.nested,
+            seconds=round(time.monotonic() - self.started, 2),
+            runs=tuple(self.runs),
+        )
+
+    def _give_up(self, verdict: Ruling, told: str) -> None:
+        for id in self.left:
+            self.marks[id] = without_points(self.lesson.exercise(id), verdict, told)
+        self.left = []
+
+    def _run(self, time_left: float) -> verdicts.Reading:
+        nonce = secrets.token_hex(16)
+        notebook = exam_notebook.build(
+            self.lesson,
+            self.merged,
+            list(self.left),
+            self.seed,
+            nonce,
+            self.limits.case,
+            drop=self.drop,
+            whole=self.whole,
+        )
+        right = frozenset(id for id, one in self.marks.items() if one.verdict == Ruling.PASS)
+        sockets = self.sandbox.new_socket_folder()
+        scratch = self.sandbox.folder / "scratch" / sockets.name
+        run = examiner.run(
+            self.lesson,
+            notebook,
+            examiner.Question(self.seed, nonce, right),
+            self.limits,
+            spec_folder=self.sandbox.spec_folder,
+            sockets=sockets,
+            scratch=scratch,
+            wall=time_left,
+        )
+        self.runs.append(replace(run, whole=self.whole))
+        for place in (sockets, scratch):
+            shutil.rmtree(place, ignore_errors=True)
+        return verdicts.read(self.lesson, run)
+
+    def _take(self, reading: verdicts.Reading) -> None:
+        self.flags += reading.flags
+        if not self.whole and any(self._lacks_a_cell(one) for one in reading.marks.values()):
+            self.whole = True  # a cell was left out that was needed after all
+            return
+        for id, one in reading.marks.items():
+            if id in self.suspects:
+                told = f"Once it {self.suspects[id].meaning}, once it did not."
+                one = replace(one, verdict=Ruling.FLAKY, points=0, message=told)
+            self.marks[id] = one
+        self.left = [id for id in self.left if id not in self.marks]
+        if reading.culprit is None or reading.culprit[0] not in self.left:
+            return
+        id, verdict = reading.culprit
+        ended = self.runs[-1].kernel_end
+        if verdict == Ruling.CRASHED and not ended and id not in self.suspects:
+            self.suspects[id] = verdict  # once may be bad luck
+            return
+        told = f"{verdict.meaning.capitalize()}{f' ({ended})' if ended else ''}."
+        self.marks[id] = without_points(self.lesson.exercise(id), verdict, told)
+        self.drop.add(id)
+        self.left.remove(id)
+
+    def _lacks_a_cell(self, one: Mark) -> bool:
+        """Whether an answer failed for want of a name that the lesson gives."""
+        if one.verdict not in (Ruling.ERROR, Ruling.PART, Ruling.FAIL):
+            return False
+        missing = re.search(r"NameError\b.*?name '(\w+)' is not defined", one.message + one.trace, re.DOTALL)
+        return missing is not None and any(
+            missing.group(1) in names_bound(cell.source)
+            for cell in self.lesson.notebook.cells
+            if cell.cell_type == "code"
+        )
+
+    def _complete(self, id: str) -> Mark:
+        flags = [flag for exercise, flag in self.merged.flags if exercise == id]
+        if self.marks[id].verdict.tried:
+            extras = self.merged.extras
+            answer = [*extras.get(id, []), self.merged.answers[id] or ""]
+            others = [cell for cells in extras.values() for cell in cells]
+            found = unshown_functions(self.lesson, id, answer, others=others)
+            flags += [Flag.USES_UNSHOWN.raised(function=name) for name in found]
+        return replace(self.marks[id], source=self.merged.answers[id] or "").flagged(*flags)

@@ -1,0 +1,347 @@
+"""What marking finds: one set of types from the worker to the report, and the one place where they are written and
+read.
+
+``Result`` is a student's; in it a ``Mark`` for each exercise, and a ``Run`` for each kernel with the record of its
+cells. A stored result carries the number ``FORMAT``; one of another number is marked again, never half understood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from course_utils.exercises import Verdict
+from course_utils.exercises.running import KEEP_PRINTED, Outcome, outcome_from_json, outcome_to_json
+from course_utils.grading.flags import Raised
+from course_utils.grading.intake import Student
+
+FORMAT = 2
+
+
+class Status(StrEnum):
+    """What became of a submission."""
+
+    MARKED = "marked"
+    IN_PART = "in part"
+    UNREADABLE = "unreadable"
+    WRONG_NOTEBOOK = "wrong notebook"
+    EXAMINER_ERROR = "examiner error"
+
+
+class Ruling(StrEnum):
+    """What an answer came to: the word, what it means, and whether it is left to a person."""
+
+    meaning: str
+    open: bool
+
+    def __new__(cls, word: str, meaning: str, open: bool = False) -> Ruling:
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.meaning, member.open = meaning, open
+        return member
+
+    PASS = "pass", "right on every hidden input"
+    PART = "part", "right in part"
+    FAIL = "fail", "wrong"
+    ERROR = "error", "the answer raised an exception"
+    NOT_TRIED = "not tried", "the stub, as it was given"
+    MISSING = "missing", "no such answer in the notebook"
+    TIME_OUT = "time-out", "stopped at the time limit"
+    CRASHED = "crashed", "ended the process that ran it"
+    OUTPUT_LIMIT = "output limit", "printed more than is allowed"
+    NOT_REACHED = "not reached", "the time for this notebook was over", True
+    FLAKY = "flaky", "did not do the same when it was run again: a person decides", True
+    EXAMINER_ERROR = "examiner error", "the marking itself failed: a person decides", True
+
+    @property
+    def tried(self) -> bool:
+        """Whether the learner wrote an answer at all."""
+        return self not in (Ruling.NOT_TRIED, Ruling.MISSING)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What one exercise of one submission came to.
+
+    Attributes:
+        message: what the learner is told, as in the lesson; without the hidden inputs.
+        mistake: the name of a known mistake, for the teacher's statistics.
+        trace: the learner's own traceback.
+        printed: the start of what the answer printed.
+        flags: what a person may want to look at.
+        source: the answer as it was submitted.
+    """
+
+    verdict: Ruling
+    points: int
+    out_of: int
+    message: str = ""
+    mistake: str | None = None
+    trace: str = ""
+    printed: str = ""
+    seconds: float = 0.0
+    flags: tuple[Raised, ...] = ()
+    source: str = ""
+
+    def flagged(self, *flags: Raised) -> Mark:
+        """The same with more flags; one that is there already is not put twice."""
+        new = [flag for index, flag in enumerate(flags) if flag not in self.flags and flag not in flags[:index]]
+        return replace(self, flags=(*self.flags, *new))
+
+
+@dataclass(frozen=True)
+class CellError:
+    """The exception of a cell; ``trace`` shows the frames in the learner's own cells only."""
+
+    name: str
+    text: str
+    trace: str = ""
+
+
+_Told = Annotated[str, msgspec.Meta(max_length=2 * KEEP_PRINTED)]
+
+
+class SentOutcome(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """An :class:`Outcome` as it travels out of the sandbox: each field typed and limited, the value still plain
+    data.
+    """
+
+    kind: Literal["value", "error", "not tried"]
+    error: _Told
+    harm: _Told
+    printed: _Told
+    final: bool
+    trace: _Told
+    out_of_time: bool
+    raised: Annotated[str, msgspec.Meta(max_length=200)]
+    value: Any
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> SentOutcome:
+        """The outcome, made to travel."""
+        return msgspec.convert(outcome_to_json(outcome), cls)
+
+    def opened(self) -> Outcome:
+        """The outcome with its value thawed. Raises ValueError where the value is not one that answers send."""
+        return outcome_from_json(msgspec.structs.asdict(self))
+
+
+class Message(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What the probe sends for one question; ``outcomes`` is None where nothing of the exercise's name was defined."""
+
+    exercise: str
+    nonce: str
+    outcomes: Annotated[list[SentOutcome], msgspec.Meta(min_length=1, max_length=100)] | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of one question: a verdict, or why there is none.
+
+    Attributes:
+        undefined: the notebook had nothing of the exercise's name.
+        refused: why what was sent cannot be compared.
+        failure: why judging itself failed; not the learner's fault.
+        agrees: of a question that was asked again: whether the same came.
+    """
+
+    verdict: Verdict | None = None
+    outcomes: tuple[SentOutcome, ...] = ()
+    undefined: bool = False
+    refused: str = ""
+    failure: str = ""
+    agrees: bool | None = None
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """One cell of a run.
+
+    Attributes:
+        kind: lesson, extra, answer, probe, again or supply.
+        passed: whether nbval found nothing wrong with it.
+        reply: how the kernel answered: "ok", "error", "aborted", or "" where it did not.
+        alarm: what makes everything after it worthless: time-out, crashed, output limit, or "".
+        forged: values that it sent, though no question was asked of it.
+    """
+
+    kind: str
+    exercise: str
+    seconds: float = 0.0
+    passed: bool = True
+    reply: str = "ok"
+    alarm: str = ""
+    source: str = ""
+    text: str = ""
+    error: CellError | None = None
+    answer: Answer | None = None
+    forged: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything at all says that it did not run to its end."""
+        return self.error is not None or not self.passed or self.reply != "ok"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a run says nothing, or no more: "no kernel", "wall" (its time was over) or "examiner"."""
+
+    what: str
+    told: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """The record of one kernel: which exercises it was asked for, what each cell came to, how it ended."""
+
+    asked: tuple[str, ...]
+    cells: tuple[CellRecord, ...] = ()
+    trouble: Trouble | None = None
+    stopped: str = ""
+    kernel_end: str = ""
+    whole: bool = False
+
+
+class RecordLine(msgspec.Struct, omit_defaults=True):
+    """One line of the file that the examiner writes while a run goes on."""
+
+    cell: CellRecord | None = None
+    trouble: Trouble | None = None
+    stopped: str | None = None
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Everything that is found out about one notebook.
+
+    Attributes:
+        prose: by question, the learner's words ("" if untouched).
+        seed: of the hidden inputs.
+        level: of the sandbox; ``nested`` where each kernel has namespaces of its own inside it.
+    """
+
+    marks: dict[str, Mark]
+    flags: tuple[Raised, ...] = ()
+    prose: dict[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    level: str = ""
+    nested: bool = False
+    seconds: float = 0.0
+    runs: tuple[Run, ...] = ()
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A notebook that could not be marked, and why: the worker's fault until proven."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class ExerciseInfo:
+    """What a report says of an exercise."""
+
+    title: str
+    points: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """One student's result: who, what was handed in, what became of it.
+
+    Attributes:
+        fingerprint: of the notebook, the lesson and the rules; another one means that it has to be marked again.
+        digest: sha256 of the file that was marked.
+        reason: why it could not be marked, for the student and the teacher.
+        notes: how it was handed in.
+    """
+
+    format: int
+    fingerprint: str
+    student: Student
+    files: tuple[str, ...]
+    digest: str
+    lesson: str
+    exercises: dict[str, ExerciseInfo]
+    status: Status
+    reason: str
+    notes: tuple[Raised, ...]
+    marked: Marked
+
+    @property
+    def marks(self) -> dict[str, Mark]:
+        """By exercise; empty if the notebook could not be marked."""
+        return self.marked.marks
+
+    @property
+    def points(self) -> int:
+        """All points that were had."""
+        return sum(mark.points for mark in self.marks.values())
+
+    @property
+    def out_of(self) -> int:
+        """All points that could be had."""
+        return sum(exercise.points for exercise in self.exercises.values())
+
+    @property
+    def all_flags(self) -> list[tuple[str, Raised]]:
+        """Every flag, with the exercise that it concerns, or ""."""
+        general = [("", flag) for flag in (*self.notes, *self.marked.flags)]
+        return general + [(id, flag) for id, mark in self.marks.items() for flag in mark.flags]
+
+    @property
+    def flags_told(self) -> list[str]:
+        """Every flag as a sentence, that of an exercise with its number in front."""
+        return [f"{id}: {flag}" if id else str(flag) for id, flag in self.all_flags]
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether someone should look before the marks go out: it could not be marked, a verdict is open, or a flag
+        asks for it.
+        """
+        if self.status != Status.MARKED:
+            return True
+        return any(mark.verdict.open for mark in self.marks.values()) or any(
+            flag.must_look for _, flag in self.all_flags
+        )
+
+
+class OtherFormat(ValueError):
+    """A stored result that another version wrote, or that is damaged; the text says which, in a sentence for the
+    teacher.
+    """
+
+
+def encode(value: Result | Marked | Broken) -> bytes:
+    """As JSON, on one line."""
+    return msgspec.json.encode(value)
+
+
+def decode_result(data: bytes) -> Result:
+    """The stored result.
+
+    Raises:
+        OtherFormat: it has another format number, or is not a result at all.
+    """
+    try:
+        found = msgspec.json.decode(data, type=_Numbered).format
+        if found == FORMAT:
+            return msgspec.json.decode(data, type=Result)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise OtherFormat(f"it is damaged ({error})") from None
+    raise OtherFormat(f"it was written in format {found}, and this version reads format {FORMAT}")
+
+
+def decode_marked(data: bytes) -> Marked | Broken:
+    """What a worker said. Raises ValueError where it is neither."""
+    if msgspec.json.decode(data, type=dict[str, msgspec.Raw]).keys() == {"reason"}:
+        return msgspec.json.decode(data, type=Broken)
+    return msgspec.json.decode(data, type=Marked)
+
+
+class _Numbered(msgspec.Struct):
+    format: int

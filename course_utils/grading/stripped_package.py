@@ -1,0 +1,189 @@
+"""A copy of the package for the sandbox that does not hold what is asked for.
+
+In it the reference of each exercise of the lesson raises ``ReferenceWithheld``, and the exercises have lost their
+mistakes, hints and diagnoses (a wrong answer can be one word from the right one). What the notebook needs besides is as
+it was.
+"""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from collections.abc import Iterable, Set
+from pathlib import Path
+
+from course_utils.exercises import Exercise
+from course_utils.grading.lesson import Lesson, reference_module
+
+_TELLING = {"mistakes": "()", "hints": "()", "shows": "''", "diagnose": "None"}
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def copy_stripped_package(lesson: Lesson, target: Path) -> list[Path]:
+    """Write the package (and a teacher's own modules) for the sandbox below ``target``.
+
+    Returns the folders that go in front of the import path. The package's copy is in ``target / "package"``.
+    """
+    import course_utils
+
+    package = Path(course_utils.__file__).resolve().parent
+    copy = target / "package" / "course_utils"
+    shutil.copytree(package, copy, ignore=_leave_out)
+    (copy / "grading" / "__init__.py").write_text(
+        '"""Only what runs inside the sandbox is here."""\n', encoding="utf-8"
+    )
+    roots = [(package, copy)]
+    path = [target / "package"]
+    if lesson.folder is not None:
+        own = target / "lesson"
+        own.mkdir()
+        for source in lesson.folder.glob("*.py"):
+            shutil.copyfile(source, own / source.name)
+        roots.append((lesson.folder, own))
+        path.append(own)
+    asked = _imported_names(copy / "exercises")
+    for original, place in roots:
+        by_file: dict[Path, list[Exercise]] = {}
+        for exercise in lesson.exercises:
+            file = reference_module(exercise)
+            if file.is_relative_to(original):
+                by_file.setdefault(place / file.relative_to(original), []).append(exercise)
+        telling = set(place.glob("*.py")) if place.name == "lesson" else set((place / "exercises").rglob("*.py"))
+        for file in {*by_file, *telling}:
+            text = file.read_text(encoding="utf-8")
+            # What another module imports stays for now, whatever for.
+            keep = asked.get(file, set())
+            file.write_text(strip(text, by_file.get(file, []), str(file), keep), encoding="utf-8")
+    _drop_what_is_imported_no_more(copy / "exercises", asked)
+    return path
+
+
+def strip(
+    source: str, exercises: Iterable[Exercise] = (), filename: str = "<module>", keep: Set[str] = frozenset()
+) -> str:
+    """The source of a module without the bodies of the exercises' references and what they tell of right and wrong.
+
+    What only that used goes too, except for the names in ``keep``.
+    """
+    tree = ast.parse(source, filename)
+    names = {exercise.name: exercise.id for exercise in exercises}
+    for node in tree.body:
+        if isinstance(node, Definition) and node.name in names:
+            _withhold(node, names[node.name])
+    removed: list[ast.expr] = []
+    _Silence(removed).visit(tree)
+    _drop_what_only(removed, tree, keep)
+    return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+
+
+def _leave_out(folder: str, names: list[str]) -> set[str]:
+    out = {name for name in names if name == "__pycache__"}
+    if Path(folder).name == "grading":
+        out |= set(names) - {"inside"}
+    return out
+
+
+def _withhold(node: Definition, id: str) -> None:
+    """Leave the signature and the docstring, take the body. Of a class, each method's."""
+    if isinstance(node, ast.ClassDef):
+        for member in node.body:
+            if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
+                _withhold(member, id)
+        return
+    told = [node.body[0]] if ast.get_docstring(node) is not None else []
+    refusal = ast.parse(
+        f"from course_utils.grading.inside.withheld import ReferenceWithheld\nraise ReferenceWithheld({id!r})"
+    ).body
+    node.body = [*told, *refusal]
+    node.decorator_list = []
+
+
+class _Silence(ast.NodeTransformer):
+    """Take from each ``Exercise(...)`` what tells right from wrong; remember what was taken."""
+
+    def __init__(self, removed: list[ast.expr]) -> None:
+        self.removed = removed
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if called == "Exercise":
+            for keyword in node.keywords:
+                if keyword.arg in _TELLING:
+                    self.removed.append(keyword.value)
+                    keyword.value = ast.parse(_TELLING[keyword.arg], mode="eval").body
+        self.generic_visit(node)
+        return node
+
+
+def _drop_what_only(removed: Iterable[ast.expr], tree: ast.Module, keep: Set[str] = frozenset()) -> None:
+    """Drop the definitions that only the removed expressions used, themselves or through one another; not ``keep``."""
+    defined: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        if isinstance(node, Definition):
+            defined[node.name] = node
+        elif isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
+            defined.update({target.id: node for target in node.targets if isinstance(target, ast.Name)})
+    suspects = _closure({name for expression in removed for name in _names(expression)}, defined)
+    suspects = {name for name in suspects if not name.isupper() or name.startswith("_")}
+    dropped = {id(defined[name]) for name in suspects}
+    used = {name for node in tree.body if id(node) not in dropped for name in _names(node)} | keep
+    kept = _closure(used & suspects, defined)
+    tree.body = [
+        node for node in tree.body if id(node) not in dropped or id(node) in {id(defined[name]) for name in kept}
+    ]
+
+
+def _imported_names(folder: Path) -> dict[Path, set[str]]:
+    """For each module below the exercises' ``folder``, the names that other modules there import from it."""
+    found: dict[Path, set[str]] = {}
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("course_utils.exercises."):
+                module = folder.joinpath(*str(node.module).split(".")[2:]).with_suffix(".py")
+                found.setdefault(module, set()).update(alias.name for alias in node.names)
+    return found
+
+
+def _drop_what_is_imported_no_more(folder: Path, asked: dict[Path, set[str]]) -> None:
+    """Drop from the modules that a lesson's exercises share what only wrong answers imported.
+
+    A wrong answer's helper may lie in a module beside it. With the wrong answer gone its import is idle; the import
+    goes, then what was imported, and so on, since that may have imported something itself.
+    """
+    while True:
+        for file in folder.glob("*/*.py"):
+            if file.name != "__init__.py":
+                _drop_idle_imports(file)
+        left = _imported_names(folder)
+        lost = {file: names - left.get(file, set()) for file, names in asked.items()}
+        if not any(lost.values()):
+            return
+        for file, names in lost.items():
+            if names and file.parent != folder and file.is_file():
+                tree = ast.parse(file.read_text(encoding="utf-8"))
+                _drop_what_only([ast.Name(name, ast.Load()) for name in names], tree, left.get(file, set()))
+                file.write_text(ast.unparse(tree) + "\n", encoding="utf-8")
+        asked = left
+
+
+def _drop_idle_imports(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    used = _names(tree)
+    for node in [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module != "__future__"]:
+        node.names = [alias for alias in node.names if (alias.asname or alias.name) in used]
+        if not node.names:
+            tree.body.remove(node)
+    file.write_text(ast.unparse(tree) + "\n", encoding="utf-8")
+
+
+def _closure(names: set[str], defined: dict[str, ast.stmt]) -> set[str]:
+    found: set[str] = set()
+    frontier = names & set(defined)
+    while frontier:
+        found |= frontier
+        frontier = {name for one in frontier for name in _names(defined[one])} & set(defined) - found
+    return found
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {leaf.id for leaf in ast.walk(node) if isinstance(leaf, ast.Name) and isinstance(leaf.ctx, ast.Load)}
