@@ -140,6 +140,41 @@ def heatmap(
     return figure
 
 
+def heatmaps(
+    tables: Mapping[str, Values],
+    title: str = "",
+    columns: int = 3,
+    limit: float | None = None,
+    own_scale: bool = False,
+    colour_label: str = "",
+) -> Picture:
+    """Several (row, column) tables, each under its name; white at zero, red above, blue below.
+
+    Args:
+        columns: how many stand side by side.
+        limit: the value of the strongest colour in all of them; the greatest magnitude unless given.
+        own_scale: each table by its own greatest magnitude, with a colour bar of its own.
+    """
+    arrays = {name: as_array(values) for name, values in tables.items()}
+    rows = -(-len(arrays) // columns)
+    figure, axes = new_picture(3.4 * columns, 0.6 + 1.5 * rows, rows, columns)
+    shared = None if own_scale else limit or max(float(np.abs(table).max()) for table in arrays.values()) or 1.0
+    places = np.atleast_1d(axes).flatten()
+    for place, (name, table) in zip(places, arrays.items(), strict=False):
+        largest = shared or float(np.abs(table).max()) or 1.0
+        image = place.imshow(table, norm=TwoSlopeNorm(0.0, -largest, largest), cmap="RdBu_r", aspect="auto")
+        place.set_title(show_token(name), fontsize=9)
+        place.tick_params(labelsize=7)
+        if own_scale:
+            figure.colorbar(image, ax=place)
+    for place in places[len(arrays) :]:
+        place.set_axis_off()
+    if not own_scale:
+        figure.colorbar(image, ax=list(places), label=colour_label)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
 def draw_table(
     axes: Axes, table: np.ndarray, diverging: bool, limit: float | None = None, colour_label: str = ""
 ) -> Any:

@@ -49,3 +49,12 @@ def test_an_unknown_option_is_named_with_those_that_there_are() -> None:
         TypeError, match=r"lines has no option 'band'; did you mean 'bands'\? .* x, log_x, log_y, bands"
     ):
         plots.lines({"one": [1.0]}, band={})  # type: ignore[call-arg]
+
+
+def test_several_tables_share_a_scale_or_have_their_own() -> None:
+    tables = {"small": [[0.5, 0.1]], "large": [[-4.0], [2.0]], "third": [[0.0]]}
+    shared: Any = plots.heatmaps(tables, "Three", columns=2)
+    assert [axes.images[0].norm.vmax for axes in shared.axes if axes.images] == [4.0, 4.0, 4.0]
+    assert [axes.get_title() for axes in shared.axes if axes.images] == list(tables)
+    own: Any = plots.heatmaps(tables, columns=2, own_scale=True)
+    assert [axes.images[0].norm.vmax for axes in own.axes if axes.images] == [0.5, 4.0, 1.0]
