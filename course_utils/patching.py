@@ -299,8 +299,10 @@ def patch_together(
     first, second = (token_id(model, answer) for answer in answers)
     kept = head_outputs(model, clean)  # (layer, position, head, head width)
     with model.trace(corrupted):
-        for layer, head in sorted(heads):  # a trace meets the layers in the order in which the model runs them
-            parts.heads(layer)[0, :, head] = kept[layer, :, head]
+        for layer in sorted({layer for layer, _ in heads}):  # a trace meets the layers in the order of the model
+            own = parts.heads(layer)  # once for each layer: a trace takes its time to reach into the model
+            for head in [head for place, head in heads if place == layer]:
+                own[0, :, head] = kept[layer, :, head]
         last = model.output.logits[0, -1].save()
     return float(last[first] - last[second])
 
@@ -323,11 +325,13 @@ def patch_and_hold(
         check_head(parts, layer, head)
     check_prompts(model, clean, corrupted)
     first, second = (token_id(model, answer) for answer in answers)
-    sources = [(head, head_outputs(model, clean)) for head in heads]
-    sources += [(head, head_outputs(model, corrupted)) for head in held]
+    kept, own = head_outputs(model, clean), head_outputs(model, corrupted)  # (layer, position, head, head width)
     with model.trace(corrupted):
-        for (layer, head), source in sorted(sources, key=lambda pair: pair[0]):
-            parts.heads(layer)[0, :, head] = source[layer, :, head]
+        for layer in sorted({layer for layer, _ in [*heads, *held]}):
+            here = parts.heads(layer)  # (1, position, head, head width)
+            for source, places in ((own, held), (kept, heads)):
+                for head in [head for place, head in places if place == layer]:
+                    here[0, :, head] = source[layer, :, head]
         last = model.output.logits[0, -1].save()
     return float(last[first] - last[second])
 
