@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FrozenNorm",
     "TunedLens",
+    "ablate_parts",
     "english",
     "fit_translator",
     "fit_tuned_lens",
@@ -235,6 +236,26 @@ def logit_attribution(model: TransformersModel, prompt: str, token: str, against
     if parts.unembedding.bias is not None:
         constant = constant + parts.unembedding.bias[plus] - parts.unembedding.bias[minus]
     return torch.cat([frozen(written) @ direction, constant[None]]) * parts.logit_scale
+
+
+def ablate_parts(model: TransformersModel, prompt: str, token: str, against: str) -> torch.Tensor:
+    """logit(token) - logit(against) after a prompt, with each attention and each MLP silent at the last position.
+
+    The runs are the rows of one batch: in row i, part i of :func:`~course_utils.residual.stream_parts` writes zeros at the last position,
+    and all later parts read what is left.
+
+    Returns:
+        (2 * layers + 1,): entry 0 is the model as it is, entry 2 * l + 1 without layer l's attention, entry 2 * l + 2 without its MLP.
+    """
+    parts = anatomy(model)
+    plus, minus = token_id(model, token), token_id(model, against)
+    with model.trace([token_ids(model, prompt)] * (2 * parts.n_layers + 1)):
+        for layer in range(parts.n_layers):
+            for row, writer in ((1, parts.attention_writers[layer]), (2, parts.mlp_writers[layer])):
+                written = writer.output[0] if isinstance(writer.output, tuple) else writer.output
+                written[2 * layer + row, -1] = 0.0
+        logits = model.output.logits[:, -1].save()  # (row, vocabulary)
+    return logits[:, plus] - logits[:, minus]
 
 
 # A lens that is fitted.

@@ -34,8 +34,11 @@ __all__ = [
     "Sweep",
     "concept_direction",
     "concept_directions",
+    "contrast_directions",
     "log_odds",
+    "odds_shift",
     "remove_direction",
+    "removed_log_odds",
     "slerp",
     "steered_generate",
     "steered_logits",
@@ -145,6 +148,34 @@ def concept_directions(model: TransformersModel, positive: Prompts, negative: Pr
     return means[0] - means[1]
 
 
+def contrast_directions(
+    model: TransformersModel, contrasts: Sequence[tuple[str, str]], frames: Sequence[str], batch_size: int = 100
+) -> torch.Tensor:
+    """A direction for each of many pairs of words, found like :func:`concept_directions`: the same frames, filled with either word.
+
+    What such directions do is what a direction of this length and making does *whatever it means*: a control for one's own.
+
+    Args:
+        contrasts: pairs of words, (positive, negative).
+        frames: sentences with one ``{}``, which stands for the word.
+
+    Returns:
+        (contrast, layer, width).
+
+    Raises:
+        ValueError: there is no contrast or no frame.
+    """
+    layers = anatomy(model).layers
+    rows = prompt_rows(model, [frame.format(word) for pair in contrasts for word in pair for frame in frames])
+    found = []
+    for start in range(0, len(rows), batch_size):
+        with model.trace(rows[start : start + batch_size]):
+            last = nnsight.save(torch.stack([layer.output[:, -1] for layer in layers], dim=1))
+        found.append(last)  # (prompt, layer, width)
+    means = torch.cat(found).unflatten(0, (len(contrasts), 2, len(frames))).mean(dim=2)  # (contrast, side, layer, width)
+    return means[:, 0] - means[:, 1]
+
+
 def stream_norms(model: TransformersModel, prompts: Prompts) -> torch.Tensor:
     """How long the residual vectors are: their Euclidean norm at what each layer puts out, (layer, token).
 
@@ -193,6 +224,23 @@ def log_odds(logits: torch.Tensor, positive: Sequence[int], negative: Sequence[i
     if not len(positive) or not len(negative):
         raise ValueError("Each side needs at least one token id: word_ids(model, [...]) gives them.")
     return logits[..., list(positive)].logsumexp(dim=-1) - logits[..., list(negative)].logsumexp(dim=-1)
+
+
+def odds_shift(
+    model: TransformersModel,
+    prompt: str,
+    layer: int,
+    vectors: torch.Tensor,
+    positive: Sequence[int],
+    negative: Sequence[int],
+) -> torch.Tensor:
+    """How far each of many vectors, added at a layer, moves the log-odds of two word lists after a prompt.
+
+    vectors: (row, width), each added at every position. Returns a tensor (row,): steered minus untouched.
+    """
+    last = steered_residuals(model, prompt, vectors[None], [layer])[:, -1]
+    odds = log_odds(anatomy(model).unembed(last).float(), positive, negative)
+    return odds[1:] - odds[0]
 
 
 def strength_sweep(
@@ -500,3 +548,25 @@ def remove_direction(residual: torch.Tensor, direction: torch.Tensor) -> torch.T
         raise ValueError("The direction is all zeros: there is nothing to remove.")
     unit = direction / direction.norm()
     return residual - (residual @ unit)[..., None] * unit
+
+
+def removed_log_odds(
+    model: TransformersModel, prompt: str, directions: torch.Tensor, positive: Sequence[int], negative: Sequence[int]
+) -> torch.Tensor:
+    """The log-odds after a prompt without each of many directions, removed from what every layer puts out.
+
+    directions: (row, layer, width). Where a direction is all zeros nothing is removed, so that single layers can be asked for.
+    Returns a tensor (1 + row,): entry 0 is the untouched model.
+    """
+    parts = anatomy(model)
+    checked_vectors(model, directions, "row", "layer")
+    if directions.shape[1] != parts.n_layers:
+        raise ValueError(f"directions are for {directions.shape[1]} layers; this model has {parts.n_layers}.")
+    units = torch.nn.functional.normalize(directions, dim=-1)
+    units = torch.cat([torch.zeros_like(units[:1]), units])  # row 0 stays as it is
+    with model.trace([token_ids(model, prompt)] * len(units)):
+        for layer, block in enumerate(parts.layers):
+            stream, unit = block.output, units[:, layer, None]  # (row, position, width), (row, 1, width)
+            block.output = stream - (stream * unit.to(stream)).sum(dim=-1, keepdim=True) * unit.to(stream)
+        logits = model.output.logits[:, -1].save()
+    return log_odds(logits.float(), positive, negative)
