@@ -116,8 +116,11 @@ def hint(id: str) -> None:
     given = _hints_given.get(id, 0)
     if given < len(exercise.hints):
         next_one = exercise.hints[given]
-        words = f"{next_one.title}: {next_one.text}" if isinstance(next_one, Hint) else next_one
-        print(f"Hint {given + 1} of {len(exercise.hints)}: {words}")
+        place = f"Hint {given + 1} of {len(exercise.hints)}"
+        if isinstance(next_one, Hint):
+            print(f"{place} ({next_one.title}): {next_one.text}")
+        else:
+            print(f"{place}: {next_one}")
         _hints_given[id] = given + 1
     else:
         print(f'That was the last hint. solution("{id}") shows the reference solution.')

@@ -37,7 +37,7 @@ class Outcome:
 
     ``error`` is one sentence. ``harm`` is a sentence about what the answer changed and should not have, or "". ``printed`` is the start of
     what it printed. ``final``: a further case would end the same way (not tried, time out, interrupt). ``trace``: the traceback of an
-    error, the frames in the learner's own code only. ``out_of_time``: it was stopped at the time limit. ``raised``: the name of the exception.
+    error, the frames in the learner's own code only. ``out_of_time``: it was stopped at the time limit. ``raised``: the exception's name.
     """
 
     kind: str

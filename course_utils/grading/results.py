@@ -105,7 +105,7 @@ _Told = Annotated[str, msgspec.Meta(max_length=2 * KEEP_PRINTED)]
 
 
 class SentOutcome(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """An :class:`Outcome` as it travels out of the sandbox: each field typed and limited, the value still plain data."""
+    """An :class:`Outcome` as it travels out of the sandbox: fields typed and limited, the value still plain data."""
 
     kind: Literal["value", "error", "not tried"]
     error: _Told

@@ -1,15 +1,15 @@
 """A copy of the package for the sandbox that does not hold what is asked for.
 
 In it the reference of each exercise of the lesson raises ``ReferenceWithheld``, and the exercises have lost their
-mistakes, hints and diagnoses (a wrong answer can be one word from the right one). What the notebook needs besides is
-as it was.
+mistakes, hints and diagnoses (a wrong answer can be one word from the right one). What the notebook needs besides is as
+it was.
 """
 
 from __future__ import annotations
 
 import ast
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 from course_utils.exercises import Exercise
@@ -22,8 +22,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 def copy_stripped_package(lesson: Lesson, target: Path) -> list[Path]:
     """Write the package (and a teacher's own modules) for the sandbox below ``target``.
 
-    Returns the folders that go in front of the import path. The package's copy is ``target / "package" /
-    "course_utils"``.
+    Returns the folders that go in front of the import path. The package's copy is in ``target / "package"``.
     """
     import course_utils
 
@@ -42,6 +41,7 @@ def copy_stripped_package(lesson: Lesson, target: Path) -> list[Path]:
             shutil.copyfile(source, own / source.name)
         roots.append((lesson.folder, own))
         path.append(own)
+    asked = _imported_names(copy / "exercises")
     for original, place in roots:
         by_file: dict[Path, list[Exercise]] = {}
         for exercise in lesson.exercises:
@@ -51,13 +51,19 @@ def copy_stripped_package(lesson: Lesson, target: Path) -> list[Path]:
         telling = set(place.glob("*.py")) if place.name == "lesson" else set((place / "exercises").rglob("*.py"))
         for file in {*by_file, *telling}:
             text = file.read_text(encoding="utf-8")
-            file.write_text(strip(text, by_file.get(file, []), str(file)), encoding="utf-8")
+            # What another module imports stays for now, whatever for.
+            keep = asked.get(file, set())
+            file.write_text(strip(text, by_file.get(file, []), str(file), keep), encoding="utf-8")
+    _drop_what_is_imported_no_more(copy / "exercises", asked)
     return path
 
 
-def strip(source: str, exercises: Iterable[Exercise] = (), filename: str = "<module>") -> str:
-    """The source of a module without the bodies of the exercises' references and without what exercises tell about
-    right and wrong.
+def strip(
+    source: str, exercises: Iterable[Exercise] = (), filename: str = "<module>", keep: Set[str] = frozenset()
+) -> str:
+    """The source of a module without the bodies of the exercises' references and what they tell of right and wrong.
+
+    What only that used goes too, except for the names in ``keep``.
     """
     tree = ast.parse(source, filename)
     names = {exercise.name: exercise.id for exercise in exercises}
@@ -66,7 +72,7 @@ def strip(source: str, exercises: Iterable[Exercise] = (), filename: str = "<mod
             _withhold(node, names[node.name])
     removed: list[ast.expr] = []
     _Silence(removed).visit(tree)
-    _drop_what_only(removed, tree)
+    _drop_what_only(removed, tree, keep)
     return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
@@ -109,8 +115,8 @@ class _Silence(ast.NodeTransformer):
         return node
 
 
-def _drop_what_only(removed: list[ast.expr], tree: ast.Module) -> None:
-    """Drop the definitions that only the removed expressions used, directly or through one another."""
+def _drop_what_only(removed: Iterable[ast.expr], tree: ast.Module, keep: Set[str] = frozenset()) -> None:
+    """Drop the definitions that only the removed expressions used, themselves or through one another; not ``keep``."""
     defined: dict[str, ast.stmt] = {}
     for node in tree.body:
         if isinstance(node, Definition):
@@ -120,11 +126,54 @@ def _drop_what_only(removed: list[ast.expr], tree: ast.Module) -> None:
     suspects = _closure({name for expression in removed for name in _names(expression)}, defined)
     suspects = {name for name in suspects if not name.isupper() or name.startswith("_")}
     dropped = {id(defined[name]) for name in suspects}
-    used = {name for node in tree.body if id(node) not in dropped for name in _names(node)}
+    used = {name for node in tree.body if id(node) not in dropped for name in _names(node)} | keep
     kept = _closure(used & suspects, defined)
     tree.body = [
         node for node in tree.body if id(node) not in dropped or id(node) in {id(defined[name]) for name in kept}
     ]
+
+
+def _imported_names(folder: Path) -> dict[Path, set[str]]:
+    """For each module below the exercises' ``folder``, the names that other modules there import from it."""
+    found: dict[Path, set[str]] = {}
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("course_utils.exercises."):
+                module = folder.joinpath(*str(node.module).split(".")[2:]).with_suffix(".py")
+                found.setdefault(module, set()).update(alias.name for alias in node.names)
+    return found
+
+
+def _drop_what_is_imported_no_more(folder: Path, asked: dict[Path, set[str]]) -> None:
+    """Drop from the modules that a lesson's exercises share what only wrong answers imported.
+
+    A wrong answer's helper may lie in a module beside it. With the wrong answer gone its import is idle; the import
+    goes, then what was imported, and so on, since that may have imported something itself.
+    """
+    while True:
+        for file in folder.glob("*/*.py"):
+            if file.name != "__init__.py":
+                _drop_idle_imports(file)
+        left = _imported_names(folder)
+        lost = {file: names - left.get(file, set()) for file, names in asked.items()}
+        if not any(lost.values()):
+            return
+        for file, names in lost.items():
+            if names and file.parent != folder and file.is_file():
+                tree = ast.parse(file.read_text(encoding="utf-8"))
+                _drop_what_only([ast.Name(name, ast.Load()) for name in names], tree, left.get(file, set()))
+                file.write_text(ast.unparse(tree) + "\n", encoding="utf-8")
+        asked = left
+
+
+def _drop_idle_imports(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    used = _names(tree)
+    for node in [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module != "__future__"]:
+        node.names = [alias for alias in node.names if (alias.asname or alias.name) in used]
+        if not node.names:
+            tree.body.remove(node)
+    file.write_text(ast.unparse(tree) + "\n", encoding="utf-8")
 
 
 def _closure(names: set[str], defined: dict[str, ast.stmt]) -> set[str]:

@@ -41,8 +41,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     pages.add_argument("-o", "--output", type=Path, default=Path("html"), metavar="FOLDER")
     pages.set_defaults(run=_html)
 
-    badges = commands.add_parser("badges", help="put the repository's address into notebooks and README")
-    badges.set_defaults(run=_badges)
+    furnish = commands.add_parser(
+        "furnish",
+        parents=[names],
+        aliases=["badges"],
+        help="write setup cell, badge and the exercises' titles and hints; execute nothing",
+    )
+    furnish.set_defaults(run=_furnish)
 
     text = commands.add_parser("text", help="print a notebook as a Python file (jupytext's percent format)")
     text.add_argument("name", metavar="NAME")
@@ -79,13 +84,15 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from course_utils.notebooks import files, normalise
+    from course_utils.notebooks import exercise_text, files, normalise
 
     status = 0
     for path in files.find(arguments.names):
         notebook = files.read(path)
         found = normalise.problems(notebook)
-        if normalise.normalise(_furnished(notebook, path)) != notebook:
+        if files.root_of_lesson(path) and (drifted := exercise_text.problems(notebook)):
+            found += drifted
+        elif normalise.normalise(_furnished(notebook, path)) != notebook:
             found.append(normalise.Problem(-1, "is not normalised; run `course notebooks run`"))
         if not found:
             print(f"{path.name}: in order")
@@ -135,11 +142,13 @@ def _compare(arguments: argparse.Namespace) -> int:
         told = f"{len(found.failures)} of {found.expected} code cells differ or failed"
         print(f"{path.name}: {told} ({found.executed} ran)", file=sys.stderr)
         for cell, seen in sorted(found.failures.items()):
-            print(f"  code cell {cell}:\n" + "\n".join(f"    {line}" for line in seen.splitlines()[:25]), file=sys.stderr)
+            shown = "\n".join(f"    {line}" for line in seen.splitlines()[:25])
+            print(f"  code cell {cell}:\n{shown}", file=sys.stderr)
         if found.crash:
             print(f"  the run itself broke off:\n{found.crash}", file=sys.stderr)
     if failed:
-        print(f"{len(failed)} of {len(paths)} lessons did not print what is stored: {', '.join(failed)}", file=sys.stderr)
+        told = f"{len(failed)} of {len(paths)} lessons did not print what is stored"
+        print(f"{told}: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -151,17 +160,18 @@ def _html(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _badges(_: argparse.Namespace) -> int:
+def _furnish(arguments: argparse.Namespace) -> int:
     from course_utils.notebooks import files, furnish, normalise
 
-    root = files.project_root()
-    settings = files.project_settings(root)
-    for path in files.lessons(root):
-        notebook = normalise.normalise(furnish.furnish(files.read(path), path.stem, **settings))
+    for path in files.find(arguments.names):
+        notebook = normalise.normalise(_furnished(files.read(path), path))
         print(f"{path.name}: {'written' if files.write(notebook, path) else 'unchanged'}")
+    if arguments.names:
+        return 0
+    root = files.project_root()
     readme = root / "README.md"
     text = readme.read_text(encoding="utf-8")
-    renewed = furnish.renew_addresses(text, **settings)
+    renewed = furnish.renew_addresses(text, **files.project_settings(root))
     if renewed != text:
         readme.write_text(renewed, encoding="utf-8", newline="\n")
     print(f"{readme.name}: {'written' if renewed != text else 'unchanged'}")
@@ -196,7 +206,7 @@ def _from_text(arguments: argparse.Namespace) -> int:
 
 
 def _furnished(notebook: NotebookNode, path: Path) -> NotebookNode:
-    """The notebook with the setup cell and the badge that every lesson has; other notebooks stay as they are."""
+    """The notebook with what the tool writes into every lesson of the course; other notebooks stay as they are."""
     from course_utils.notebooks import files, furnish
 
     root = files.root_of_lesson(path)

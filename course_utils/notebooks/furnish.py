@@ -1,4 +1,7 @@
-"""What every lesson has in the same words: its setup cell and its badge, both from the address in pyproject.toml."""
+"""What no lesson says in words of its own: its setup cell and its badge, and the titles and hints of its exercises.
+
+The first two follow from the address in pyproject.toml, the others from the exercises (:mod:`.exercise_text`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils import colab
+from course_utils.notebooks.exercise_text import write_exercises
 
 BADGE_IMAGE = "https://colab.research.google.com/assets/colab-badge.svg"
 _BADGE = re.compile(r"\[!\[Open in Colab\]\([^)\s]*\)\]\([^)\s]*\)")
@@ -16,10 +20,14 @@ _LINK = re.compile(r"https://colab\.research\.google\.com/github/[^)\s]*/(\w+)\.
 
 
 def furnish(notebook: NotebookNode, name: str, *, version: str, repository: str) -> NotebookNode:
-    """Return a copy of the lesson called `name` with its badge under the title and its setup cell before all code."""
+    """Return a copy of the lesson called `name` with all of this written where it belongs; outputs stay as they are.
+
+    The badge stands under the title, the setup cell before all code, what is of an exercise above its answer cell.
+    """
     result = copy.deepcopy(notebook)
     _renew_badge(result, badge(name, version=version, repository=repository))
     _renew_setup(result, colab.setup_cell(version, repository))
+    write_exercises(result)
     return result
 
 

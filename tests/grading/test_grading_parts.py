@@ -7,12 +7,15 @@ from __future__ import annotations
 import ast
 import copy
 import csv
+import inspect
 import io
 import json
 import os
 import re
 import site
 import string
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -253,20 +256,54 @@ def test_copy_of_each_lesson_of_the_course_is_whole(tmp_path: Path) -> None:
     """The stripped modules still parse and still draw; each reference in them refuses."""
     from course_utils.exercises import LESSONS, exercises
 
+    stripped_package.copy_stripped_package(load_lesson("1"), tmp_path)
+    inside = subprocess.run(
+        [sys.executable, "-c", DRAWN_INSIDE],
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "package")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    found = json.loads(inside)
+    assert found.pop("package") == str(tmp_path / "package" / "course_utils" / "__init__.py")
+    known = [exercise for number in LESSONS for exercise in exercises(number)]
+    assert list(found) == [exercise.id for exercise in known]
+    for exercise in known:
+        assert found[exercise.id]["told"] == [[], [], None], exercise.id
+        assert found[exercise.id]["cases"] == repr(exercise.cases(3)), (
+            f"{exercise.id} draws other inputs in the sandbox"
+        )
+
+
+DRAWN_INSIDE = """
+import json
+import course_utils
+from course_utils.exercises import LESSONS, exercises
+
+found = {"package": course_utils.__file__}
+for exercise in [exercise for number in LESSONS for exercise in exercises(number)]:
+    told = exercise.mistakes, exercise.hints, exercise.diagnose
+    found[exercise.id] = {"told": told, "cases": repr(exercise.cases(3))}
+print(json.dumps(found))
+"""
+
+
+def test_copy_has_no_function_that_only_a_mistake_uses(tmp_path: Path) -> None:
+    """Also none of those that several exercises share in a module of their own."""
+    from course_utils.exercises import LESSONS, exercises
+
+    stripped_package.copy_stripped_package(load_lesson("1"), tmp_path)
+    package = Path(exam_notebook.__file__).parents[1]
     checked = 0
-    for number, name in LESSONS.items():
-        package = Path(exam_notebook.__file__).parents[1]
-        source = package / "exercises" / f"{name}.py"
-        if not source.is_file():
-            continue
-        stripped = stripped_package.strip(source.read_text(encoding="utf-8"))
-        namespace: dict[str, Any] = {"__name__": f"stripped_{name}"}
-        exec(compile(stripped, str(source), "exec"), namespace)
-        for known, bare in zip(exercises(number), namespace["EXERCISES"], strict=True):
-            assert bare.mistakes == () and bare.hints == () and bare.diagnose is None
-            assert repr(bare.cases(3)) == repr(known.cases(3)), f"{known.id} draws other inputs in the sandbox"
+    for mistake in [one for number in LESSONS for exercise in exercises(number) for one in exercise.mistakes]:
+        source = Path(str(inspect.getsourcefile(mistake.answer)))
+        if inspect.isroutine(mistake.answer) and source.is_relative_to(package / "exercises"):
+            copied = tmp_path / "package" / "course_utils" / source.relative_to(package)
+            assert f"def {mistake.answer.__name__}(" not in copied.read_text(encoding="utf-8"), mistake.answer
             checked += 1
-    assert checked
+    assert checked > 50
+    assert "logits_of" not in "".join(path.read_text(encoding="utf-8") for path in tmp_path.rglob("tokens/*.py"))
 
 
 # --- what a kernel sends is not believed

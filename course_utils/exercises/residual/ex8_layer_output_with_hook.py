@@ -1,0 +1,103 @@
+"""Exercise 2.8: the same with a plain hook."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import torch
+
+from course_utils.exercises.drawing import text, told
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
+from course_utils.exercises.residual.drawing import models
+from course_utils.model.anatomy import anatomy
+from course_utils.residual import layer_output_with_hook, residual_stream
+
+if TYPE_CHECKING:
+    from nnsight import TransformersModel
+
+
+def _on_layers(rng: random.Random) -> list[Case]:
+    cases = []
+    for model in models(rng):
+        # Not the last layer of a tiny model (it has 3): the layer after it must exist for the mistake to have a value.
+        layer = rng.randrange(2) if model.name else rng.randrange(5, 25)
+        cases.append(Case(f"{told(model)}, layer {layer}", (model, text(rng, 7), layer)))
+    return cases
+
+
+# What learners do instead.
+
+
+def _layer_before(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor:
+    return residual_stream(model, prompt)[layer]
+
+
+def _layer_after(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor:
+    return residual_stream(model, prompt)[layer + 2]
+
+
+def _attention_only(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor:
+    parts = anatomy(model)
+    with model.trace(prompt):
+        found = parts.attentions[layer].output[0][0].save()
+    return found
+
+
+def _mlp_only(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor:
+    parts = anatomy(model)
+    with model.trace(prompt):
+        found = parts.mlps[layer].output[0].save()
+    return found
+
+
+def _hook_left(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor:
+    anatomy(model).layers[layer]._module.register_forward_hook(lambda *_: None)
+    return residual_stream(model, prompt)[layer + 1]
+
+
+EXERCISE = Exercise(
+    id="2.8",
+    title="The same with a plain hook",
+    minutes=15,
+    points=3,
+    difficulty=2,
+    reference=layer_output_with_hook,
+    shows="A trace and a hook read the same numbers; the trace also cleans up after itself.",
+    hints=(
+        Hint(
+            "where to look",
+            "`module.register_forward_hook(keep)` calls `keep(module, inputs, output)` after each run of the "
+            "module, and returns a handle.",
+        ),
+        Hint(
+            "which module?",
+            "The torch module of layer l is `anatomy(model).layers[l]._module`; the whole model is "
+            "`model._module`, called with `input_ids`.",
+        ),
+        Hint(
+            "whatever happens",
+            "Put the run into `try:` and `handle.remove()` into `finally:`, so that no hook stays behind when "
+            "the run fails.",
+        ),
+    ),
+    draw=_on_layers,
+    axes=("position", "dimension"),
+    mistakes=(
+        Mistake(
+            "layer's input",
+            _layer_before,
+            "This is what the layer reads. A forward hook gets (module, inputs, output): keep the output.",
+        ),
+        Mistake("one layer too far", _layer_after, "This is the output of the layer after it: layers count from 0."),
+        Mistake(
+            "attention only", _attention_only, "This is what the layer's attention puts out: hook the whole layer."
+        ),
+        Mistake("MLP only", _mlp_only, "This is what the layer's MLP puts out: hook the whole layer."),
+        Mistake(
+            "hook left behind",
+            _hook_left,
+            "It would run at every later call of the model.",
+        ),
+    ),
+)

@@ -1,0 +1,101 @@
+"""Exercise 1.7: nucleus sampling."""
+
+from __future__ import annotations
+
+import random
+
+import torch
+
+from course_utils import tokens
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
+
+
+def _distributions(rng: random.Random) -> list[Case]:
+    source = torch.Generator().manual_seed(rng.randrange(2**31))
+
+    def draw(size: int, spread: float) -> torch.Tensor:
+        return (torch.randn(size, generator=source) * spread).softmax(dim=-1)
+
+    return [
+        Case("12 tokens", (draw(12, 1.0), round(rng.uniform(0.6, 0.8), 3))),
+        Case("1000 tokens", (draw(1000, 2.0), round(rng.uniform(0.7, 0.95), 3))),
+        Case(
+            "a distribution whose first token has more than p",
+            (torch.tensor([0.02, 0.9, 0.05, 0.03]), round(rng.uniform(0.3, 0.6), 3)),
+        ),
+    ]
+
+
+# What learners do instead.
+
+
+def _crossing_dropped(probabilities: torch.Tensor, p: float) -> torch.Tensor:
+    ordered, ids = probabilities.sort(descending=True)
+    kept = torch.zeros_like(probabilities)
+    kept[ids] = torch.where(ordered.cumsum(dim=0) <= p, ordered, 0.0)
+    return kept / kept.sum()
+
+
+def _not_rescaled(probabilities: torch.Tensor, p: float) -> torch.Tensor:
+    return torch.where(tokens.nucleus(probabilities, p) > 0, probabilities, 0.0)
+
+
+def _softmax_again(probabilities: torch.Tensor, p: float) -> torch.Tensor:
+    return torch.where(tokens.nucleus(probabilities, p) > 0, probabilities, -torch.inf).softmax(dim=-1)
+
+
+def _not_put_back(probabilities: torch.Tensor, p: float) -> torch.Tensor:
+    return tokens.nucleus(probabilities, p).sort(descending=True).values
+
+
+def _each_above_p(probabilities: torch.Tensor, p: float) -> torch.Tensor:
+    kept = torch.where(probabilities >= 1 - p, probabilities, 0.0)
+    return kept / kept.sum()
+
+
+EXERCISE = Exercise(
+    id="1.7",
+    title="Nucleus sampling",
+    minutes=15,
+    points=3,
+    difficulty=3,
+    reference=tokens.nucleus,
+    shows="The nucleus is wide where the model is unsure and narrow where it knows; a fixed k is neither.",
+    hints=(
+        Hint(
+            "who stays?",
+            "Sort in descending order and take the cumulative sum. A token stays if those before it have less "
+            "than p together.",
+        ),
+        Hint(
+            "putting back",
+            "`probabilities.sort(descending=True)` also returns where each came from. Write the kept ones back "
+            "there, then divide by their sum.",
+        ),
+    ),
+    draw=_distributions,
+    axes=("token",),
+    mistakes=(
+        Mistake(
+            "crossing token dropped",
+            _crossing_dropped,
+            "The token that crosses p is missing: the set must reach p, and never be empty.",
+        ),
+        Mistake("not rescaled", _not_rescaled, "What is kept does not sum to 1: divide by its sum."),
+        Mistake(
+            "softmax of probabilities",
+            _softmax_again,
+            "A softmax of probabilities flattens them: divide by their sum instead.",
+        ),
+        Mistake(
+            "left in sorted order",
+            _not_put_back,
+            "The values are in sorted order: put each back at its token's place.",
+        ),
+        Mistake(
+            "threshold on each token",
+            _each_above_p,
+            "Each token was compared with a threshold by itself: what counts is the sum with all more probable ones.",
+        ),
+    ),
+)

@@ -1,0 +1,53 @@
+"""Wrong answers to exercise 2.3."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from course_utils.residual import residual_stream, word_position
+from tests.wrong_answers import Wrong
+
+
+def similarity_of_last_tokens(model, first, second, word):
+    a, b = residual_stream(model, first)[:, -1], residual_stream(model, second)[:, -1]
+    return F.cosine_similarity(a, b, dim=-1)
+
+
+def similarity_at_the_first_prompts_place(model, first, second, word):
+    i = word_position(model, first, word)
+    a, b = residual_stream(model, first), residual_stream(model, second)
+    return F.cosine_similarity(a[:, i], b[:, min(i, b.shape[1] - 1)], dim=-1)
+
+
+def similarity_counted_from_the_end(model, first, second, word):
+    a = residual_stream(model, first).flip(1)[:, word_position(model, first, word)]
+    b = residual_stream(model, second).flip(1)[:, word_position(model, second, word)]
+    return F.cosine_similarity(a, b, dim=-1)
+
+
+def similarity_without_norms(model, first, second, word):
+    a = residual_stream(model, first)[:, word_position(model, first, word)]
+    b = residual_stream(model, second)[:, word_position(model, second, word)]
+    return torch.einsum("dw,dw->d", a, b)
+
+
+def similarity_of_whole_prompts(model, first, second, word):
+    a, b = residual_stream(model, first).mean(1), residual_stream(model, second).mean(1)
+    return (a * b).sum(-1) / a.norm(dim=-1) / b.norm(dim=-1)
+
+
+def similarity_over_depth(model, first, second, word):
+    a = residual_stream(model, first)[:, word_position(model, first, word)]
+    b = residual_stream(model, second)[:, word_position(model, second, word)]
+    return F.cosine_similarity(a, b, dim=0)
+
+
+WRONG = [
+    Wrong("2.3", similarity_of_last_tokens, "last position"),
+    Wrong("2.3", similarity_at_the_first_prompts_place, "one position for both"),
+    Wrong("2.3", similarity_counted_from_the_end, "position from the wrong end"),
+    Wrong("2.3", similarity_without_norms, "dot product"),
+    Wrong("2.3", similarity_of_whole_prompts, "mean over positions"),
+    Wrong("2.3", similarity_over_depth, says="(depth)"),
+]

@@ -1,0 +1,88 @@
+"""Wrong answers to exercise 2.8."""
+
+from __future__ import annotations
+
+import torch
+
+from course_utils.model.anatomy import anatomy
+from tests.wrong_answers import Wrong
+from tests.wrong_answers.residual.patterns import ids_of
+
+
+def _hooked(model, prompt, module, keep, pre=False):
+    handle = (module.register_forward_pre_hook if pre else module.register_forward_hook)(keep)
+    try:
+        model._module(torch.tensor([ids_of(model, prompt)]))
+    finally:
+        handle.remove()
+
+
+def hook_before(model, prompt, layer):
+    found = {}
+
+    def keep(module, inputs, output):
+        found["x"] = inputs[0][0].clone()
+
+    _hooked(model, prompt, anatomy(model).layers[layer]._module, keep)
+    return found["x"]
+
+
+def hook_counts_from_one(model, prompt, layer):
+    found = {}
+
+    def keep(module, inputs, output):
+        found["x"] = output[0].clone()
+
+    _hooked(model, prompt, anatomy(model).layers[layer + 1]._module, keep)
+    return found["x"]
+
+
+def hook_on_attention(model, prompt, layer):
+    found = {}
+
+    def keep(module, inputs, output):
+        found["x"] = output[0][0].clone()
+
+    _hooked(model, prompt, anatomy(model).attentions[layer]._module, keep)
+    return found["x"]
+
+
+def hook_on_mlp(model, prompt, layer):
+    found = {}
+
+    def keep(module, inputs, output):
+        found["x"] = output[0].clone()
+
+    _hooked(model, prompt, anatomy(model).mlps[layer]._module, keep)
+    return found["x"]
+
+
+def hook_not_removed(model, prompt, layer):
+    found = {}
+
+    def keep(module, inputs, output):
+        found["x"] = output[0].clone()
+
+    anatomy(model).layers[layer]._module.register_forward_hook(keep)
+    model._module(torch.tensor([ids_of(model, prompt)]))
+    return found["x"]
+
+
+def hook_keeps_the_batch(model, prompt, layer):
+    found = {}
+
+    def keep(module, inputs, output):
+        found["x"] = output
+
+    _hooked(model, prompt, anatomy(model).layers[layer]._module, keep)
+    return found["x"]
+
+
+WRONG = [
+    Wrong("2.8", hook_before, "layer's input"),
+    Wrong("2.8", hook_counts_from_one, "one layer too far"),
+    Wrong("2.8", hook_on_attention, "attention only"),
+    Wrong("2.8", hook_on_mlp, "MLP only"),
+    Wrong("2.8", hook_not_removed, "hook left behind"),
+    Wrong("2.8", hook_keeps_the_batch, says="(position, dimension)"),
+]

@@ -1,0 +1,43 @@
+"""Wrong answers to exercise 1.4."""
+
+from __future__ import annotations
+
+import torch
+
+from tests.wrong_answers import Wrong
+
+
+def scores(model, prompt, continuation):
+    a, b = model.tokenizer.encode(prompt), model.tokenizer.encode(continuation, add_special_tokens=False)
+    ids = torch.tensor([a + b])
+    with model.trace(ids):
+        logits = model.output.logits.save()
+    return len(a), ids[0], logits[0].log_softmax(-1)
+
+
+def scores_own_position(model, prompt, continuation):
+    n, ids, logp = scores(model, prompt, continuation)
+    return logp[range(n, len(ids)), ids[n:]].sum().item()
+
+
+def scores_prompt_too(model, prompt, continuation):
+    _, ids, logp = scores(model, prompt, continuation)
+    return logp[:-1].gather(1, ids[1:, None]).sum().item()
+
+
+def scores_first_token(model, prompt, continuation):
+    n, ids, logp = scores(model, prompt, continuation)
+    return logp[n - 1, ids[n]].item()
+
+
+def gives_probability(model, prompt, continuation):
+    n, ids, logp = scores(model, prompt, continuation)
+    return logp[range(n - 1, len(ids) - 1), ids[n:]].sum().exp().item()
+
+
+WRONG = [
+    Wrong("1.4", scores_own_position, "not shifted"),
+    Wrong("1.4", scores_prompt_too, "prompt included"),
+    Wrong("1.4", scores_first_token, "first token only"),
+    Wrong("1.4", gives_probability, "not a logarithm"),
+]

@@ -1,0 +1,52 @@
+"""Wrong answers to exercise 1.7."""
+
+from __future__ import annotations
+
+import torch
+
+from tests.wrong_answers import Wrong
+
+
+def drops_token_that_crosses(probabilities, p):
+    values, places = torch.sort(probabilities, descending=True)
+    out = torch.zeros_like(probabilities)
+    keep = values.cumsum(0) <= p
+    out[places[keep]] = values[keep]
+    return out / out.sum()
+
+
+def nucleus_mask(probabilities, p):
+    values, places = torch.sort(probabilities, descending=True)
+    n = int((values.cumsum(0) < p).sum()) + 1
+    mask = torch.zeros_like(probabilities, dtype=torch.bool)
+    mask[places[:n]] = True
+    return mask
+
+
+def forgets_rescaling(probabilities, p):
+    return probabilities * nucleus_mask(probabilities, p)
+
+
+def takes_softmax_again(probabilities, p):
+    return probabilities.masked_fill(~nucleus_mask(probabilities, p), float("-inf")).softmax(0)
+
+
+def leaves_sorted(probabilities, p):
+    values = probabilities.sort(descending=True).values
+    n = int((values.cumsum(0) < p).sum()) + 1
+    values[n:] = 0
+    return values / values.sum()
+
+
+def compares_each(probabilities, p):
+    out = probabilities * (probabilities >= 1 - p)
+    return out / out.sum()
+
+
+WRONG = [
+    Wrong("1.7", drops_token_that_crosses, "crossing token dropped"),
+    Wrong("1.7", forgets_rescaling, "not rescaled"),
+    Wrong("1.7", takes_softmax_again, "softmax of probabilities"),
+    Wrong("1.7", leaves_sorted, "left in sorted order"),
+    Wrong("1.7", compares_each, "threshold on each token"),
+]
