@@ -189,12 +189,16 @@ class _Submitted(ThreadPoolExecutor):
         """Start no more jobs, and end those that run."""
         self.shutdown(wait=False, cancel_futures=True)
         self._stopped.set()
-        for job in list(self._jobs):
+        with self._submitting:  # one that is being handed to the cluster is a job by then, and would else live on
+            jobs = list(self._jobs)
+        for job in jobs:
             with contextlib.suppress(OSError):
                 job.cancel(check=False)
 
     def _through_a_job(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         with self._submitting:
+            if self._stopped.is_set():
+                raise RuntimeError("marking was stopped")
             job = self._cluster.submit(fn, *args, **kwargs)
             self._jobs.append(job)
         while not job.done():
