@@ -65,6 +65,8 @@ class Flag(Enum):
     NOT_REPEATED = "not-repeated", Severity.NOTE, "did not repeat itself"
     DISTURBED = "disturbed", Severity.LOOK, "the question was disturbed"
     FORGED = "forged", Severity.LOOK, "a cell sent what only a probe sends"
+    TRIED = "tried", Severity.LOOK, "tried to reach {what}, which the sandbox does not allow"
+    STARTED_A_PROGRAM = "started-a-program", Severity.NOTE, "started another program or process"
     # whose work it is
     CALLS_REFERENCE = "calls-reference", Severity.LOOK, "calls the reference solution"
     USES_UNSHOWN = "uses-unshown", Severity.LOOK, "uses {function}, which the solution does not"

@@ -1,11 +1,12 @@
 """Mark one notebook: ask, read what came, and where a run ended early, ask again without what ended it.
 
-One answer that kills its process, or never ends, costs its own exercise and no other.
+One answer that kills its process, or never ends, costs its own exercise and no other. Whatever a run was for, an
+exercise whose reference it came to show is closed from then on: its mark stands, and no later run asks for it. Else
+whoever carries anything from one kernel to the next could hand in what he was shown.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 import shutil
 import time
@@ -50,6 +51,8 @@ class _Marking:
         self.flags: list[Raised] = []
         self.runs: list[Run] = []
         self.whole = False
+        code = (cell.source for cell in lesson.notebook.cells if cell.cell_type == "code")
+        self.names_of_the_lesson = frozenset(name for source in code for name in names_bound(source))
         self.started = time.monotonic()
         for exercise in lesson.exercises:
             if merged.answers[exercise.id] is None:
@@ -82,6 +85,7 @@ class _Marking:
             seed=self.seed,
             level=self.sandbox.level,
             nested=self.sandbox.nested,
+            filter=self.sandbox.filter,
             seconds=round(time.monotonic() - self.started, 2),
             runs=tuple(self.runs),
         )
@@ -109,7 +113,7 @@ class _Marking:
         run = examiner.run(
             self.lesson,
             notebook,
-            examiner.Question(self.seed, nonce, right),
+            examiner.Question(self.seed, nonce, right, frozenset() if self.whole else self.names_of_the_lesson),
             self.limits,
             spec_folder=self.sandbox.spec_folder,
             sockets=sockets,
@@ -123,9 +127,7 @@ class _Marking:
 
     def _take(self, reading: verdicts.Reading) -> None:
         self.flags += reading.flags
-        if not self.whole and any(self._lacks_a_cell(one) for one in reading.marks.values()):
-            self.whole = True  # a cell was left out that was needed after all
-            return
+        self.whole = self.whole or reading.lacks_a_cell
         for id, one in reading.marks.items():
             if id in self.suspects:
                 told = f"Once it {self.suspects[id].meaning}, once it did not."
@@ -143,17 +145,6 @@ class _Marking:
         self.marks[id] = without_points(self.lesson.exercise(id), verdict, told)
         self.drop.add(id)
         self.left.remove(id)
-
-    def _lacks_a_cell(self, one: Mark) -> bool:
-        """Whether an answer failed for want of a name that the lesson gives."""
-        if one.verdict not in (Ruling.ERROR, Ruling.PART, Ruling.FAIL):
-            return False
-        missing = re.search(r"NameError\b.*?name '(\w+)' is not defined", one.message + one.trace, re.DOTALL)
-        return missing is not None and any(
-            missing.group(1) in names_bound(cell.source)
-            for cell in self.lesson.notebook.cells
-            if cell.cell_type == "code"
-        )
 
     def _complete(self, id: str) -> Mark:
         flags = [flag for exercise, flag in self.merged.flags if exercise == id]

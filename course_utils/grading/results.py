@@ -18,7 +18,7 @@ from course_utils.exercises.running import KEEP_PRINTED, Outcome, outcome_from_j
 from course_utils.grading.flags import Raised
 from course_utils.grading.intake import Student
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Status(StrEnum):
@@ -184,6 +184,10 @@ class CellRecord:
         return self.error is not None or not self.passed or self.reply != "ok"
 
 
+LACKS_A_CELL = "it needs a cell of the lesson that was left out"
+"""Why a run was stopped in front of a reference; another one follows with all cells."""
+
+
 @dataclass(frozen=True)
 class Trouble:
     """Why a run says nothing, or no more: "no kernel", "wall" (its time was over) or "examiner"."""
@@ -194,13 +198,17 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Run:
-    """The record of one kernel: which exercises it was asked for, what each cell came to, how it ended."""
+    """The record of one kernel: which exercises it was asked for, what each cell came to, how it ended.
+
+    ``tried``: what it tried that the filter of system calls refuses or tells.
+    """
 
     asked: tuple[str, ...]
     cells: tuple[CellRecord, ...] = ()
     trouble: Trouble | None = None
     stopped: str = ""
     kernel_end: str = ""
+    tried: tuple[str, ...] = ()
     whole: bool = False
 
 
@@ -219,7 +227,9 @@ class Marked:
     Attributes:
         prose: by question, the learner's words ("" if untouched).
         seed: of the hidden inputs.
-        level: of the sandbox; ``nested`` where each kernel has namespaces of its own inside it.
+        level: of the sandbox; ``nested`` where each kernel has namespaces of its own inside it; ``filter`` says of
+            the system calls that are refused whether each attempt is seen ("watched") or not ("plain"), "" where there
+            is no filter.
     """
 
     marks: dict[str, Mark]
@@ -228,6 +238,7 @@ class Marked:
     seed: int | None = None
     level: str = ""
     nested: bool = False
+    filter: str = ""
     seconds: float = 0.0
     runs: tuple[Run, ...] = ()
 

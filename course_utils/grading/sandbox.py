@@ -31,6 +31,7 @@ from typing import Any
 from course_utils.errors import CourseError
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.stripped_package import copy_stripped_package
+from course_utils.grading.syscall_filter import compile_filter
 
 LEVELS = ("bubblewrap", "docker", "podman", "rlimits")
 KERNEL_NAME = "course-exam"
@@ -71,6 +72,7 @@ class Sandbox:
     limits: Limits = field(default_factory=Limits)
     folder: Path = field(init=False)
     nested: bool = field(init=False, default=False)
+    filter: str = field(init=False, default="")
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
     _count: int = field(init=False, default=0)
 
@@ -128,7 +130,8 @@ class Sandbox:
             "socket": f"{seen_inside}/{SERVER}",
             "sockets": seen_inside,
             "nested": self.level == "bubblewrap",
-            "own_tmp": not any(place.startswith("/tmp/") for place in (*_python_folders(), *_model_folders())),
+            "filter": compile_filter(),
+            "below_tmp": _below_tmp(),
             "cpu": int(self.limits.wall) + 10,
             **asdict(self.limits),
         }
@@ -146,7 +149,8 @@ class Sandbox:
                 cwd="/",
                 start_new_session=True,
             )
-        self.nested = bool(self._state()["nested"])
+        state = self._state()
+        self.nested, self.filter = bool(state["nested"]), str(state["filter"])
 
     def stop(self) -> None:
         """End the fork server and every kernel that it still has."""
@@ -296,6 +300,8 @@ def _bubblewrap(folder: Path, environment: dict[str, str]) -> list[str]:
     if any(installed.is_relative_to(place) for place in _python_folders()):
         options += ["--ro-bind", str(copy / "package" / "course_utils"), str(installed)]
     options += ["--ro-bind", str(copy), COPY, "--bind", str(folder / "sockets"), SOCKETS]
+    for number in range(len(_below_tmp())):
+        options += ["--dir", f"/run/kept/{number}"]
     options += ["--dir", "/run/kernel", "--dir", "/scratch", "--proc", "/proc", "--dev", "/dev"]
     for place in ("sys", "sysrq-trigger", "irq", "bus", "fs"):  # where the marker is root, these would be the host's
         options += ["--ro-bind-try", f"/proc/{place}", f"/proc/{place}"]
@@ -353,6 +359,11 @@ def _python_folders() -> list[str]:
     """What of this machine Python itself needs, besides /usr."""
     places = {Path(place).resolve() for place in (sys.prefix, sys.base_prefix, sys.exec_prefix, *_user_packages())}
     return sorted(str(place) for place in places if not place.is_relative_to("/usr"))
+
+
+def _below_tmp() -> list[str]:
+    """Those of the folders that are needed inside which a temporary folder of a kernel's own would hide."""
+    return [place for place in (*_python_folders(), *_model_folders()) if place.startswith("/tmp/")]
 
 
 def _user_packages() -> list[str]:

@@ -37,8 +37,8 @@ ALL_OPEN = {"m.1": "not tried", "m.2": "not tried", "m.3": "not tried"}
 @dataclass(frozen=True)
 class Pupil:
     """One submission. ``answers`` are sources by exercise; ``change`` does anything else to the notebook; ``raw`` is
-    written instead of it. ``verdicts`` by exercise, or ``status`` if it cannot be marked; ``flag`` must be raised;
-    ``says`` of some message.
+    written instead of it. ``verdicts`` by exercise, or ``status`` if it cannot be marked; ``flag`` must be raised,
+    with ``tries`` in its sentence; ``says`` of some message.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Pupil:
     says: str = ""
     points: int | None = None
     hostile: bool = False
+    tries: str = ""
 
 
 def cell_of(notebook: dict[str, Any], exercise: str, role: str = "answer") -> dict[str, Any]:
@@ -223,6 +224,24 @@ for _ in range(500):
         os._exit(0)
 time.sleep(30)
 """
+_CALL = """\
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+for call in {calls}:
+    number, *arguments = call
+    words = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
+    refused = libc.syscall(ctypes.c_long(number), *words)
+    assert refused == -1 and ctypes.get_errno() == errno.EPERM, (call, refused, ctypes.get_errno())
+"""
+_KEYRING = _CALL.format(
+    calls="[(248, b'user', b'x', b'y', 1, -3), (250, 10, -3, b'user', b'x', 0), (249, b'user', b'x', 0, 0)]"
+)
+_KERNEL = _CALL.format(calls="[(321, 0, 0, 0), (298, 0, 0, -1, -1, 0), (323, 0), (425, 1, 0)]")
+_NAMESPACES = _CALL.format(calls="[(272, 0x10000000), (56, 0x10000011, 0, 0, 0, 0), (308, 0, 0), (165, 0, 0, 0, 0, 0)]")
+_OTHERS = _CALL.format(calls="[(101, 16, 1, 0, 0), (310, 1, 0, 0, 0, 0, 0), (424, 0, 9, 0, 0)]")
+_SHARED = _CALL.format(
+    calls="[(29, 7, 4096, 0o1777), (64, 7, 1, 0o1777), (68, 7, 0o1777), (240, b'x', 0o102, 0o666, 0)]"
+)
 _HOG = "hoard = bytearray(64 << 30)\n"
 _SLOW_HOG = "hoard = []\nimport time\nfor _ in range(40):\n    hoard.append(b'x' * (20 << 20))\ntime.sleep(3)\n"
 _NEVER = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
@@ -309,11 +328,17 @@ PUPILS = [
     Pupil("Ted Hog", first("error"), _inside(_HOG), says="MemoryError", hostile=True),
     Pupil("Una Hog", first("crashed"), _inside(_SLOW_HOG), says="memory", hostile=True),
     Pupil("Uli Forks", first("crashed"), _inside(_FORKS), says="processes", hostile=True),
-    Pupil("Vic Daemon", ALL_PASS, _hand_in(_DAEMON), hostile=True),
-    Pupil("Wes Killer", ALL_PASS, _hand_in(_KILL_PARENT), hostile=True),
+    Pupil("Vic Daemon", ALL_PASS, _hand_in(_DAEMON), flag=Flag.STARTED_A_PROGRAM, hostile=True),
+    Pupil("Wes Killer", ALL_PASS, _hand_in(_KILL_PARENT), flag=Flag.TRIED, hostile=True),
     Pupil("Xen Home", ALL_PASS, _hand_in(_READ_HOME), hostile=True),
-    Pupil("Yul Network", ALL_PASS, _hand_in(_NETWORK), hostile=True),
+    Pupil("Yul Network", ALL_PASS, _hand_in(_NETWORK), flag=Flag.TRIED, hostile=True),
     Pupil("Zed Overwrite", ALL_PASS, _hand_in(_OVERWRITE), hostile=True),
+    *(Pupil(name, ALL_PASS, _hand_in(body), flag=Flag.TRIED, hostile=True, tries=what)
+      for name, body, what in (("Kay Keyring", _KEYRING, "the keyring"),
+                               ("Lea Kernel", _KERNEL, "a door into the system's kernel"),
+                               ("Mo Namespaces", _NAMESPACES, "namespaces and mounts"),
+                               ("Nel Ptrace", _OTHERS, "another process"),
+                               ("Ola Shared", _SHARED, "memory that outlives it"))),
     Pupil("Ann Skips", ALL_PASS, _hand_in("# NBVAL_SKIP"), hostile=True),
     Pupil("Bob Excepts", first("error"), instead("# NBVAL_RAISES_EXCEPTION\nraise ValueError('mine')"),
           says="ValueError", hostile=True),
