@@ -7,6 +7,9 @@
 #   make test-fast  the same without the slow tests
 #   make bench      the figures in the README, measured on this machine
 #   make html       the lessons as pages, in html/
+#   make versions   the quick tests with other Pythons and other packages, each in a fresh environment (an hour)
+#   make processors the lessons compared on processors that this one is not, and with more rounding (an hour or two)
+#   make coverage   how much of the package the tests run
 #   make clean      remove .venv and everything else that was made here
 
 ifeq ($(OS),Windows_NT)
@@ -19,7 +22,7 @@ endif
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help lessons lab test test-fast bench html clean
+.PHONY: help lessons lab test test-fast bench html versions processors coverage clean
 
 # A kernel that asks for as many threads as there are cores gains nothing beside another test process.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
@@ -56,8 +59,23 @@ bench: .venv/.installed-test
 html: .venv/.installed-lab
 	$(BIN)/course notebooks html --output html
 
+versions: .venv/.installed-test
+	@$(BIN)/course fetch
+	$(BIN)/python .ci/versions.py
+
+processors: .venv/.installed-lab
+	@$(BIN)/course fetch
+	$(BIN)/python .ci/processors.py
+
+coverage: .venv/.installed-test
+	@$(BIN)/course fetch
+	$(BIN)/python -m coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
 clean:
-	rm -rf .venv html build dist .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf .venv html build dist .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is made when the installation is complete. `.installing` is there while one runs: if it is found, the last

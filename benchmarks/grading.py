@@ -2,10 +2,10 @@
 
     python -m benchmarks.grading --lesson 1 --count 100 --plain 5
 
-Plain nbval runs every cell of each notebook in a kernel of its own, unprotected, and compares no output that is not tagged
-(``--nbval-lax``): the least that it can do. Where ``--plain`` is less than the count, its time for all is that of the sample, scaled
-up, and the line says so. Memory is the largest sum, over all processes of the run, of what each has to itself and its share of the rest
-(PSS).
+Plain nbval runs every cell of each notebook in a kernel of its own, unprotected, and compares no output that is not
+tagged (``--nbval-lax``): the least that it can do. Where ``--plain`` is less than the count, its time for all is that
+of the sample, scaled up, and the line says so. Memory is the largest sum, over all processes of the run, of what each
+has to itself and its share of the rest (PSS).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def make_class(lesson: Lesson, folder: Path, count: int) -> list[Path]:
-    """Students who solved some of the exercises and left the others, each a different choice; the same class each time."""
+    """Students who solved some exercises and left the others, each a choice of their own; always the same class."""
     folder.mkdir(parents=True)
     rng, solved, paths = random.Random(0), solve(lesson.notebook), []
     answers = [

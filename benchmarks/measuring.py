@@ -1,4 +1,6 @@
-"""How anything here is measured: ways of doing one thing take turns, the best of several rounds counts, and results are compared."""
+"""How anything here is measured: ways of doing one thing take turns, the best of several rounds counts, and results are
+compared.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,9 @@ Way = Callable[[], Any]
 class Row:
     """One line of the results.
 
-    seconds: the best of the rounds. times_faster: than the first way of its table. memory_mb: the peak of this process above what it held
-    before. agreement: the largest difference of its numbers from the first way's. note: what else has to be known.
+    seconds: the best of the rounds. times_faster: than the first way of its table. memory_mb: the peak of this process
+    above what it held before. agreement: the largest difference of its numbers from the first way's. note: what else
+    has to be known.
     """
 
     table: str
@@ -84,7 +87,7 @@ def _difference(ours: Any, theirs: Any) -> float | None:
 
 
 class Peak:
-    """The peak of this process's resident memory within a block, above what it was before, in MB; sampled every 2 ms."""
+    """The peak of this process's resident memory within a block, in MB above what it was before; seen every 2 ms."""
 
     mb = 0.0
 

@@ -1,4 +1,6 @@
-"""What people use instead: the head sweep as tutorials write it, with plain hooks, with one trace a head, and with TransformerLens."""
+"""What people use instead: the head sweep as tutorials write it, with plain hooks, with one trace a head, and with
+TransformerLens.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def all_heads(model: Any) -> list[tuple[int, int]]:
 def loop_of_hooks(
     model: Any, clean: torch.Tensor, corrupted: torch.Tensor, answers: Sequence[int], heads: HeadList | None = None
 ) -> torch.Tensor:
-    """One forward pass for each head, by PyTorch's hooks; `heads` for a part of them. Prompts are token ids (position,)."""
+    """One forward pass for each head, by PyTorch's hooks; `heads` for a part of them. Prompts are token ids
+    (position,).
+    """
     parts, network = anatomy(model), model._module
     kept: dict[int, torch.Tensor] = {}
     projections = [envoy._module for envoy in parts.out_projections]
@@ -92,9 +96,11 @@ def transformer_lens(model: Any) -> Callable[[torch.Tensor, torch.Tensor, Sequen
 
 @torch.no_grad()
 def products_alone(model: Any, positions: int, fast: bool) -> None:
-    """Only the matrix products that no head sweep with a growing batch can do without, on random numbers: the arithmetic limit.
+    """Only the matrix products that no head sweep with a growing batch can do without, on random numbers: the
+    arithmetic limit.
 
-    At layer l there are heads * (l + 1) rows of `positions` tokens, and every linear map of the layer has to be applied to them.
+    At layer l there are heads * (l + 1) rows of `positions` tokens, and every linear map of the layer has to be applied
+    to them.
     """
     parts = anatomy(model)
     with fast_linear(fast):

@@ -30,11 +30,13 @@ def markdown(machine: dict[str, Any], rows: Sequence[Row], command: str) -> str:
     lines = [
         "# Measured",
         "",
-        f"With `{command}`, on {machine['processor']}: {machine['cores']} cores, {machine['threads']} threads, {machine['memory_gb']} GB; "
-        f"{machine['system']}, Python {machine['python']}; {packages}. Load average before the start: {machine['load_before']}.",
+        f"With `{command}`, on {machine['processor']}: {machine['cores']} cores, {machine['threads']} threads, "
+        f"{machine['memory_gb']} GB; {machine['system']}, Python {machine['python']}; {packages}. "
+        f"Load average before the start: {machine['load_before']}.",
         "",
-        "Ways that are compared took turns in one run; the best of the rounds counts. *Times* is against the first line of the same "
-        "question. *Memory* is the peak above what the process held before; for a lesson, of all its processes.",
+        "Ways that are compared took turns in one run; the best of the rounds counts. *Times* is against the first "
+        "line of the same question. *Memory* is the peak above what the process held before; for a lesson, of all its "
+        "processes.",
         "*Agreement* is the largest difference from the first line's numbers.",
     ]
     for table in dict.fromkeys(row.table for row in rows):

@@ -31,7 +31,9 @@ ANSWERS = (" Mike", " Emma")
 
 @dataclass
 class Setting:
-    """model: what is measured on. rounds: of those things that are quick. quick: small sizes, to try the benchmarks themselves."""
+    """model: what is measured on. rounds: of those things that are quick. quick: small sizes, to try the benchmarks
+    themselves.
+    """
 
     model: Any
     rounds: int = 5
@@ -44,7 +46,7 @@ class Setting:
         return [tokens.token_id(self.model, answer) for answer in ANSWERS]
 
     def long_pair(self, length: int, shared: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
-        """A pair of `length` tokens that ends as the usual pair does; without `shared` their first tokens differ too."""
+        """A pair of `length` tokens that ends as the usual one does; without `shared` their first tokens differ too."""
         clean, corrupted = self.ids(CLEAN), self.ids(CORRUPTED)
         front = torch.randint(100, 1000, (length - len(clean),), generator=torch.Generator().manual_seed(length))
         other = front.clone()
@@ -87,8 +89,8 @@ def head_sweep(setting: Setting) -> list[Row]:
     theirs = others.transformer_lens(model)
     if theirs is not None:
         ways["TransformerLens's patching"] = lambda: theirs(clean, corrupted, answers)
-    ways["patch_heads"] = lambda: patch_heads(model, CLEAN, CORRUPTED, progress=False)
-    ways["attribution_patching"] = lambda: attribution_patching(model, CLEAN, CORRUPTED)
+    ways["patch_heads"] = lambda: patch_heads(model, CLEAN, CORRUPTED, ANSWERS, progress=False)
+    ways["attribution_patching"] = lambda: attribution_patching(model, CLEAN, CORRUPTED, ANSWERS)
     ways["patch_heads"]()
     rows = alternate(
         "head sweep",
@@ -144,7 +146,7 @@ def ladder(setting: Setting) -> list[Row]:
         if name.startswith("+"):
             shortcuts = replace(shortcuts, **{name[2:]: True})
         steps[name] = lambda chosen=shortcuts: patch_heads(  # type: ignore[misc]
-            setting.model, CLEAN, CORRUPTED, shortcuts=chosen, progress=False
+            setting.model, CLEAN, CORRUPTED, ANSWERS, shortcuts=chosen, progress=False
         )
     return alternate("ladder", "all heads, one pair", steps, 1 if setting.quick else 2)
 
@@ -168,7 +170,9 @@ def _against_a_part_of_the_loop(
 
 
 def growth_with_length(setting: Setting) -> list[Row]:
-    """Prompts that differ near their ends; and, at two lengths, in their first token too, so that there is no prefix to share."""
+    """Prompts that differ near their ends; and, at two lengths, in their first token too, so that there is no prefix to
+    share.
+    """
     lengths, apart = ((16, 32), (16,)) if setting.quick else ((16, 64, 128, 256, 512), (16, 64))
     rows = []
     for length, shared in [*((n, True) for n in lengths), *((n, False) for n in apart)]:
@@ -178,7 +182,9 @@ def growth_with_length(setting: Setting) -> list[Row]:
             "prompt length",
             f"{length} tokens" if shared else f"{length} tokens, no common beginning",
             pair,
-            lambda pair=pair: patch_heads(setting.model, *pair, progress=False),  # type: ignore[misc]
+            lambda pair=pair: patch_heads(  # type: ignore[misc]
+                setting.model, pair[0], pair[1], ANSWERS, progress=False
+            ),
         )
     return rows
 
@@ -224,7 +230,8 @@ def growth_with_pairs(setting: Setting) -> list[Row]:
     ours = [row for row in rows if row.way == "patch_heads"]
     for count, row in zip(counts, ours, strict=True):
         seconds = row.seconds or 0.0
-        row.note = f"{seconds / (ours[0].seconds or 1):.1f} times one pair, {seconds / count / alone:.2f} times its matrix products"
+        of_one, of_products = seconds / (ours[0].seconds or 1), seconds / count / alone
+        row.note = f"{of_one:.1f} times one pair, {of_products:.2f} times its matrix products"
     return rows
 
 
@@ -245,13 +252,14 @@ def growth_with_size(setting: Setting) -> list[Row]:
             "model size",
             what,
             (other.ids(CLEAN), other.ids(CORRUPTED)),
-            lambda model=model: patch_heads(model, CLEAN, CORRUPTED, progress=False),  # type: ignore[misc]
+            lambda model=model: patch_heads(model, CLEAN, CORRUPTED, ANSWERS, progress=False),  # type: ignore[misc]
         )
     return rows
 
 
 def _is_here(name: str) -> bool:
-    from course_utils.model.weights import RELEASES, cache_folder
+    from course_utils.model.releases import RELEASES
+    from course_utils.model.weights import cache_folder
 
     return any(cache_folder().glob(f"{RELEASES[name].name}-*"))
 
@@ -333,7 +341,9 @@ def decoding(setting: Setting) -> list[Row]:
             return new[0, ids.shape[1] :]
 
         ways: dict[str, Way] = {
-            "greedy, without cache": lambda n=length: torch.tensor(tokens.greedy(model, CLEAN, n)),  # type: ignore[misc]
+            "greedy, without cache": lambda n=length: torch.tensor(  # type: ignore[misc]
+                tokens.greedy(model, CLEAN, n)
+            ),
             "greedy_with_cache": lambda n=length: torch.tensor(  # type: ignore[misc]
                 kv_cache.greedy_with_cache(model, CLEAN, n)
             ),
@@ -345,7 +355,7 @@ def decoding(setting: Setting) -> list[Row]:
 
 @torch.no_grad()
 def attention_layer(setting: Setting) -> list[Row]:
-    """One attention layer, a token at a time: everything again, a cache that is concatenated, one that is preallocated."""
+    """One attention layer, a token at a time: everything again, a cache that is joined, one that is preallocated."""
     width, heads, rows = 256, 4, []
     plain = kv_cache.ScaledDotProductAttention(width, heads).eval()
     cached = kv_cache.ScaledDotProductAttentionWithCache(width, heads).eval()
@@ -412,7 +422,8 @@ def lessons(setting: Setting) -> list[Row]:
     rows = []
     for path in sorted((ROOT / "notebooks").glob("0*.ipynb"))[: 1 if setting.quick else None]:
         code = (
-            "import sys\nfrom pathlib import Path\nimport nbformat\nfrom course_utils.notebooks.compare import compare\n"
+            "import sys\nfrom pathlib import Path\nimport nbformat\n"
+            "from course_utils.notebooks.compare import compare\n"
             f"path = Path({str(path)!r})\n"
             "found = compare(path, nbformat.read(path, as_version=4))\n"
             "sys.exit(0 if found.passed else f'{len(found.failures)} cells differ {found.crash[-300:]}')"

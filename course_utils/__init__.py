@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from course_utils.model.anatomy import anatomy
+    from course_utils.model.errors import ModelError
     from course_utils.model.loading import in_use, load_model
-    from course_utils.model.weights import ModelError
 
 __version__ = "0.1.0"
 __all__ = ["ModelError", "__version__", "anatomy", "in_use", "load_model"]
 
-_HOMES = {"anatomy": "anatomy", "in_use": "loading", "load_model": "loading", "ModelError": "weights"}
+_HOMES = {"anatomy": "anatomy", "in_use": "loading", "load_model": "loading", "ModelError": "errors"}
 
 
 def __getattr__(name: str) -> Any:

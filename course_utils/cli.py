@@ -37,7 +37,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     version = commands.add_parser("version", help="say which version is installed, and of what it stands on")
     version.set_defaults(run=_version)
-    fetch = commands.add_parser("fetch", help="download the model of the lessons, once; from then on no network is needed")
+    fetch = commands.add_parser("fetch", help="download the model of the lessons, once; then no network is needed")
     fetch.set_defaults(run=_fetch)
     for group in GROUPS:
         child = commands.add_parser(group.name, help=group.summary, description=group.summary)
@@ -84,7 +84,8 @@ def _version(_: argparse.Namespace) -> int:
 
 
 def _fetch(_: argparse.Namespace) -> int:
-    from course_utils.model.loading import ModelError, load_model
+    from course_utils.model.errors import ModelError
+    from course_utils.model.loading import load_model
 
     try:
         model = load_model()

@@ -1,15 +1,18 @@
 """Lesson 3: the key/value cache.
 
-When a decoder reads one token more, the keys and values of the tokens before it stay what they were: no token sees what comes after it.
-So they are kept. The first pass over a prompt (prefill) fills the cache; each later pass (decode) computes one new key and
-value in each layer and looks back at those that are held. The work for each new token then no longer includes the whole text again.
+When a decoder reads one token more, the keys and values of the tokens before it stay what they were: no token sees what
+comes after it. So they are kept. The first pass over a prompt (prefill) fills the cache; each later pass (decode)
+computes one new key and value in each layer and looks back at those that are held. The work for each new token then no
+longer includes the whole text again.
 
-The module goes the way of the lesson: an attention layer without a cache, the same with one, a model of one layer that generates with
-it, then the cache of a real model: its size, generating by hand, scoring several endings of one prefix, a cache of fixed size.
+The module goes the way of the lesson: an attention layer without a cache, the same with one, a model of one layer that
+generates with it, then the cache of a real model: its size, generating by hand, scoring several endings of one prefix,
+a cache of fixed size.
 
-Sources: scaled dot-product attention: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762. Keys and values kept while decoding, and
-one key/value head for several query heads: Shazeer 2019, https://arxiv.org/abs/1911.02150, and Ainslie et al. 2023,
-https://arxiv.org/abs/2305.13245. Prefill, decode and what they cost: Pope et al. 2022, https://arxiv.org/abs/2211.05102.
+Sources: scaled dot-product attention: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762. Keys and values kept while
+decoding, and one key/value head for several query heads: Shazeer 2019, https://arxiv.org/abs/1911.02150, and Ainslie et
+al. 2023, https://arxiv.org/abs/2305.13245. Prefill, decode and what they cost: Pope et al. 2022,
+https://arxiv.org/abs/2211.05102.
 """
 
 from __future__ import annotations
@@ -58,12 +61,13 @@ def prepare_mask(
     """A caller's mask and the causal one together, over every key.
 
     Args:
-        attn_mask: (query, key), (batch, query, key) or (batch, head, query, key); boolean (True attends) or additive (added to the scores).
-            Its query axis may be 1. Its last key is the last new token's; where it is shorter than what is held plus what is new, the
-            keys that it leaves out at the front may be attended to.
+        attn_mask: (query, key), (batch, query, key) or (batch, head, query, key); boolean (True attends) or additive
+            (added to the scores). Its query axis may be 1. Its last key is the last new token's; where it is shorter
+            than what is held plus what is new, the keys that it leaves out at the front may be attended to.
         is_causal: also hide from each new token what comes after it.
 
-    Returns a mask of the given kind that broadcasts to (batch, head, n_new, n_held + n_new), or None where nothing is hidden.
+    Returns a mask of the given kind that broadcasts to (batch, head, n_new, n_held + n_new), or None where nothing is
+    hidden.
 
     Raises:
         ValueError: a mask of another kind or shape.
@@ -229,8 +233,8 @@ class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
                 )
             if new.device != keys.device or new.dtype != keys.dtype:
                 raise ValueError(
-                    f"The new keys are {new.dtype} on {new.device}, the cache holds {size} positions of {keys.dtype} on "
-                    f"{keys.device}: call clear_cache() after moving the layer."
+                    f"The new keys are {new.dtype} on {new.device}, the cache holds {size} positions of {keys.dtype} "
+                    f"on {keys.device}: call clear_cache() after moving the layer."
                 )
         if cache_position is None:
             return size
@@ -239,7 +243,8 @@ class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
         wanted = list(range(start, start + new.shape[2]))
         if places not in (wanted, [start]) or not 0 <= start <= size:
             raise ValueError(
-                f"cache_position is {places}; expected {new.shape[2]} places in a row, the first from 0 to {size} (what is held)."
+                f"cache_position is {places}; expected {new.shape[2]} places in a row, the first from 0 to {size} "
+                "(what is held)."
             )
         return start
 
@@ -273,7 +278,8 @@ class OneLayerModel(nn.Module):
     def generate(self, ids: torch.Tensor, max_new_tokens: int, use_cache: bool = True) -> torch.Tensor:
         """The prompt (batch, position) and the most probable next tokens after it, (batch, position + max_new_tokens).
 
-        With the cache: one pass over the prompt (prefill), then one pass for each token (decode), over that token alone.
+        With the cache: one pass over the prompt (prefill), then one pass for each token (decode), over that token
+        alone.
 
         Raises:
             ValueError: the prompt is empty, or there is nothing to generate, or there are not as many positions.
@@ -281,8 +287,8 @@ class OneLayerModel(nn.Module):
         length, context = ids.shape[-1] + max_new_tokens, self.positions.num_embeddings
         if ids.ndim != 2 or not ids.shape[1] or max_new_tokens < 1 or length > context:
             raise ValueError(
-                f"ids has shape {tuple(ids.shape)} and max_new_tokens is {max_new_tokens}; expected ids (batch, position), not "
-                f"empty, at least one new token, and at most {context} positions in all."
+                f"ids has shape {tuple(ids.shape)} and max_new_tokens is {max_new_tokens}; expected ids (batch, "
+                f"position), not empty, at least one new token, and at most {context} positions in all."
             )
         self.attention.clear_cache()
         feed = ids
@@ -297,7 +303,9 @@ class OneLayerModel(nn.Module):
 
 
 def encode(model: TransformersModel, text: str, beginning: bool = True) -> torch.Tensor:
-    """Token ids of a text, (1, position), on the model's device. ``beginning``: with the token that a tokenizer may put in front.
+    """Token ids of a text, (1, position), on the model's device.
+
+    ``beginning``: with the token that a tokenizer may put in front.
 
     Raises:
         ValueError: the text is no str, has no tokens, or more than the model's window.
@@ -324,7 +332,10 @@ def end_tokens(model: TransformersModel) -> set[int]:
 
 
 def filled_cache(model: TransformersModel, text: str) -> DynamicCache:
-    """The cache after one pass over a text. Layer l's keys: ``cache.layers[l].keys``, (batch, key/value head, position, head width)."""
+    """The cache after one pass over a text.
+
+    Layer l's keys: ``cache.layers[l].keys``, (batch, key/value head, position, head width).
+    """
     cache = new_cache(model)
     with torch.no_grad(), model.trace(encode(model, text), past_key_values=cache, use_cache=True):
         kept = model.output.past_key_values.save()
@@ -450,8 +461,8 @@ class PreallocatedCache:
         batch, n_heads, max_positions, head_width = self.keys.shape
         if keys.shape != values.shape or keys.shape != (batch, n_heads, end - self.size, head_width):
             raise ValueError(
-                f"keys {tuple(keys.shape)} and values {tuple(values.shape)} came; expected ({batch}, {n_heads}, new position, "
-                f"{head_width}) for both."
+                f"keys {tuple(keys.shape)} and values {tuple(values.shape)} came; expected ({batch}, {n_heads}, "
+                f"new position, {head_width}) for both."
             )
         if end > max_positions:
             raise ValueError(

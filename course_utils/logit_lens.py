@@ -1,13 +1,14 @@
 """The logit lens: what each depth of the model would say, if it had to speak now.
 
-The final norm and the unembedding turn the last layer's residual into logits. The same two steps can be applied to the residual at any
-depth (nostalgebraist 2020, "interpreting GPT: the logit lens"). Since the stream is a sum, the last logits can also be split into what each
-attention and each MLP contributed (direct logit attribution: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"). And
-since an early residual need not be written in the last layer's basis, a linear map for each depth, fitted on ordinary text, reads more
-out of it (Belrose et al. 2023, "Eliciting Latent Predictions from Transformers with the Tuned Lens").
+The final norm and the unembedding turn the last layer's residual into logits. The same two steps can be applied to the
+residual at any depth (nostalgebraist 2020, "interpreting GPT: the logit lens"). Since the stream is a sum, the last
+logits can also be split into what each attention and each MLP contributed (direct logit attribution: Elhage et al.
+2021, "A Mathematical Framework for Transformer Circuits"). And since an early residual need not be written in the last
+layer's basis, a linear map for each depth, fitted on ordinary text, reads more out of it (Belrose et al. 2023,
+"Eliciting Latent Predictions from Transformers with the Tuned Lens").
 
-Depths count as in lesson 2: depth 0 is the start of the stream (the embedding), depth l + 1 is what layer l puts out. So there is
-one more depth than there are layers, and the last depth says what the model says.
+Depths count as in lesson 2: depth 0 is the start of the stream (the embedding), depth l + 1 is what layer l puts out.
+So there is one more depth than there are layers, and the last depth says what the model says.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ def logit_lens(model: TransformersModel, prompt: str, top_k: int = 5, normalize:
 def positions_at_once(model: TransformersModel, memory_mb: float = MEMORY_MB) -> int:
     """For how many positions the lens can be held in memory at every depth, one at least.
 
-    A position costs (layers + 1) * vocabulary numbers of 4 bytes, three times: the logits, their log-softmax, and one array of the same
-    size that is made of it.
+    A position costs (layers + 1) * vocabulary numbers of 4 bytes, three times: the logits, their log-softmax, and one
+    array of the same size that is made of it.
 
     Raises:
         ValueError: ``memory_mb`` is not above 0.
@@ -165,10 +166,10 @@ def settled_depth(top_ids: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class FrozenNorm:
-    """The final norm as the linear map that it is once its divisor is fixed: one residual's divisor, used for each of its parts.
+    """The final norm as the linear map that it is once its divisor is fixed: one residual's, for each of its parts.
 
-    ``frozen(part)`` takes a part of the residual, (..., width). For parts that sum to the residual, the ``frozen(part)`` and
-    ``bias`` sum to the normalised residual.
+    ``frozen(part)`` takes a part of the residual, (..., width). For parts that sum to the residual, the
+    ``frozen(part)`` and ``bias`` sum to the normalised residual.
 
     Attributes:
         gain, bias: (width,); the bias of an RMSNorm is zero.
@@ -188,10 +189,11 @@ class FrozenNorm:
 
 
 def frozen_norm(model: TransformersModel, residual: torch.Tensor) -> FrozenNorm:
-    """The final norm with its divisor frozen at that of ``residual``, (width,), a sum over the whole stream at one position.
+    """The final norm with its divisor frozen at that of ``residual``, (width,).
 
-    Families store a norm's weight in different ways (Gemma: minus one), so it is not read but measured: on the vector
-    (1, -1, 1, -1, ...), whose mean is 0 and whose root mean square is 1, a norm gives gain and bias directly.
+    The residual is the sum over the whole stream at one position. Families store a norm's weight in different ways
+    (Gemma: minus one), so it is not read but measured: on the vector (1, -1, 1, -1, ...), whose mean is 0 and whose
+    root mean square is 1, a norm gives gain and bias directly.
 
     Raises:
         ValueError: ``residual`` is not one vector, or the final norm is neither an RMSNorm nor a LayerNorm.
@@ -271,10 +273,11 @@ class TunedLens:
 
 
 def fit_tuned_lens(normed: torch.Tensor, ridge: float = 100.0) -> TunedLens:
-    """A translator for each depth of a normalised stream (depth, token, width) of much text; the last depth's is the identity.
+    """A translator for each depth of a normalised stream (depth, token, width); the last depth's is the identity.
 
-    Belrose et al. (2023) train theirs by gradient descent on the KL divergence. This one is the closed form of the nearest least-squares
-    problem: a second for each few depths instead of hours, at some cost in quality.
+    The stream should be that of much text. Belrose et al. (2023) train theirs by gradient descent on the KL divergence.
+    This one is the closed form of the nearest least-squares problem: a second for each few depths instead of hours, at
+    some cost in quality.
     """
     fitted = [fit_translator(depth, normed[-1], ridge) for depth in normed]
     matrices, biases = zip(*fitted, strict=True)

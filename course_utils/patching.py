@@ -3,9 +3,9 @@
 """Indirect object identification, and activation patching to find the heads that do it.
 
 *When Mike and Emma went to the cafe, Emma gave a coffee to* goes on with *Mike*: the name that was said once. Let the
-other one give, and the answer is the other one. Two such prompts differ in one token, so what carries that token's consequence to the
-end can be found by transplanting it: run the **corrupted** prompt, but take one activation from the run on the
-**clean** one, and see how far the answer moves.
+other one give, and the answer is the other one. Two such prompts differ in one token, so what carries that token's
+consequence to the end can be found by transplanting it: run the **corrupted** prompt, but take one activation from the
+run on the **clean** one, and see how far the answer moves.
 
 The functions here do one such experiment at a time, in the plainest way. `patch_heads` and its sisters, from
 `course_utils.sweeps`, give the same numbers for all heads at once.
@@ -83,7 +83,8 @@ class Pair:
 
     Attributes:
         clean, corrupted: the prompts; the same words at the same positions but for the giver.
-        answers: the name that is right after ``clean``, then the one that is right after ``corrupted``, each with its space.
+        answers: the name that is right after ``clean``, then the one that is right after ``corrupted``, each with its
+            space.
         first: whether the clean answer is the name that the prompts mention first.
     """
 
@@ -96,7 +97,8 @@ class Pair:
 def ioi_pairs(n: int, seed: int = 0) -> list[Pair]:
     """``n`` pairs of prompts with templates, names, places and objects drawn at random.
 
-    In every second pair the clean answer is the first name mentioned, in the others it is the second; the four templates take turns.
+    In every second pair the clean answer is the first name mentioned, in the others it is the second; the four
+    templates take turns.
 
     Raises:
         ValueError: n is less than 1.
@@ -138,8 +140,8 @@ def logit_differences(
 ) -> torch.Tensor:
     """:func:`logit_difference` of many prompts, each with its own answers: a tensor (prompt,).
 
-    Prompts of different lengths share a batch: the short ones are filled up on the right, where a causal model's last real token
-    cannot see the filling.
+    Prompts of different lengths share a batch: the short ones are filled up on the right, where a causal model's last
+    real token cannot see the filling.
 
     Raises:
         ValueError: there is not one pair of answers for each prompt, a prompt is empty, or an answer is not one token.
@@ -354,10 +356,10 @@ def check_positions(length: int, positions: Sequence[int]) -> None:
 
 
 def check_prompts(model: TransformersModel, *prompts: str) -> None:
-    """Raises ValueError where a prompt is empty, or clean and corrupted differ in length, so that their positions do not match."""
+    """Raises ValueError where a prompt is empty, or clean and corrupted differ in length: positions must match."""
     lengths = [len(token_ids(model, prompt)) for prompt in prompts]
     if len(set(lengths)) > 1:
         raise ValueError(
-            f"The clean prompt has {lengths[0]} tokens and the corrupted one {lengths[1]}: a patch puts each position's output in the "
-            "same position of the other run. Choose names and words of as many tokens."
+            f"The clean prompt has {lengths[0]} tokens and the corrupted one {lengths[1]}: a patch puts each position's"
+            " output in the same position of the other run. Choose names and words of as many tokens."
         )

@@ -1,9 +1,9 @@
 """The residual stream: one vector for each token, which every layer reads and adds to.
 
-Each token starts as its embedding. Each layer's attention and MLP read the vector, compute something, and add it. What stands there after
-the last layer becomes the logits. So the stream is a sum, and a trace can read every term of it. The picture of the
-stream as a channel that layers write to is that of Elhage et al. 2021, "A Mathematical Framework for Transformer
-Circuits" (https://transformer-circuits.pub/2021/framework/index.html).
+Each token starts as its embedding. Each layer's attention and MLP read the vector, compute something, and add it. What
+stands there after the last layer becomes the logits. So the stream is a sum, and a trace can read every term of it. The
+picture of the stream as a channel that layers write to is that of Elhage et al. 2021, "A Mathematical Framework for
+Transformer Circuits" (https://transformer-circuits.pub/2021/framework/index.html).
 
 Depths count from 0: depth 0 is the start of the stream (the embedding), depth l + 1 is what layer l puts out. All
 functions take one prompt and leave the batch dimension out of what they return.
@@ -64,7 +64,8 @@ def stream_change(model: TransformersModel, prompt: str, changed: str) -> torch.
     """How far the stream moves when a prompt is changed: the length of the difference over the length before.
 
     The two prompts must have equally many tokens. Returns a tensor (depth, position): the Euclidean norm of the
-    changed prompt's stream minus the prompt's, divided by the norm of the prompt's. 0: the same. 1: moved as far as it was long.
+    changed prompt's stream minus the prompt's, divided by the norm of the prompt's. 0: the same. 1: moved as far as
+    it was long.
 
     Raises:
         ValueError: the prompts have different numbers of tokens.
@@ -72,7 +73,8 @@ def stream_change(model: TransformersModel, prompt: str, changed: str) -> torch.
     lengths = [len(token_ids(model, text)) for text in (prompt, changed)]
     if lengths[0] != lengths[1]:
         raise ValueError(
-            f"The prompts have {lengths[0]} and {lengths[1]} tokens: give two with equally many, so that positions can be compared."
+            f"The prompts have {lengths[0]} and {lengths[1]} tokens: give two with equally many, so that positions "
+            "can be compared."
         )
     before, after = residual_stream(model, prompt), residual_stream(model, changed)
     return (after - before).norm(dim=-1) / before.norm(dim=-1)
@@ -192,7 +194,8 @@ def induction_scores(model: TransformersModel, half: Sequence[int]) -> torch.Ten
     """How much each head looks at the token after the last time this token stood here.
 
     The model reads the n ids of ``half`` twice, one after the other. A token of the second half, at position q, stood
-    at q - n before; the score is the mean weight from q to q - n + 1, over all q of the second half. Olsson et al. 2022.
+    at q - n before; the score is the mean weight from q to q - n + 1, over all q of the second half
+    (Olsson et al. 2022).
 
     Returns a tensor (layer, head) with values from 0 to 1.
 
@@ -256,7 +259,8 @@ GEMMA_3_1B: dict[str, Any] = _GEMMA_3 | {"hidden_size": 1152, "intermediate_size
 def blueprint(model_type: str, **settings: Any) -> TransformersModel:
     """A model of any size as its architecture alone: modules and shapes, no weights and nearly no memory.
 
-    It can be counted and described, not run. ``settings`` are those of the transformers configuration of ``model_type``.
+    It can be counted and described, not run. ``settings`` are those of the transformers configuration of
+    ``model_type``.
 
     Raises:
         ValueError: transformers has no such model type.
@@ -308,7 +312,8 @@ def attention_mask(model: TransformersModel, prompt: str, layer: int) -> torch.T
     """The mask that the model hands to a layer's attention, as it is (query position, key position).
 
     Raises:
-        ValueError: there is no such layer, or the model's attention kernel makes its mask inside, where no trace sees it.
+        ValueError: there is no such layer, or the model's attention kernel makes its mask inside, where no trace sees
+            it.
     """
     parts = anatomy(model)
     if not 0 <= layer < parts.n_layers:
@@ -324,7 +329,9 @@ def attention_mask(model: TransformersModel, prompt: str, layer: int) -> torch.T
 
 
 def mask_kind(mask: torch.Tensor) -> str:
-    """What a mask's values mean: "additive" (0 keeps, a huge negative number hides), "boolean", or "multiplicative" (1 keeps, 0 hides).
+    """What a mask's values mean: "additive", "boolean" or "multiplicative".
+
+    Additive: 0 keeps, a huge negative number hides. Multiplicative: 1 keeps, 0 hides.
 
     Raises:
         ValueError: the values are those of none of the three.

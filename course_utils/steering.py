@@ -1,13 +1,15 @@
 """Steering: a direction for a concept, found by contrast, added to the residual stream while the model runs.
 
-Run the model on prompts that have a property and on prompts that have its opposite, and subtract: what is left is a vector. Add
-it at one layer, at every token, and the model writes as if the property were there. The weights stay as they are.
+Run the model on prompts that have a property and on prompts that have its opposite, and subtract: what is left is a
+vector. Add it at one layer, at every token, and the model writes as if the property were there. The weights stay as
+they are.
 
-The method is activation addition (Turner et al. 2023, arXiv:2308.10248) with the mean over several prompts as in contrastive
-activation addition (Rimsky et al. 2024, arXiv:2312.06681). Removing a direction instead of adding it is directional ablation
-(Arditi et al. 2024, arXiv:2406.11717).
+The method is activation addition (Turner et al. 2023, arXiv:2308.10248) with the mean over several prompts as in
+contrastive activation addition (Rimsky et al. 2024, arXiv:2312.06681). Removing a direction instead of adding it is
+directional ablation (Arditi et al. 2024, arXiv:2406.11717).
 
-"At layer l" always means what layer l puts out, ``parts.layers[l].output``: depth l + 1 of the residual stream. Layers count from 0.
+"At layer l" always means what layer l puts out, ``parts.layers[l].output``: depth l + 1 of the residual stream. Layers
+count from 0.
 """
 
 from __future__ import annotations
@@ -147,7 +149,8 @@ def stream_norms(model: TransformersModel, prompts: Prompts) -> torch.Tensor:
     """How long the residual vectors are: their Euclidean norm at what each layer puts out, (layer, token).
 
     The tokens of all prompts one after the other, without each prompt's first: many models park a huge vector
-    there, which other tokens attend to when they look for nothing (Xiao et al. 2023, "attention sinks", arXiv:2309.17453).
+    there, which other tokens attend to when they look for nothing (Xiao et al. 2023, "attention sinks",
+    arXiv:2309.17453).
 
     Raises:
         ValueError: no prompt has a second token.
@@ -225,8 +228,8 @@ def steered_generate(
 ) -> list[str]:
     """Continue a prompt once for each row of vectors (row, width), which is added to what a layer puts out.
 
-    Added at every position of the prompt and to every new token; with ``prompt_only`` not to the new ones. Greedy unless ``kwargs``,
-    which go to transformers' ``generate``, say otherwise. Returns the new texts, without the prompt.
+    Added at every position of the prompt and to every new token; with ``prompt_only`` not to the new ones. Greedy
+    unless ``kwargs``, which go to transformers' ``generate``, say otherwise. Returns the new texts, without the prompt.
     """
     checked_vectors(model, vectors, "row")
     steered = anatomy(model).layers[checked_layer(model, layer)]
@@ -263,7 +266,8 @@ class LLMSteering:
     ) -> Self:
         """From now on, add strength times the direction from negative to positive at this layer. Returns self.
 
-        Each side is a prompt or a list of prompts. What was set before is replaced. A negative strength goes the other way.
+        Each side is a prompt or a list of prompts. What was set before is replaced. A negative strength goes the other
+        way.
         """
         if not math.isfinite(strength):
             raise ValueError(f"strength is {strength}; a finite number was expected.")
@@ -276,7 +280,7 @@ class LLMSteering:
         self.vector = None
 
     def force_clear_all_hooks(self) -> int:
-        """Remove the steering, and every hook that anyone's code left on the model. Returns how many hooks there were."""
+        """Remove the steering, and every hook that anyone's code left on the model. Returns how many there were."""
         self.remove_steering()
         return clear_hooks(self.model)
 
@@ -301,7 +305,7 @@ class LLMSteering:
 
 
 def traceable(model: Any, tokenizer: Any = None) -> TransformersModel:
-    """The model as nnsight traces it: itself if it already is one, else a wrapper around a transformers model and its tokenizer.
+    """The model as nnsight traces it: itself, or a wrapper around a transformers model and its tokenizer.
 
     Raises:
         ValueError: it is a transformers model, and its tokenizer was not given; or it is no language model at all.
@@ -311,7 +315,8 @@ def traceable(model: Any, tokenizer: Any = None) -> TransformersModel:
         return model
     if not isinstance(module, torch.nn.Module) or not hasattr(module, "generate"):
         raise ValueError(
-            f"A model from load_model() was expected, or a transformers model with its tokenizer, not {type(model).__name__}."
+            "A model from load_model() was expected, or a transformers model with its tokenizer, not "
+            f"{type(model).__name__}."
         )
     if tokenizer is None:
         raise ValueError(
@@ -322,7 +327,7 @@ def traceable(model: Any, tokenizer: Any = None) -> TransformersModel:
 
 
 def clear_hooks(model: TransformersModel) -> int:
-    """Remove all forward and backward hooks from a model's modules but transformers' own. Returns how many there were."""
+    """Remove all forward and backward hooks from a model's modules but transformers' own. Returns their number."""
     removed = 0
     for part in model._module.modules():
         for hooks in (part._forward_pre_hooks, part._forward_hooks, part._backward_pre_hooks, part._backward_hooks):
@@ -345,9 +350,10 @@ def steered_residuals(
     A run that is steered at layer 20 is the unsteered run up to there. So one row starts alone, and at each layer
     copies of it join the batch, each with its vector added.
 
-    vectors: (layer, strength, width), each added at every position. layers: which layer each entry of the first axis is for, in
-    ascending order; all layers unless given.
-    Returns a tensor (1 + layer * strength, position, width): the unsteered run, then the steered ones, before the final norm.
+    vectors: (layer, strength, width), each added at every position. layers: which layer each entry of the first axis is
+    for, in ascending order; all layers unless given.
+    Returns a tensor (1 + layer * strength, position, width): the unsteered run, then the steered ones, before the final
+    norm.
 
     Raises:
         ValueError: the vectors have another shape, or there is not one for each of the layers.
@@ -403,7 +409,8 @@ class Sweep:
         allowed = self.damage <= limit
         if not allowed.any():
             raise ValueError(
-                f"No setting keeps the damage under {limit}; the least is {float(self.damage.min()):.2f}. Try smaller strengths."
+                f"No setting keeps the damage under {limit}; the least is {float(self.damage.min()):.2f}. "
+                "Try smaller strengths."
             )
         place = int(self.shift.masked_fill(~allowed, -math.inf).argmax())
         return divmod(place, self.shift.shape[1])
@@ -418,12 +425,13 @@ def steering_sweep(
     texts: Prompts,
     layers: Sequence[int] | None = None,
 ) -> Sweep:
-    """Measure many steering vectors: what they do to the log-odds of two word lists, and to the perplexity of ordinary text.
+    """What many steering vectors do to the log-odds of two word lists, and to the perplexity of ordinary text.
 
     Each prompt and each text is one forward pass for all layers and strengths (:func:`steered_residuals`).
 
-    vectors: (layer, strength, width). prompts: the log-odds of the ids ``positive`` against ``negative`` to come next are averaged
-    over them. texts: ordinary text that has nothing to do with the concept. layers: as in :func:`steered_residuals`.
+    vectors: (layer, strength, width). prompts: the log-odds of the ids ``positive`` against ``negative`` to come next
+    are averaged over them. texts: ordinary text that has nothing to do with the concept. layers: as in
+    :func:`steered_residuals`.
 
     Raises:
         ValueError: no text has a second token.
@@ -455,7 +463,7 @@ def steering_sweep(
 
 
 def _nats(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """The surprisal of ids (position,) under logits (row, position, vocabulary), summed over the positions: (row,), in nats."""
+    """The surprisal of ids (position,) under logits (row, position, vocabulary), in nats, summed to (row,)."""
     log_p = logits.float().log_softmax(dim=-1).cpu()
     return -log_p.gather(2, ids.expand(len(log_p), -1)[..., None]).sum(dim=(1, 2))
 
@@ -466,8 +474,8 @@ def _nats(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
 def slerp(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
     """From one vector (width,) to another along the arc between them: spherical linear interpolation (Shoemake 1985).
 
-    t = 0 gives ``first``, t = 1 ``second``. In between the angle grows evenly, and the length goes evenly from one's to the
-    other's. Raises ValueError for opposite vectors, between which there is no one arc, and for a vector of zeros.
+    t = 0 gives ``first``, t = 1 ``second``. In between the angle grows evenly, and the length goes evenly from one's to
+    the other's. Raises ValueError for opposite vectors, between which there is no one arc, and for a vector of zeros.
     """
     lengths = first.norm(), second.norm()
     if not lengths[0] * lengths[1]:

@@ -1,7 +1,8 @@
 """Tokens and logits: from text to the probability of every possible next token, and back to text.
 
-A language model reads token ids and puts out logits: for each position one number for each token of the vocabulary. Softmax turns
-the logits of a position into probabilities of the token that comes next. Everything here is that, seen from several sides.
+A language model reads token ids and puts out logits: for each position one number for each token of the vocabulary.
+Softmax turns the logits of a position into probabilities of the token that comes next. Everything here is that, seen
+from several sides.
 """
 
 from __future__ import annotations
@@ -75,11 +76,32 @@ def surprisals(model: TransformersModel, text: str) -> torch.Tensor:
     return bits[:-1].gather(1, ids[0, 1:, None])[:, 0]
 
 
+def settled_surprisals(model: TransformersModel, text: str, lead: str = "\n") -> torch.Tensor:
+    """:func:`surprisals` of a text that does not stand first: with ``lead`` in front, and none for the text's own
+    first token.
+
+    The prediction that a model makes from its very first position is unlike all others (it hardly depends on the
+    token there), so a mean over a short text should not contain it.
+
+    Returns a tensor (position - 1,): entry i is the surprisal of the text's token i + 1, given ``lead`` and
+    tokens 0 to i.
+
+    Raises:
+        ValueError: the text or ``lead`` is empty.
+    """
+    front = token_ids(model, lead)
+    ids = torch.tensor([*front, *token_ids(model, text)])
+    with model.trace(ids[None]):
+        logits = model.output.logits[0].save()  # (position, vocabulary)
+    bits = -logits.log_softmax(dim=-1).cpu() / math.log(2)
+    return bits[len(front) : -1].gather(1, ids[len(front) + 1 :, None])[:, 0]
+
+
 def perplexity(model: TransformersModel, texts: str | Sequence[str], batch_size: int = 8) -> float:
     """Two to the mean surprisal in bits over all tokens of the texts but each text's first (Jelinek et al. 1977).
 
-    A model that could only guess evenly between n tokens would have perplexity n. The texts are run in batches of similar
-    lengths, padded on the left, so that many short texts cost little more than the tokens in them.
+    A model that could only guess evenly between n tokens would have perplexity n. The texts are run in batches of
+    similar lengths, padded on the left, so that many short texts cost little more than the tokens in them.
 
     Raises:
         ValueError: no text has two tokens.
@@ -158,9 +180,10 @@ def sample(
     top_p: float | None = None,
     seed: int = 0,
 ) -> str:
-    """Continue a prompt by drawing each token from the model's probabilities. Returns the new text; the same seed gives the same text.
+    """Continue a prompt by drawing each token from the model's probabilities. Returns the new text.
 
-    Temperature comes first, then ``top_k``, then ``top_p``, as in transformers. Stops early at the end-of-text token.
+    The same seed gives the same text. Temperature comes first, then ``top_k``, then ``top_p``, as in transformers.
+    Stops early at the end-of-text token.
 
     Raises:
         ValueError: the prompt is empty, ``temperature`` is negative, or ``top_k`` or ``top_p`` is out of range.

@@ -13,6 +13,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import matplotlib
 import pytest
 
+from tests.skips import pytest_make_collect_report, pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401
+
 matplotlib.use("Agg")  # not through MPLBACKEND, which the kernels that tests start would inherit
 
 
@@ -26,7 +28,9 @@ def real_model() -> Any:
 
 @pytest.fixture(scope="session")
 def tiny() -> Callable[..., Any]:
-    """`tiny("tiny-gpt2", seed=0)`: a tiny random model, made once for each name and seed and shared. Do not change it."""
+    """`tiny("tiny-gpt2", seed=0)`: a tiny random model, made once for each name and seed and shared. Do not change
+    it.
+    """
     from course_utils import load_model
 
     @functools.cache

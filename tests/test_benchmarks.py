@@ -1,4 +1,6 @@
-"""The benchmarks run, compare what they time, and write what the README quotes. No time is asserted: that is what they are for."""
+"""The benchmarks run, compare what they time, and write what the README quotes. No time is asserted: that is what they
+are for.
+"""
 
 from __future__ import annotations
 

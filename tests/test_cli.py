@@ -138,7 +138,9 @@ def test_from_text_makes_a_new_notebook_anywhere(tmp_path: Path, capsys: pytest.
 def test_badges_follow_the_address(checkout: Path) -> None:
     pyproject = checkout / "pyproject.toml"
     old = files.project_settings(checkout)["repository"]
-    pyproject.write_text(pyproject.read_text(encoding="utf-8").replace(old, "https://github.com/new/home"), encoding="utf-8")
+    pyproject.write_text(
+        pyproject.read_text(encoding="utf-8").replace(old, "https://github.com/new/home"), encoding="utf-8"
+    )
     assert cli.main(["notebooks", "badges"]) == 0
     for path in (checkout / "README.md", checkout / "notebooks" / "07_small.ipynb"):
         text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Lesson 3's solutions, held against torch's own attention, transformers' caches and `generate`, and runs without any cache."""
+"""Lesson 3's solutions against torch's own attention, transformers' caches and `generate`, and runs without a cache."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ def torch_attention(layer: ScaledDotProductAttention) -> nn.MultiheadAttention:
 def expected(
     layer: ScaledDotProductAttention, new: torch.Tensor, whole: torch.Tensor, mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What torch's attention gives for queries at `new` over all of `whole`; mask (query, key), True attends, or additive."""
+    """What torch's attention gives for queries at `new` over all of `whole`.
+
+    The mask is (query, key), boolean (True attends) or additive.
+    """
     hidden = ~mask if mask is not None and mask.dtype == torch.bool else mask
     return torch_attention(layer)(new, whole, whole, attn_mask=hidden, average_attn_weights=False)
 

@@ -1,8 +1,9 @@
 """Lesson 4's module against what was not written here.
 
-The lens is held against models that end early: a copy whose last layers are removed, run by transformers. Each share of a logit difference
-is held against plain PyTorch hooks and arithmetic with the norm's own weights, and against TransformerLens; the KL divergence and the
-fit against torch.distributions and torch.linalg.lstsq; ranks and depths against plain loops.
+The lens is held against models that end early: a copy whose last layers are removed, run by transformers. Each share of
+a logit difference is held against plain PyTorch hooks and arithmetic with the norm's own weights, and against
+TransformerLens; the KL divergence and the fit against torch.distributions and torch.linalg.lstsq; ranks and depths
+against plain loops.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from course_utils.logit_lens import (
 )
 from course_utils.model.anatomy import anatomy
 from course_utils.model.loading import TINY_MODELS
-from course_utils.model.weights import RELEASES, weights_folder
+from course_utils.model.releases import RELEASES
+from course_utils.model.weights import weights_folder
 from course_utils.pictures import plots
 from course_utils.pictures.plots import as_array
 from course_utils.residual import residual_stream
@@ -83,7 +85,7 @@ def test_each_depth_is_a_model_that_ends_there(name: str | None) -> None:
 
 @EVERY
 def test_raw_lens_is_the_bare_unembedding(name: str | None) -> None:
-    """Against transformers' hidden states and its lm_head, called by hand; Cohere scales and Gemma 2 caps afterwards."""
+    """Against transformers' hidden states and its lm_head, by hand; Cohere scales and Gemma 2 caps afterwards."""
     model = load_model(name)
     config = model._module.config
     with torch.no_grad():
@@ -218,7 +220,7 @@ def test_each_share_by_hand(name: str) -> None:
 
 
 def test_fit_is_the_least_squares_solution() -> None:
-    """Against torch.linalg.lstsq with the ridge written as further rows: sqrt(ridge) * matrix should be sqrt(ridge) * identity."""
+    """Against torch.linalg.lstsq, with sqrt(ridge) * matrix = sqrt(ridge) * identity as further rows for the ridge."""
     source = torch.Generator().manual_seed(5)
     read, target = torch.randn(80, 7, generator=source) + 2, torch.randn(80, 7, generator=source) - 1
     matrix, bias = fit_translator(read, target, ridge=9.0)
@@ -298,9 +300,7 @@ def test_against_transformer_lens(real_model: Any) -> None:
     """The lens at every depth and each share of the logit difference, from TransformerLens on the same weights."""
     from transformer_lens.model_bridge import TransformerBridge
 
-    bridge = TransformerBridge.boot_transformers(
-        str(weights_folder(RELEASES["smollm2-135m"], None)), device="cpu"
-    )
+    bridge = TransformerBridge.boot_transformers(str(weights_folder(RELEASES["smollm2-135m"], None)), device="cpu")
     ids = ids_of(real_model)
     with torch.no_grad():
         logits, cache = bridge.run_with_cache(ids)
@@ -325,7 +325,7 @@ def test_against_transformer_lens(real_model: Any) -> None:
 
 
 def test_table_writes_each_cell_in_its_place() -> None:
-    """Depth 0 at the bottom, each token at its position, ranks on a logarithmic scale whose least value is brightest."""
+    """Depth 0 at the bottom, each token at its position, ranks on a logarithmic scale, the least value brightest."""
     cells = [["a", " bcdefghijklm"], ["$", "\n"], ["d", "e"]]
     picture = plots.token_table(cells, torch.tensor([[1, 1000], [10, 2], [3, 4]]), ["x", " y"], log=True)
     axes = picture.axes[0]

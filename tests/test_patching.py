@@ -1,4 +1,6 @@
-"""Lesson 6's solutions against plain PyTorch hooks on the transformers modules, transformers' own outputs, and each other."""
+"""Lesson 6's solutions against plain PyTorch hooks on the transformers modules, transformers' own outputs, and each
+other.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,10 @@ Edit = Callable[[torch.Tensor], torch.Tensor]
 
 
 def hooked(model: Any, prompt: str, edits: dict[int, Edit] | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """A run with nothing but PyTorch's pre-hooks on the output projections: last logits (vocabulary,), and for each layer the projection's
-    input before the edit, (position, heads * head width). An edit maps the one to what is put in its place."""
+    """A run with nothing but PyTorch's pre-hooks on the output projections: last logits (vocabulary,), and for each
+    layer the projection's input before the edit, (position, heads * head width). An edit maps the one to what is put in
+    its place.
+    """
     kept: dict[int, torch.Tensor] = {}
     handles = []
 
@@ -142,7 +146,7 @@ def test_patch_layer_and_the_sweep_are_the_single_patches(model: Any) -> None:
     )
     batched = torch.stack([patching.patch_layer(model, CLEAN, CORRUPTED, layer) for layer in range(parts.n_layers)])
     close(batched, slow)
-    close(patching.patch_heads(model, CLEAN, CORRUPTED), slow)
+    close(patching.patch_heads(model, CLEAN, CORRUPTED, (" Mike", " Emma")), slow)
 
 
 def test_attention_to_is_transformers_own(model: Any) -> None:
@@ -167,7 +171,9 @@ def test_patch_together_is_hooks_on_all_of_them(model: Any) -> None:
 
 
 def test_all_heads_of_all_layers_together_leave_only_the_direct_path_of_the_token(model: Any) -> None:
-    """With every head from the clean run, the last position's own token is the same in both runs: the clean answer comes out."""
+    """With every head from the clean run, the last position's own token is the same in both runs: the clean answer
+    comes out.
+    """
     parts = anatomy(model)
     everything = [(layer, head) for layer in range(parts.n_layers) for head in range(parts.n_heads)]
     close(

@@ -40,9 +40,10 @@ def test_conda_environment_has_the_packages_and_ranges_of_pyproject() -> None:
     entries = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     (through_pip,) = [entry["pip"] for entry in entries if isinstance(entry, dict)]
     assert through_pip.pop() == "-e ."
-    named = {CONDA_NAMES.get(name, name): specifier for name, specifier in ranges(
-        [entry for entry in entries if isinstance(entry, str)] + through_pip
-    ).items()}
+    named = {
+        CONDA_NAMES.get(name, name): specifier
+        for name, specifier in ranges([entry for entry in entries if isinstance(entry, str)] + through_pip).items()
+    }
     assert named.pop("python") == PROJECT["requires-python"]
     named.pop("pip")
     assert named == wanted
@@ -64,6 +65,13 @@ def test_constraints_pin_everything_that_is_installed_here() -> None:
     only_elsewhere = {"appnope", "colorama", "pywinpty"}  # packages for macOS and Windows
     assert needed - pinned.keys() <= only_elsewhere
     assert {name for name in pinned if not re.fullmatch(r"[a-z0-9-]+", name)} == set()
+
+
+def test_what_a_dependency_will_take_away_fails_a_test() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    assert {f"error::{kind}" for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")} <= {
+        *settings["filterwarnings"]
+    }
 
 
 def test_pins_lie_in_the_ranges_and_are_what_is_installed() -> None:
@@ -91,7 +99,9 @@ def test_the_repository_has_one_address() -> None:
     found = []
     for path in [*ROOT.glob("*.md"), *ROOT.glob("course_utils/**/*.py"), *ROOT.glob("notebooks/*.ipynb")]:
         text = path.read_text(encoding="utf-8")
-        for link in re.findall(r"(?:colab\.research\.google\.com/github/|git\+https://github\.com/)([\w.-]+/[\w.-]+?)(?=[/@])", text):
+        for link in re.findall(
+            r"(?:colab\.research\.google\.com/github/|git\+https://github\.com/)([\w.-]+/[\w.-]+?)(?=[/@])", text
+        ):
             found.append((path.name, link))
     assert [one for one in found if one[1] != address] == []
     assert any(name == "README.md" for name, _ in found)
@@ -100,13 +110,17 @@ def test_the_repository_has_one_address() -> None:
 def test_importing_the_package_leaves_the_heavy_libraries_out() -> None:
     seen = subprocess.run(
         [sys.executable, "-c", "import course_utils, course_utils.cli, sys; print(*sys.modules)"],
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
     assert "course_utils" in seen
     assert {"torch", "transformers", "nnsight", "matplotlib", "nbformat", "numpy"} & set(seen) == set()
 
 
-@pytest.mark.parametrize("target", ["lessons", "lab", "test", "test-fast", "bench", "html", "clean"])
+@pytest.mark.parametrize(
+    "target", ["lessons", "lab", "test", "test-fast", "bench", "html", "versions", "processors", "coverage", "clean"]
+)
 def test_make_has_the_target(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
@@ -185,7 +199,8 @@ class TestMakeSetsItselfUp:
 
 def test_continuous_integration_runs_make_test_on_three_systems_and_both_ends_of_python() -> None:
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    assert script.startswith("#!") and "set -euo pipefail" in script and "make test" in script
+    assert script.startswith("#!") and "set -euo pipefail" in script
+    assert 'make "${1:-test}"' in script and "bubblewrap" in script
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
     assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}

@@ -1,4 +1,4 @@
-"""Lesson 2's functions, on every family, against plain PyTorch hooks, transformers' own outputs, and TransformerLens."""
+"""Lesson 2's functions, on every family, against plain PyTorch hooks, transformers' outputs, and TransformerLens."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_stream_is_what_transformers_calls_hidden_states(model: Any) -> None:
 
 
 def test_a_later_token_cannot_change_an_earlier_one(model: Any) -> None:
-    """Against the prompt itself: every family's mask is causal, so the streams must be equal bit by bit before the change."""
+    """Against the prompt itself: every mask is causal, so before the change the streams are equal bit by bit."""
     change = stream_change(model, PROMPT, CHANGED)
     where = word_position(model, PROMPT, " store")
     assert change.shape == (anatomy(model).n_layers + 1, len(model.tokenizer(PROMPT)["input_ids"]))
@@ -214,7 +214,10 @@ def test_model_card(name: str, tiny: Callable[..., Any], real_model: Any) -> Non
 
 
 def test_the_kind_of_norm_is_how_it_behaves(model: Any) -> None:
-    """Against the norm itself: a LayerNorm subtracts the mean, so a constant added to its input changes nothing; an RMSNorm does not."""
+    """Against the norm itself: what a constant added to the input does.
+
+    A LayerNorm subtracts the mean, so it changes nothing; an RMSNorm does not.
+    """
     generator = torch.Generator().manual_seed(0)
     vector = torch.randn(anatomy(model).width, generator=generator)
     same = torch.allclose(anatomy(model).normalise(vector), anatomy(model).normalise(vector + 3), atol=1e-3)
@@ -225,7 +228,10 @@ def test_the_kind_of_norm_is_how_it_behaves(model: Any) -> None:
 
 
 def test_mask_is_what_the_model_uses(model: Any) -> None:
-    """Against the attention weights of transformers: they are 0 exactly where the mask hides, and the windows are the configured ones."""
+    """Against the attention weights of transformers: they are 0 exactly where the mask hides.
+
+    The windows are the configured ones.
+    """
     text = PROMPT + " the old man and the dog"
     weights = run_transformers(model, text, output_attentions=True).attentions
     for layer in (0, 1):
@@ -268,7 +274,10 @@ def test_induction_scores(model: Any) -> None:
 
 
 def test_the_real_model_has_induction_heads(real_model: Any) -> None:
-    """Against the model's own predictions: on the repetition it says what comes next, and without those heads it could not know."""
+    """Against the model's own predictions: on the repetition it says what comes next.
+
+    Without those heads it could not know.
+    """
     generator = torch.Generator().manual_seed(3)
     half = torch.randint(1000, 40000, (30,), generator=generator).tolist()
     scores = induction_scores(real_model, half)
@@ -280,7 +289,7 @@ def test_the_real_model_has_induction_heads(real_model: Any) -> None:
 
 
 def test_hook_reads_what_the_trace_reads(model: Any) -> None:
-    """The function is itself the plain hook: it must agree with the trace, and leave no hook, also when the run fails."""
+    """The function is itself the plain hook: it must agree with the trace, and leave no hook, even if the run fails."""
     stream = residual_stream(model, PROMPT)
     for layer in (0, anatomy(model).n_layers - 1):
         found = layer_output_with_hook(model, PROMPT, layer)
@@ -301,7 +310,8 @@ def test_against_transformer_lens(real_model: Any) -> None:
     """Stream, parts and patterns against TransformerLens on the same weights."""
     from transformer_lens.model_bridge import TransformerBridge
 
-    from course_utils.model.weights import RELEASES, weights_folder
+    from course_utils.model.releases import RELEASES
+    from course_utils.model.weights import weights_folder
 
     folder = weights_folder(RELEASES["smollm2-135m"], None)
     lens = TransformerBridge.boot_transformers(str(folder), device="cpu")

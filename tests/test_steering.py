@@ -1,4 +1,4 @@
-"""Lesson 5's solutions, held against plain PyTorch hooks on the transformers module: its forward pass, its `generate`, its loss."""
+"""Lesson 5's solutions, against plain PyTorch hooks on the transformers module: its forward pass, `generate`, loss."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def model(request: pytest.FixtureRequest, tiny: Tiny) -> Any:
 
 
 def blocks(model: Any) -> list[torch.nn.Module]:
-    """The decoder blocks, found without the anatomy: the one list of modules with as many entries as there are layers."""
+    """The decoder blocks, found without the anatomy: the one list of modules that is as long as there are layers."""
     config = model._module.config.get_text_config()
     decoder = model._module.get_decoder()
     return next(
@@ -209,7 +209,11 @@ def test_sweep_is_log_odds_and_loss_under_hooks(tiny: Tiny) -> None:
 
 def test_best_setting_is_the_largest_shift_that_is_allowed() -> None:
     sweep = steering.Sweep(
-        torch.tensor([[1.0, 5.0, 9.0], [2.0, 6.0, 7.0]]), torch.tensor([[10.0, 14.0, 90.0], [11.0, 15.0, 40.0]]), 0.5, 10.0, (3, 8)
+        torch.tensor([[1.0, 5.0, 9.0], [2.0, 6.0, 7.0]]),
+        torch.tensor([[10.0, 14.0, 90.0], [11.0, 15.0, 40.0]]),
+        0.5,
+        10.0,
+        (3, 8),
     )  # fmt: skip
     assert sweep.best(limit=1.5) == (1, 1)
     assert sweep.best(limit=1.45) == (0, 1)
@@ -376,10 +380,16 @@ def test_plain_transformers_model_with_its_tokenizer(tiny: Tiny) -> None:
         (lambda model: steering.concept_direction(model, GLAD, SAD, -1), "no layer -1"),
         (lambda model: steering.concept_direction(model, [], SAD, 1), "a list of prompts was expected"),
         (lambda model: steering.concept_direction(model, GLAD, "", 1), "empty"),
-        (lambda model: steering.steered_logits(model, PROMPT, 1, torch.zeros(63)), r"shape \(63,\); expected \(width 64\)"),
+        (
+            lambda model: steering.steered_logits(model, PROMPT, 1, torch.zeros(63)),
+            r"shape \(63,\); expected \(width 64\)",
+        ),
         (lambda model: steering.steered_logits(model, PROMPT, 1, torch.full((64,), math.nan)), "NaN"),
         (lambda model: steering.steered_generate(model, PROMPT, 1, torch.zeros(64)), r"expected \(row, width 64\)"),
-        (lambda model: steering.strength_sweep(model, PROMPT, 1, torch.zeros(64), []), r"expected \(strength, width 64\)"),
+        (
+            lambda model: steering.strength_sweep(model, PROMPT, 1, torch.zeros(64), []),
+            r"expected \(strength, width 64\)",
+        ),
         (lambda model: steering.steered_residuals(model, PROMPT, torch.zeros(2, 1, 64), [1, 0]), "ascending"),
         (lambda model: steering.steered_residuals(model, PROMPT, torch.zeros(2, 1, 64)), "vectors are for 2 layers"),
         (lambda model: steering.word_ids(model, [" good", " unbelievable"]), "exactly one token"),

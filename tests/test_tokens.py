@@ -1,4 +1,4 @@
-"""Lesson 1's solutions, held against transformers: its forward pass, its loss, its `generate` and its logits processors."""
+"""Lesson 1's solutions, held against transformers: its forward pass, loss, `generate` and logits processors."""
 
 from __future__ import annotations
 
@@ -45,6 +45,19 @@ def test_surprisal_and_perplexity_are_transformers_loss(model: Any) -> None:
     assert bits.shape == (ids.shape[1] - 1,)
     assert float(bits.mean()) * math.log(2) == pytest.approx(loss, rel=1e-4)
     assert tokens.perplexity(model, TEXT) == pytest.approx(math.exp(loss), rel=1e-3)
+
+
+def test_settled_surprisals_are_transformers_loss_on_all_but_the_first_prediction(model: Any) -> None:
+    """Labels of -100 are left out of transformers' loss: the lead's and the text's first token."""
+    front, rest = (model.tokenizer(text)["input_ids"] for text in ("\n", TEXT))
+    ids = torch.tensor([front + rest])
+    labels = ids.clone()
+    labels[0, : len(front) + 1] = -100
+    with torch.no_grad():
+        loss = float(model._module(ids, labels=labels).loss)
+    bits = tokens.settled_surprisals(model, TEXT)
+    assert bits.shape == (len(rest) - 1,)
+    assert float(bits.mean()) * math.log(2) == pytest.approx(loss, rel=1e-4)
 
 
 def test_perplexity_in_batches_is_that_of_the_single_texts(model: Any) -> None:

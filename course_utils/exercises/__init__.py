@@ -4,9 +4,9 @@ In a lesson, each exercise has an answer cell with a stub and then a check cell:
 
     top_tokens = check("1.1", top_tokens)
 
-``check`` says in a line how the answer did. It gives back the answer when it is right and the reference solution when it is not (or was not
-tried), so every later cell runs. The exercises of lesson N are in the module of its name here; those of a teacher's own lesson come in
-through :func:`register`.
+``check`` says in a line how the answer did. It gives back the answer when it is right and the reference solution when
+it is not (or was not tried), so every later cell runs. The exercises of lesson N are in the folder of its name here, a
+module for each; those of a teacher's own lesson come in through :func:`register`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import inspect
 import secrets
 from typing import Any
 
+from course_utils.exercises import messages
+from course_utils.exercises.messages import say
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model, Verdict, attempt, judge
 
 __all__ = [
@@ -66,7 +68,7 @@ def exercises(lesson: str | int) -> list[Exercise]:
         replaced = {exercise.id for exercise in own}
         return own + [exercise for exercise in module.EXERCISES if exercise.id not in replaced]
     if not own:
-        raise KeyError(f"There is no lesson {number!r}; there are {', '.join(LESSONS)}.")
+        raise KeyError(say(messages.NO_LESSON, lesson=number, known=", ".join(LESSONS)))
     return own
 
 
@@ -80,11 +82,13 @@ def get_exercise(id: str) -> Exercise:
     for exercise in known:
         if exercise.id == id:
             return exercise
-    raise KeyError(f"There is no exercise {id!r}; this lesson has {', '.join(exercise.id for exercise in known)}.")
+    raise KeyError(say(messages.NO_EXERCISE, exercise=id, known=", ".join(exercise.id for exercise in known)))
 
 
 def check(id: str, answer: Any, seed: int | None = None) -> Any:
-    """Say how ``answer`` does on exercise ``id``, and return what the lesson goes on with: the answer if it is right, else the reference.
+    """Say how ``answer`` does on exercise ``id``, and return what the lesson goes on with.
+
+    That is the answer if it is right, else the reference.
 
     Args:
         id: as in the lesson, "4.1".
@@ -96,9 +100,7 @@ def check(id: str, answer: Any, seed: int | None = None) -> Any:
     """
     exercise = get_exercise(id)
     if answer is exercise.reference:
-        print(
-            f"○ {id} this is the reference solution. To check your own, run the cell with your {exercise.name} again first."
-        )
+        print(say(messages.IS_THE_REFERENCE, exercise=id, name=exercise.name))
         return answer
     seed = secrets.randbelow(2**31) if seed is None else seed
     outcomes = attempt(exercise, answer, seed)
@@ -106,7 +108,8 @@ def check(id: str, answer: Any, seed: int | None = None) -> Any:
     print(verdict)
     printed = outcomes[0].printed.strip() if outcomes and verdict.status == "wrong" else ""
     if printed:
-        print("Your code printed:\n" + "\n".join(f"  {line[:110]}" for line in printed.splitlines()[:10]))
+        lines = "\n".join(f"  {line[:110]}" for line in printed.splitlines()[:10])
+        print(say(messages.PRINTED, lines=lines))
     return answer if verdict.status == "right" else exercise.reference
 
 
@@ -116,14 +119,11 @@ def hint(id: str) -> None:
     given = _hints_given.get(id, 0)
     if given < len(exercise.hints):
         next_one = exercise.hints[given]
-        place = f"Hint {given + 1} of {len(exercise.hints)}"
-        if isinstance(next_one, Hint):
-            print(f"{place} ({next_one.title}): {next_one.text}")
-        else:
-            print(f"{place}: {next_one}")
+        place = {"number": given + 1, "count": len(exercise.hints)}
+        print(say(messages.HINT, title=next_one.title, text=next_one.text, **place))
         _hints_given[id] = given + 1
     else:
-        print(f'That was the last hint. solution("{id}") shows the reference solution.')
+        print(say(messages.NO_MORE_HINTS, exercise=id))
 
 
 def solution(id: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+from course_utils.exercises import messages
+from course_utils.exercises.messages import say
 from course_utils.exercises.protocol import Model
 
 # fmt: off
@@ -37,4 +39,6 @@ def tiny_pair(rng: random.Random, *families: str) -> list[Model]:
 
 def told(model: Model) -> str:
     """What a case on this model is called: "a tiny Llama", "the lesson's model"."""
-    return "the lesson's model" if model.name is None else f"a tiny random {model.name.removeprefix('tiny-')}"
+    if model.name is None:
+        return messages.THE_LESSONS_MODEL
+    return say(messages.A_TINY_MODEL, family=model.name.removeprefix("tiny-"))

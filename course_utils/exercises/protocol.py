@@ -1,7 +1,8 @@
 """What an exercise is, and the two steps of judging an answer to it.
 
-An exercise knows its reference solution, how to draw fresh inputs from a seed, and the mistakes that people really make: each is a
-wrong answer that runs, with the sentence its author should hear. So a verdict is a comparison of values, never of source:
+An exercise knows its reference solution, how to draw fresh inputs from a seed, and the mistakes that people really
+make: each is a wrong answer that runs, with the sentence its author should hear. So a verdict is a comparison of
+values, never of source:
 
 1. :func:`attempt` runs an answer on the inputs of one seed and freezes what came back (it never raises);
 2. :func:`judge` runs the reference on the same inputs, compares, and names the mistake whose values are the same.
@@ -17,8 +18,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from course_utils.exercises import messages
+from course_utils.exercises.differences import Difference, first_difference
+from course_utils.exercises.messages import say
 from course_utils.exercises.running import Outcome, run_safely
-from course_utils.exercises.values import Difference, first_difference
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A known wrong answer: ``answer`` makes it, ``says`` is what its author is told, ``name`` is for the teacher's statistics."""
+    """A known wrong answer: ``answer`` makes it, ``says`` is what its author is told.
+
+    ``name`` is for the teacher's statistics.
+    """
 
     name: str
     answer: Callable[..., Any]
@@ -59,7 +65,10 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Hint:
-    """One of an exercise's hints. The notebook folds ``text`` under ``title``; ``hint`` prints both. Code stands in `backticks`."""
+    """One of an exercise's hints. The notebook folds ``text`` under ``title``; ``hint`` prints both.
+
+    Code stands in `backticks`; several lines of it, none of them empty, between two lines of three backticks.
+    """
 
     title: str
     text: str
@@ -71,13 +80,16 @@ class Exercise:
 
     Attributes:
         id: "4.1": the lesson and the exercise's place in it.
-        reference: the solution, a function or class of the lesson's module. The stub in the notebook has its signature and docstring.
+        title: stands over the exercise in the notebook, with the minutes, points and difficulty (1 to 3).
+        reference: the solution, a function or class of the lesson's module. The stub in the notebook has its signature
+            and docstring.
         shows: one sentence that a right answer earns: what was just shown.
         hints: from "where to look" to "nearly the answer"; ``hint`` gives one more at each call.
-        draw: inputs from a random source: at least one case on a tiny random model or random data, so that a hard-coded answer fails.
+        draw: inputs from a random source: at least one case on a tiny random model or random data, so that a hard-coded
+            answer fails.
         mistakes: known wrong answers, the most specific first.
-        drive: how an answer is used on a case's arguments, when calling it is not enough (a class; several calls). The value it returns is
-            what is compared.
+        drive: how an answer is used on a case's arguments, when calling it is not enough (a class; several calls). The
+            value it returns is what is compared.
         axes: what the indices of the value mean, outermost first: ("layer", "position").
         tolerance: relative to the largest expected number.
         diagnose: an optional last word on a wrong value: (case, expected, got) to a sentence or None.
@@ -90,13 +102,18 @@ class Exercise:
     difficulty: int
     reference: Callable[..., Any]
     shows: str
-    hints: tuple[Hint | str, ...]  # TODO: Hint alone, once every lesson has them
+    hints: tuple[Hint, ...]
     draw: Callable[[random.Random], Sequence[Case]]
     mistakes: tuple[Mistake, ...] = ()
     drive: Callable[..., Any] | None = None
     axes: tuple[str, ...] = ()
     tolerance: float = 1e-3
     diagnose: Callable[[Case, Any, Any], str | None] | None = None
+
+    def __post_init__(self) -> None:
+        for hint in self.hints:
+            if not isinstance(hint, Hint):
+                raise TypeError(f"Exercise {self.id}: the hint {hint!r} is no Hint; write Hint(title, text).")
 
     @property
     def name(self) -> str:
@@ -112,8 +129,8 @@ class Exercise:
 class Verdict:
     """What an answer was found to be. ``str(verdict)`` is the line that the learner sees.
 
-    ``status`` is "right", "wrong" or "not tried"; ``mistake`` the name of a known mistake; ``passed`` says of each case,
-    by label, if it was right.
+    ``status`` is "right", "wrong" or "not tried"; ``mistake`` the name of a known mistake; ``passed`` says of each
+    case, by label, if it was right.
     """
 
     exercise: str
@@ -126,13 +143,17 @@ class Verdict:
 
     def __str__(self) -> str:
         if self.status == "not tried":
-            return f"○ {self.exercise} not tried yet: the lesson goes on with the reference solution."
-        sign = "✓" if self.status == "right" else "✗"
-        return f"{sign} {self.exercise} · {self.points} of {self.out_of} points. {self.message}"
+            return say(messages.NOT_TRIED, exercise=self.exercise)
+        template = messages.RIGHT if self.status == "right" else messages.WRONG
+        points = {"points": self.points, "out_of": self.out_of}
+        return say(template, exercise=self.exercise, message=self.message, **points)
 
 
 def attempt(exercise: Exercise, answer: Any, seed: int) -> list[Outcome]:
-    """Run ``answer`` on each case of ``seed``; never raises. Stops at the first case that was not tried or ran out of time."""
+    """Run ``answer`` on each case of ``seed``; never raises.
+
+    Stops at the first case that was not tried or ran out of time.
+    """
     outcomes: list[Outcome] = []
     for case in exercise.cases(seed):
         outcomes.append(_run(exercise, answer, case))
@@ -144,7 +165,8 @@ def attempt(exercise: Exercise, answer: Any, seed: int) -> list[Outcome]:
 def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int) -> Verdict:
     """Compare the outcomes of :func:`attempt` with the reference's on the same seed.
 
-    A third of the points is for the right form (type, shape, dtype, keys) in every case, the rest for right values, by case.
+    A third of the points is for the right form (type, shape, dtype, keys) in every case, the rest for right values, by
+    case.
     """
     if not outcomes or any(outcome.kind == "not tried" for outcome in outcomes):
         return Verdict(exercise.id, "not tried", 0, exercise.points, "")
@@ -155,7 +177,7 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int) -> Verdict
             raise RuntimeError(f"The reference of exercise {exercise.id} failed on {case.label}: {reference.error}")
 
     faults = [_fault(exercise, *pair) for pair in zip(expected, outcomes, strict=False)]
-    faults += [Difference("", "It was not run on this case.", True)] * (len(cases) - len(outcomes))
+    faults += [Difference("", messages.NOT_RUN, True)] * (len(cases) - len(outcomes))
     passed = tuple((case.label, fault is None) for case, fault in zip(cases, faults, strict=True))
     right = sum(ok for _, ok in passed)
     if right == len(cases):
@@ -168,7 +190,8 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int) -> Verdict
     fault, case = faults[where], cases[where]
     assert fault is not None
     mistake = _known_mistake(exercise, cases, faults, outcomes)
-    sentences = [fault.told if outcomes[where].kind == "error" else f"On {case.label}: {fault.told}"]
+    told = fault.told
+    sentences = [told if outcomes[where].kind == "error" else say(messages.ON_CASE, case=case.label, message=told)]
     if mistake:
         sentences.append(mistake.says)
     elif exercise.diagnose and outcomes[where].kind == "value":

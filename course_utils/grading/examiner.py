@@ -31,8 +31,9 @@ import pytest
 from nbformat import NotebookNode
 
 from course_utils.exercises import Exercise, Verdict, judge
+from course_utils.exercises.differences import first_difference
 from course_utils.exercises.running import Outcome
-from course_utils.exercises.values import first_difference, to_json
+from course_utils.exercises.values import to_json
 from course_utils.grading.exam_notebook import supply
 from course_utils.grading.inside import linux
 from course_utils.grading.inside.probe import MIME

@@ -1,7 +1,8 @@
 """Where the parts of a decoder-only language model are, whatever its architecture.
 
 Every family names its parts differently: ``transformer.h`` and ``attn.c_proj`` in GPT-2, ``model.layers`` and
-``self_attn.o_proj`` in Llama, ``gpt_neox.layers`` and ``attention.dense`` in Pythia. The lessons name none of them. They ask::
+``self_attn.o_proj`` in Llama, ``gpt_neox.layers`` and ``attention.dense`` in Pythia. The lessons name none of them.
+They ask::
 
     parts = anatomy(model)
     with model.trace("The Eiffel Tower is in the city of"):
@@ -9,9 +10,9 @@ Every family names its parts differently: ``transformer.h`` and ``attn.c_proj`` 
         heads = parts.heads(15).save()                   # (batch, position, head, head width)
         logits = parts.unembed(middle[:, -1]).save()     # (batch, vocabulary)
 
-The parts are found by their role in the module tree, and then they have to prove themselves: on one short trace, each layer's
-input plus what its attention and its MLP wrote must be its output, and the last layer's output through the final norm
-and the unembedding must be the model's own logits. An architecture for which that is not so is refused.
+The parts are found by their role in the module tree, and then they have to prove themselves: on one short trace, each
+layer's input plus what its attention and its MLP wrote must be its output, and the last layer's output through the
+final norm and the unembedding must be the model's own logits. An architecture for which that is not so is refused.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ ATTENTION_NAMES = ("self_attn", "attn", "attention", "self_attention")
 MLP_NAMES = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
 OUT_PROJECTION_NAMES = ("o_proj", "c_proj", "dense", "out_proj", "wo")
 FINAL_NORM_NAMES = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "final_norm")
-# Some families normalise what attention and MLP put out before it is added to the stream. Both names of a pair must be there:
-# alone, `post_attention_layernorm` is Llama's name for the norm in front of the MLP.
+# Some families normalise what attention and MLP put out before it is added to the stream. Both names of a pair must be
+# there: alone, `post_attention_layernorm` is Llama's name for the norm in front of the MLP.
 POST_NORM_PAIRS = (
     ("post_attention_layernorm", "post_feedforward_layernorm"),  # Gemma 2 and 3, OLMo 2
     ("post_self_attn_layernorm", "post_mlp_layernorm"),  # GLM-4
@@ -45,16 +46,18 @@ class AnatomyError(ValueError):
 class Anatomy:
     """The parts of one model, as nnsight envoys to read and to write inside a trace, and its sizes.
 
-    Get one with :func:`anatomy`. Inside a trace nnsight serves the parts in the order in which the model runs them. Within a layer:
-    ``heads`` or ``out_projections[l].input``, then ``pattern`` and ``attention_written``, then ``mlp_written``, then
-    ``layers[l].output``. (Where attention and MLP run in parallel, as in GPT-NeoX, the order is the same.)
+    Get one with :func:`anatomy`. Inside a trace nnsight serves the parts in the order in which the model runs them.
+    Within a layer: ``heads`` or ``out_projections[l].input``, then ``pattern`` and ``attention_written``, then
+    ``mlp_written``, then ``layers[l].output``. (Where attention and MLP run in parallel, as in GPT-NeoX, the order is
+    the same.)
 
     Attributes:
         embedding: token ids to vectors; ``.output`` is (batch, position, width), before positions and scaling.
         layers: the decoder blocks; ``layers[0].input`` is the start of the residual stream, ``layers[l].output``
             what layer l puts out, each (batch, position, width).
         attentions, mlps: each layer's two halves.
-        out_projections: the linear map at the end of each attention; ``.input`` is (batch, position, heads * head width).
+        out_projections: the linear map at the end of each attention; ``.input`` is (batch, position, heads * head
+            width).
         norm: the final norm. unembedding: ``lm_head``, which may be tied to the embedding.
         n_layers, n_heads, n_kv_heads, head_width, width, vocabulary: sizes.
         context: the longest input in tokens that the model was made for, or None if the configuration does not say.
@@ -103,7 +106,10 @@ class Anatomy:
         return self.split_heads(self.out_projections[layer].input)
 
     def pattern(self, layer: int) -> torch.Tensor:
-        """The layer's attention weights (in a trace), (batch, head, query position, key position); each row sums to 1."""
+        """The layer's attention weights (in a trace), (batch, head, query position, key position).
+
+        Each row sums to 1.
+        """
         weights = self.attentions[layer].output[1]
         if weights is None:
             raise AnatomyError(
@@ -131,7 +137,10 @@ class Anatomy:
         return _call(self.norm, residual)
 
     def logits(self, normed: torch.Tensor) -> torch.Tensor:
-        """The unembedding of an already normalised residual (..., width) with the model's scale and cap, (..., vocabulary)."""
+        """The unembedding of an already normalised residual (..., width), (..., vocabulary).
+
+        With the model's scale and cap.
+        """
         return self.finish_logits(_call(self.unembedding, normed))
 
     def finish_logits(self, scores: torch.Tensor) -> torch.Tensor:
@@ -143,7 +152,7 @@ class Anatomy:
         return scores
 
     def unembed(self, residual: torch.Tensor) -> torch.Tensor:
-        """A residual (..., width) through the final norm and the unembedding, (..., vocabulary): the logit lens's step."""
+        """A residual (..., width) through the final norm and the unembedding, (..., vocabulary): the lens's step."""
         return self.logits(self.normalise(residual))
 
 
@@ -194,12 +203,13 @@ def prove(parts: Anatomy, tolerance: float = 1e-3) -> None:
         for layer, (before, heads_width, attention, mlp, after) in enumerate(steps):
             if not isinstance(after, torch.Tensor):
                 raise AnatomyError(
-                    f"{parts.family}: a layer puts out a {type(after).__name__}; the course reads one tensor (batch, position, width)."
+                    f"{parts.family}: a layer puts out a {type(after).__name__}; the course reads one tensor "
+                    "(batch, position, width)."
                 )
             if heads_width != parts.n_heads * parts.head_width:
                 raise AnatomyError(
-                    f"{parts.family}, layer {layer}: the output projection reads {heads_width} numbers for each token, which are "
-                    f"not {parts.n_heads} heads of {parts.head_width}."
+                    f"{parts.family}, layer {layer}: the output projection reads {heads_width} numbers for each token, "
+                    f"which are not {parts.n_heads} heads of {parts.head_width}."
                 )
             _must_agree(
                 before + attention + mlp,
@@ -219,8 +229,8 @@ def _must_agree(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float, part
     worst = float((ours - theirs).abs().max())
     if not worst <= tolerance * max(1.0, float(theirs.abs().max())):
         raise AnatomyError(
-            f"{parts.family}: {what} (they differ by up to {worst:.3g}). This architecture does something "
-            "between its parts that the course does not know, so its lessons would show wrong numbers. Try another model."
+            f"{parts.family}: {what} (they differ by up to {worst:.3g}). This architecture does something between "
+            "its parts that the course does not know, so its lessons would show wrong numbers. Try another model."
         )
 
 
@@ -261,7 +271,8 @@ def _find(model: TransformersModel) -> Anatomy:
     width = config.hidden_size
     n_heads = config.num_attention_heads
     attention = attentions[0]
-    # The module knows best; `config.head_dim` is missing on some families, and heads * head_dim is not the width on others.
+    # The module knows best; `config.head_dim` is missing on some families, and on others heads * head_dim is not the
+    # width.
     head_width = (
         getattr(attention, "head_dim", None)
         or getattr(attention, "head_size", None)
@@ -346,5 +357,5 @@ def _first(output: Any) -> torch.Tensor:
 
 
 def _call(envoy: Envoy, *inputs: torch.Tensor) -> torch.Tensor:
-    # The module's own forward and not its call: inside a trace nnsight's hooks would take a call for the model's own run.
+    # The module's own forward and not its call: inside a trace nnsight's hooks would take a call for the model's run.
     return envoy._module.forward(*inputs)

@@ -1,10 +1,10 @@
 """Tiny language models with random weights, one for each family of architectures that the course knows.
 
-They are what the exercises' checks and the tests run on: real transformers modules, so that all the differences between families are
-there, and small enough to be built in memory in a fraction of a second. A freshly initialised network is nearly
-linear, attends evenly and predicts every token alike, which would let a wrong answer pass. So the weights here are
-drawn wider: attention patterns have peaks, predictions are uneven, and the norms' weights and all biases are random,
-so that leaving one out shows.
+They are what the exercises' checks and the tests run on: real transformers modules, so that all the differences between
+families are there, and small enough to be built in memory in a fraction of a second. A freshly initialised network is
+nearly linear, attends evenly and predicts every token alike, which would let a wrong answer pass. So the weights here
+are drawn wider: attention patterns have peaks, predictions are uneven, and the norms' weights and all biases are
+random, so that leaving one out shows.
 
 | name | what is different about it |
 |---|---|
@@ -13,7 +13,7 @@ so that leaving one out shows.
 | tiny-qwen2 | as llama, with biases on query, key and value |
 | tiny-qwen3 | as llama, with a norm on each head's query and key; heads * head_dim is not the width |
 | tiny-phi3 | query/key/value in one matrix, gate and up in another |
-| tiny-gemma3 | scaled embedding, norms after attention and MLP too, weight stored minus one, sliding window on 2 of 3 layers |
+| tiny-gemma3 | scaled embedding, norms after attention and MLP too, weight stored minus one, window on 2 of 3 layers |
 | tiny-gemma2 | as gemma3, with caps on attention scores and logits; no norm on queries and keys |
 | tiny-gpt-neox | attention and MLP read the same residual (parallel), rotary on a part of each head |
 | tiny-olmo2 | norms only after attention and MLP, none before |
@@ -75,8 +75,8 @@ _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 TINY_MODELS: tuple[str, ...] = tuple(_FAMILIES)
 
-# Standard deviations. A matrix that reads a normalised vector of `n` numbers is drawn with GAIN / sqrt(n), so that what it
-# writes is about GAIN wide whatever its shape: attention and MLP are as loud as the embedding, and attention scores,
+# Standard deviations. A matrix that reads a normalised vector of `n` numbers is drawn with GAIN / sqrt(n), so that what
+# it writes is about GAIN wide whatever its shape: attention and MLP are as loud as the embedding, and attention scores,
 # which multiply two such vectors, get peaks. Logits differ by a few units. QUIET is Gemma's embedding, see below.
 _GAIN, _LOGITS, _NORM, _BIAS, _QUIET = 1.4, 2.5, 0.3, 0.2, 0.5
 

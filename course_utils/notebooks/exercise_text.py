@@ -91,13 +91,10 @@ def _write(exercise: Exercise, cells: list[NotebookNode]) -> None:
     title = re.compile(rf"^### {re.escape(exercise.id)} · .*$", re.MULTILINE)
     headed = next((cell for cell in cells if title.search(cell.source)), cells[-1])
     headed["source"] = _with_heading(headed.source, title, heading(exercise))
-    hints = [hint for hint in exercise.hints if isinstance(hint, Hint)]  # TODO: all are, once every lesson has them
-    if len(hints) < len(exercise.hints):
-        return
     hinted = [cell for cell in cells if _FOLDED.search(cell.source)] or [cells[-1]]
     for cell in hinted[:-1]:
         cell["source"] = _with_hints(cell.source, "")
-    folded = "\n".join(folded_hint(number, hint) for number, hint in enumerate(hints, start=1))
+    folded = "\n".join(folded_hint(number, hint) for number, hint in enumerate(exercise.hints, start=1))
     hinted[-1]["source"] = _with_hints(hinted[-1].source, folded)
 
 

@@ -1,10 +1,10 @@
 """Every picture of the lessons: data in, figure out.
 
-A function here takes tensors, arrays and labels, never a model, and returns a :class:`Picture`, which a notebook shows when it is a
-cell's last expression. Nothing goes through pyplot, so no global state is left and no window opens.
+A function here takes tensors, arrays and labels, never a model, and returns a :class:`Picture`, which a notebook shows
+when it is a cell's last expression. Nothing goes through pyplot, so no global state is left and no window opens.
 
-Colours can be told apart by colour-blind readers: one sequential map (viridis), one diverging map with white at zero (red above, blue
-below), and the Okabe-Ito palette for lines.
+Colours can be told apart by colour-blind readers: one sequential map (viridis), one diverging map with white at zero
+(red above, blue below), and the Okabe-Ito palette for lines.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from matplotlib import colormaps
@@ -21,6 +21,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from course_utils.errors import refuse_unknown_options
 
 DOTS_PER_INCH = 100
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -84,6 +86,23 @@ def bars(
     return figure
 
 
+class HeatmapOptions(TypedDict, total=False):
+    """How :func:`heatmap` shows its cells.
+
+    diverging: white at zero, red above, blue below, symmetric; else viridis from the least to the greatest value.
+    annotate: a text for each cell, in the cell.
+    colour_label: what stands beside the colour bar.
+    limit: the value of the strongest colour; the greatest magnitude unless given.
+    bottom_up: row 0 at the bottom, as layers are usually drawn.
+    """
+
+    diverging: bool
+    annotate: Sequence[Sequence[str]] | None
+    colour_label: str
+    limit: float | None
+    bottom_up: bool
+
+
 def heatmap(
     values: Values,
     title: str = "",
@@ -91,32 +110,31 @@ def heatmap(
     ylabel: str = "",
     x_labels: Sequence[str] | None = None,
     y_labels: Sequence[str] | None = None,
-    diverging: bool = False,
-    annotate: Sequence[Sequence[str]] | None = None,
-    colour_label: str = "",
-    limit: float | None = None,
-    bottom_up: bool = False,
+    **options: Unpack[HeatmapOptions],
 ) -> Picture:
     """A (row, column) table as coloured cells.
 
     Args:
-        diverging: white at zero, red above, blue below, symmetric; else viridis from the least to the greatest value.
-        annotate: a text for each cell, in the cell.
-        limit: the value of the strongest colour; the greatest magnitude unless given.
-        bottom_up: row 0 at the bottom, as layers are usually drawn.
+        x_labels, y_labels: a text for each column and for each row; their numbers, if not given.
+        options: those of :class:`HeatmapOptions`.
+
+    Raises:
+        TypeError: there is no option of that name.
     """
+    refuse_unknown_options(heatmap, options, HeatmapOptions)
+    annotate = options.get("annotate")
     table = as_array(values)
     rows, columns = table.shape
     # A cell with a word in it needs room for the word.
     width = min(12.0, 2.2 + columns * (0.85 if annotate is not None else 0.32))
     height = min(10.0, 1.4 + rows * (0.27 if annotate is not None else 0.2))
     figure, axes = new_picture(max(5.0, width), max(2.6, height))
-    draw_table(axes, table, diverging, limit, colour_label)
+    draw_table(axes, table, options.get("diverging", False), options.get("limit"), options.get("colour_label", ""))
     if annotate is not None:
         _write_cells(axes, annotate)
     _label_axis(axes, "x", x_labels, columns)
     _label_axis(axes, "y", y_labels, rows)
-    if bottom_up:
+    if options.get("bottom_up"):
         axes.invert_yaxis()
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     return figure
@@ -168,33 +186,49 @@ def _label_axis(axes: Axes, which: str, labels: Sequence[str] | None, count: int
     )
 
 
+class LineOptions(TypedDict, total=False):
+    """What :func:`lines` draws besides its lines, and on which axes.
+
+    x: where the values stand; 0, 1, 2, ... unless given.
+    log_x, log_y: a logarithmic axis, to base 2 and to base 10.
+    bands: half the width of a shaded band around the series of that name, such as a standard deviation.
+    marks: vertical lines with their labels, at these x.
+    """
+
+    x: Values | None
+    log_x: bool
+    log_y: bool
+    bands: Mapping[str, Values] | None
+    marks: Mapping[str, float] | None
+
+
 def lines(
     series: Mapping[str, Values],
     title: str = "",
     xlabel: str = "",
     ylabel: str = "",
-    bands: Mapping[str, Values] | None = None,
-    marks: Mapping[str, float] | None = None,
-    log_y: bool = False,
-    log_x: bool = False,
-    x: Values | None = None,
+    **options: Unpack[LineOptions],
 ) -> Picture:
-    """One line for each named series over the same x (0, 1, 2, ... unless given).
+    """One line for each named series over the same x.
 
     Args:
-        bands: half the width of a shaded band around the series of that name, such as a standard deviation.
-        marks: vertical lines with their labels, at these x.
+        options: those of :class:`LineOptions`.
+
+    Raises:
+        TypeError: there is no option of that name.
     """
+    refuse_unknown_options(lines, options, LineOptions)
+    x, bands = options.get("x"), options.get("bands") or {}
     figure, axes = new_picture(8.0, 3.8)
     for place, (name, values) in enumerate(series.items()):
         numbers = as_array(values)
         across = as_array(x) if x is not None else np.arange(len(numbers))
         colour = PALETTE[place % len(PALETTE)]
         axes.plot(across, numbers, label=name, color=colour, marker="o", markersize=3, linewidth=1.5)
-        if bands and name in bands:
+        if name in bands:
             half = as_array(bands[name])
             axes.fill_between(across, numbers - half, numbers + half, color=colour, alpha=0.2, linewidth=0)
-    for label, where in (marks or {}).items():
+    for label, where in (options.get("marks") or {}).items():
         axes.axvline(where, color="#666666", linewidth=1, linestyle=":")
         axes.annotate(
             label,
@@ -205,9 +239,9 @@ def lines(
             va="top",
             fontsize=9,
         )
-    if log_y:
+    if options.get("log_y"):
         axes.set_yscale("log")
-    if log_x:
+    if options.get("log_x"):
         axes.set_xscale("log", base=2)
     elif x is None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -227,7 +261,9 @@ def token_strip(
     columns: int = 80,
     limit: float | None = None,
 ) -> Picture:
-    """A text as its tokens, each on a ground coloured by its value and wrapped after about ``columns`` characters. NaN stays white."""
+    """A text as its tokens, each on a ground coloured by its value and wrapped after about ``columns`` characters. NaN
+    stays white.
+    """
     numbers = as_array(values)
     shown = [show_token(token) for token in tokens]
     rows: list[list[int]] = [[]]
@@ -325,7 +361,9 @@ def scatter(
 
 
 def ladder(steps: Mapping[str, float], title: str = "", xlabel: str = "seconds") -> Picture:
-    """What is left after each step, first on top, and in pale what that step took away; each with its times-faster against the first."""
+    """What is left after each step, first on top, and in pale what that step took away; each with its times-faster
+    against the first.
+    """
     names, numbers = list(steps), as_array(list(steps.values()))
     figure, axes = new_picture(8.0, 1.0 + 0.42 * len(names))
     axes.barh(range(len(names)), numbers, color=PALETTE[0])
@@ -377,10 +415,11 @@ def token_table(
     for depth, row in enumerate(cells):
         for position, token in enumerate(row):
             shown = show_token(token[:9])
+            # Punctuation is small and there is much of it: larger, so that it can be read.
+            small = len(token.strip()) <= 1
             axes.text(
-                position, depth, shown, ha="center", va="center", color=_readable_on(image.cmap(norm(table[depth, position]))),
-                # Punctuation is small and there is much of it: larger, so that it can be read.
-                fontsize=11 if len(token.strip()) <= 1 else 8, fontweight="bold" if len(token.strip()) <= 1 else "normal",
+                position, depth, shown, ha="center", va="center", fontsize=11 if small else 8,
+                color=_readable_on(image.cmap(norm(table[depth, position]))), fontweight="bold" if small else "normal",
             )  # fmt: skip
     _label_axis(axes, "x", tokens, positions)
     axes.set_yticks(range(depths), [str(depth) for depth in range(depths)], fontsize=8)
@@ -400,7 +439,8 @@ def trade_off(
     controls: Sequence[str] = (),
     limit: float | None = None,
 ) -> Picture:
-    """What is gained against what it costs: one line for each named path of (cost, gain) points, costs on a logarithmic axis.
+    """What is gained against what it costs: one line for each named path of (cost, gain) points, costs on a logarithmic
+    axis.
 
     Args:
         controls: names of paths to draw in grey, to compare the others with.

@@ -1,10 +1,13 @@
 """Sweeps: one question asked of every head, or of every layer and position, each time by an exact run.
 
-:mod:`questions` are the sweeps themselves, :mod:`runs` cuts them into traces that keep to a bound on memory, :mod:`growing_batch` is
-one such trace, and :mod:`fast_linear` picks the matrix product that is faster on this processor.
+:mod:`questions` are the sweeps themselves, :mod:`options` what all of them can be told, and :mod:`request` reads and
+checks it. :mod:`runs` makes the runs, :mod:`memory` cuts them into traces that keep to a bound, :mod:`growing_batch` is
+one such trace, :mod:`measure` reads the answer off its end, and :mod:`fast_linear` picks the matrix product that is
+faster on this processor.
 """
 
 from course_utils.sweeps.growing_batch import Shortcuts
+from course_utils.sweeps.options import Question, SweepError, SweepOptions
 from course_utils.sweeps.questions import (
     ablate_heads,
     attribution_patching,
@@ -15,11 +18,12 @@ from course_utils.sweeps.questions import (
     patch_residual,
     permute_heads,
 )
-from course_utils.sweeps.runs import SweepError
 
 __all__ = [
+    "Question",
     "Shortcuts",
     "SweepError",
+    "SweepOptions",
     "ablate_heads",
     "attribution_patching",
     "mean_heads",

@@ -1,9 +1,9 @@
 """The processor's faster matrix product, where PyTorch has two.
 
-On a CPU `torch.nn.functional.linear` in float32 goes to the library that this PyTorch was built with, mostly Intel's MKL. The same
-build also has oneDNN, which makes the code for its products when it sees the processor. On some processors oneDNN is about twice as
-fast (measured on an AMD EPYC with AVX-512). Which one wins is measured once in a process, in a few milliseconds.
-Both are exact to float32's rounding; only the order of the sums differs.
+On a CPU `torch.nn.functional.linear` in float32 goes to the library that this PyTorch was built with, mostly Intel's
+MKL. The same build also has oneDNN, which makes the code for its products when it sees the processor. On some
+processors oneDNN is about twice as fast (measured on an AMD EPYC with AVX-512). Which one wins is measured once in a
+process, in a few milliseconds. Both are exact to float32's rounding; only the order of the sums differs.
 
     with fast_linear():
         ...                      # linear layers (and GPT-2's Conv1D) go to the faster one
@@ -37,18 +37,24 @@ def fast_linear(enabled: bool = True) -> Iterator[None]:
         yield
 
 
+# Once: measured anew, a close race could end otherwise, and two sweeps of a session would differ in the last digits.
 @lru_cache(maxsize=1)
 def onednn_wins() -> bool:
     """Whether oneDNN multiplies clearly faster than `linear` on this processor; measured once."""
     product = _product()
     if product is None:
         return False
+    # As many tokens as a sweep's batch has in its lower layers, and the shape of a small model's MLP: on a product of a
+    # few rows what is measured is the call. A generator of its own, so that asking for speed moves nobody's random
+    # numbers.
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(256, 576, generator=generator)
     weight = torch.randn(1536, 576, generator=generator)
     usual: Callable[[], torch.Tensor] = lambda: torch.nn.functional.linear(x, weight)  # noqa: E731
     other: Callable[[], torch.Tensor] = lambda: product(x, weight, None)  # noqa: E731
     try:
+        # The operator is not public: should a later PyTorch give its arguments another meaning, it is left alone. This
+        # first call also makes oneDNN's code for the shape, which must not be in the times.
         if not torch.allclose(usual(), other(), atol=1e-2):
             return False
     except RuntimeError:  # there, but not for this processor
@@ -65,7 +71,7 @@ def _seconds(run: Callable[[], torch.Tensor]) -> float:
 
 
 def _product() -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor] | None:
-    """OneDNN's x @ weight.T + bias, the operator that `torch.compile` itself uses on CPUs; None where this build has none."""
+    """The operator x @ weight.T + bias of oneDNN that `torch.compile` uses on CPUs; None where this build has none."""
     if not torch.backends.mkldnn.is_available():
         return None
     operator = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
@@ -75,6 +81,11 @@ def _product() -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], to
 
 
 def _suits(*tensors: torch.Tensor | None) -> bool:
+    """Whether the other product may take these.
+
+    It has no backward: where gradients are recorded they would end at it, with a warning at most. And a subclass of a
+    tensor (quantised, say, or a stand-in without data) means something of its own by a product.
+    """
     some = [tensor for tensor in tensors if tensor is not None]
     return not torch.is_grad_enabled() and all(
         type(tensor) in (torch.Tensor, torch.nn.Parameter)
@@ -86,6 +97,11 @@ def _suits(*tensors: torch.Tensor | None) -> bool:
 
 
 class _OneDNN(TorchFunctionMode):
+    """Looks at each call of a torch function while it is active, whichever module makes it.
+
+    So no module is changed or replaced, nnsight's view of them stays, and an error inside leaves nothing behind.
+    """
+
     def __init__(self) -> None:
         super().__init__()
         product = _product()

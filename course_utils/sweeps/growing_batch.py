@@ -1,23 +1,28 @@
-"""The engine of the sweeps, one trace whose batch grows: hundreds of patched runs for little more than their own arithmetic, and exact.
+"""The engine of the sweeps, one trace whose batch grows: hundreds of patched runs for little more than their own
+arithmetic.
 
-A sweep asks: what would the model have said, had this one head found something else? For every head of every layer that is one
-patched run each. The plain way is one forward pass per question. Nearly all of what it computes is known
+A sweep asks: what would the model have said, had this one head found something else? For every head of every layer that
+is one patched run each. The plain way is one forward pass per question. Nearly all of what it computes is known
 already, or never asked for:
 
 * **batch**: patched runs do not meet each other. As rows of one batch they share each reading of the weights.
-* **skip**: a run patched in layer 20 is the unpatched run up to there. Its row starts at layer 20, from the kept residual.
-* **prefix**: a position never looks ahead. The tokens in front of the first patched position are as in the unpatched run: their keys
-  and values are taken from it, and only the tokens from there on are run.
-* **grow**: with `skip`, the rows of layer 20 need layers 20, 21, ..., and so do the rows of layer 19 that are on their way. All of
-  them share one trace, whose batch grows at each layer by the rows of that layer.
+* **skip**: a run patched in layer 20 is the unpatched run up to there. Its row starts at layer 20, from the kept
+residual.
+* **prefix**: a position never looks ahead. The tokens in front of the first patched position are as in the unpatched
+run:
+  their keys and values are taken from it, and only the tokens from there on are run.
+* **grow**: with `skip`, the rows of layer 20 need layers 20, 21, ..., and so do the rows of layer 19 that are on their
+  way. All of them share one trace, whose batch grows at each layer by the rows of that layer.
 * **direction**: only the last position is asked for, and of the whole vocabulary only the answers. So only the last
   position passes the last MLP and the final norm, and only the answers' rows of the unembedding are multiplied.
-* **product**: what is left is matrix products, and PyTorch often has a faster one than it takes (:mod:`course_utils.sweeps.fast_linear`).
+* **product**: what is left is matrix products, and PyTorch often has a faster one than it takes
+  (:mod:`course_utils.sweeps.fast_linear`).
 
-No shortcut changes what is computed, only how often. Each can be switched off (`Shortcuts`), and with all of them off this is the
-plain loop. Where one does not hold (two prompts with no common beginning, a metric of all logits) it saves
-nothing or is not taken. And each batch carries one row with nothing patched: if that row does not end where the model itself ends, the
-model does something between its parts that the shortcuts do not know, and the sweep falls back, with a warning, to fewer of them.
+No shortcut changes what is computed, only how often. Each can be switched off (`Shortcuts`), and with all of them off
+this is the plain loop. Where one does not hold (two prompts with no common beginning, a metric of all logits) it saves
+nothing or is not taken. And each batch carries one row with nothing patched: if that row does not end where the model
+itself ends, the model does something between its parts that the shortcuts do not know, and the sweep falls back, with a
+warning, to fewer of them.
 """
 
 from __future__ import annotations
@@ -68,7 +73,7 @@ class Patch:
 
 
 @dataclass
-class Runs:
+class UnpatchedRuns:
     """Unpatched runs of prompts of one length, as rows of one batch, and what a sweep needs of them.
 
     residual: for each layer, its input (row, position, width).
@@ -87,9 +92,11 @@ class Runs:
 # The unpatched runs.
 
 
-def run_unpatched(parts: Anatomy, tokens: torch.Tensor, site: Site, layers: set[int]) -> Runs:
-    """Run prompts of one length (row, position) and keep what `Runs` lists; `found` for `layers` only."""
-    cache = DynamicCache()  # made without a configuration, it keeps all positions, on sliding layers too
+def run_unpatched(parts: Anatomy, tokens: torch.Tensor, site: Site, layers: set[int]) -> UnpatchedRuns:
+    """Run prompts of one length (row, position) and keep what `UnpatchedRuns` lists; `found` for `layers` only."""
+    # Made without a configuration, a cache keeps all positions, on sliding layers too. One that knew of the window
+    # would have dropped the oldest, and a patched run that starts further back would miss them.
+    cache = DynamicCache()
     n_layers = parts.n_layers
     residual: list[torch.Tensor] = []
     found: dict[int, torch.Tensor] = {}
@@ -100,11 +107,13 @@ def run_unpatched(parts: Anatomy, tokens: torch.Tensor, site: Site, layers: set[
                 if layer in layers:
                     found[layer] = at_site(parts, site, layer)
             last = parts.layers[n_layers - 1].output[:, -1].save()
+            # None of these is cloned, though a saved tensor follows what is written into it later: nothing writes in
+            # this trace, and the patched runs write into copies of their own.
             residual = residual.save()  # type: ignore[attr-defined]
             found = found.save()  # type: ignore[attr-defined]
-            tracer.stop()
+            tracer.stop()  # the unembedding of every position would cost as much as several layers
     kept = cache.layers
-    return Runs(
+    return UnpatchedRuns(
         residual, found, [kept[i].keys for i in range(n_layers)], [kept[i].values for i in range(n_layers)], last
     )
 
@@ -123,13 +132,20 @@ def at_site(parts: Anatomy, site: Site, layer: int) -> torch.Tensor:
 
 
 class _SharedPrefix(DynamicLayer):
-    """One layer's cache: it holds each prompt's prefix once, deals it out to as many rows as there are, and keeps nothing new.
+    """One layer's cache: it holds each prompt's prefix once, deals it out to as many rows as there are, and keeps
+    nothing new.
 
-    It says of itself that it does not slide, so a sliding layer gets all keys and a mask of the full length, with its window in it.
+    The usual layer of a cache does neither. It would need the prefix once for each row, and at each layer for another
+    number of rows; and it would keep the rows' own keys and values to the end of the trace, though nobody reads them
+    again.
+
+    It says of itself that it does not slide, so a sliding layer gets all keys and a mask of the full length, with its
+    window in it.
     """
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor, prompt_of_row: torch.Tensor):
         super().__init__()
+        # Asked for its length, an uninitialised cache says 0, and the model would count positions, and mask, from 0 on.
         self.lazy_initialization(keys, values)
         self.keys, self.values, self.prompt_of_row = keys, values, prompt_of_row
 
@@ -140,6 +156,8 @@ class _SharedPrefix(DynamicLayer):
 
     def _in_front_of(self, new: torch.Tensor, prefix: torch.Tensor) -> torch.Tensor:
         rows = new.shape[0]
+        # Rows only ever join at the end, so the first ones of `prompt_of_row` are those that are here already. A single
+        # prefix is expanded, which copies nothing until it is joined with the new keys.
         dealt = prefix.expand(rows, -1, -1, -1) if len(prefix) == 1 else prefix[self.prompt_of_row[:rows]]
         return torch.cat([dealt, new], dim=-2)
 
@@ -147,6 +165,9 @@ class _SharedPrefix(DynamicLayer):
 @dataclass(frozen=True)
 class Chunk:
     """Patches that share one trace, the first to join first; the row at 0 has nothing patched.
+
+    They are in the order of their layers. That is what makes place i of `patches` row i of the batch: `run_chunk`
+    appends the rows of a layer when it comes to that layer, and writes by row number.
 
     start: the first position that is run; those before are taken from the unpatched run.
     """
@@ -165,7 +186,7 @@ class Material:
     """
 
     tokens: torch.Tensor
-    base: Runs
+    base: UnpatchedRuns
     base_row: dict[int, int]
     source: dict[int, torch.Tensor]
     source_row: dict[int, int]
@@ -183,7 +204,8 @@ def run_chunk(
 
     `advance` is told, as the layers go by, how many runs' worth of work is done.
 
-    Returns the last layer's output at the last position, (patch, width); without `direction` the logits there, (patch, vocabulary).
+    Returns the last layer's output at the last position, (patch, width); without `direction` the logits there,
+    (patch, vocabulary).
     """
     base, start, n_layers = material.base, chunk.start, parts.n_layers
     prompt_of_row = torch.tensor([material.base_row[patch.pair] for patch in chunk.patches], device=base.last.device)
@@ -191,47 +213,60 @@ def run_chunk(
     first = int(join.min())
     joining = [prompt_of_row[join == layer] for layer in range(n_layers)]
     writes = _writes(chunk, material, base.last.device)
-    put = _put
     rows_through = [int((join <= layer).sum()) for layer in range(n_layers)]
     runs = sum(bool(patch.positions) for patch in chunk.patches)
     share = [runs * rows / sum(rows_through) for rows in rows_through]
-    # The last MLP matters at the last position only; its sum with the residual is broadcast.
+    # The last MLP matters at the last position only, since nothing above it mixes positions. Its sum with the residual
+    # is broadcast: that is wrong everywhere but at the last position, and nothing else is read. Where the MLP itself is
+    # patched, its output must have all positions, or the patch would be written to places that are not there.
     narrow = shortcuts.direction and site != "mlp"
-    # The model is given one row of tokens, from which it makes a mask and positions that fit any number of rows; the rows
-    # themselves are put in at the first layer.
+    # The model is given one row of tokens, from which it makes a mask and positions that fit any number of rows; the
+    # rows themselves are put in at the first layer. Given all rows, it would make a mask for that many, and the first
+    # layers have fewer.
     one_row = material.tokens[None, start:]
 
     with torch.no_grad():
         with parts.model.trace(one_row, **_cache(base, prompt_of_row, start)) as tracer:
+            # Of any row: what these layers hand on is thrown away when the first rows are put in.
             for layer in range(first):
                 parts.layers[layer].skip(base.residual[first][:1, start:])
             for layer in range(first, n_layers):
+                # Rows join before anything is written, for what is written counts them.
                 if len(joining[layer]):
+                    # Indexed by a tensor, so a copy: the kept residual is the material of the next chunk too.
                     stream = base.residual[layer][joining[layer], start:]
                     if layer > first:
                         stream = torch.cat([parts.layers[layer].input, stream])
                     parts.layers[layer].input = stream
                 if layer in writes:
                     if site == "residual":
+                        # A layer's input may be the tensor that the layer below put out, or one that was put in just
+                        # now; a copy is put in, so that a write reaches this layer and no other holder of it.
                         stream = parts.layers[layer].input.clone()
-                        put(stream, writes[layer], material.source[layer])
+                        overwrite(stream, writes[layer], material.source[layer])
                         parts.layers[layer].input = stream
                     else:
-                        put(at_site(parts, site, layer), writes[layer], material.source[layer])
+                        # Made by this very layer for its next step: nothing else holds it, and no copy is needed.
+                        overwrite(at_site(parts, site, layer), writes[layer], material.source[layer])
                 if narrow and layer == n_layers - 1:
                     parts.mlps[layer].input = parts.mlps[layer].input[:, -1:]
                 advance(share[layer])
             if shortcuts.direction:
                 last = parts.layers[n_layers - 1].output[:, -1].save()
-                tracer.stop()
+                tracer.stop()  # before the final norm, and before the unembedding multiplies every row and position
             else:
                 last = parts.model.output.logits[:, -1].save()
     return last
 
 
-def _cache(base: Runs, prompt_of_row: torch.Tensor, start: int) -> dict[str, Any]:
+def _cache(base: UnpatchedRuns, prompt_of_row: torch.Tensor, start: int) -> dict[str, Any]:
+    """What the trace is told about its cache: none, or each layer's prefix up to `start`.
+
+    A cache of its own for each trace: a run changes the cache that it is given.
+    """
     if start == 0:
         return {"use_cache": False}
+    # A chunk has few prompts and many rows, so the prefix is cut once for each prompt.
     prompts, which = prompt_of_row.unique(return_inverse=True)
     layers = [
         _SharedPrefix(keys[prompts, :, :start], values[prompts, :, :start], which)
@@ -241,7 +276,10 @@ def _cache(base: Runs, prompt_of_row: torch.Tensor, start: int) -> dict[str, Any
 
 
 def _writes(chunk: Chunk, material: Material, device: torch.device) -> dict[int, torch.Tensor]:
-    """For each layer what is written there, (5, write): row, position in the batch; row, position in the source; head."""
+    """For each layer what is written there, (5, write): row, position in the batch; row, position in the source; head.
+
+    As index tensors, so that a layer's writes are one assignment, however many rows and positions there are.
+    """
     writes: dict[int, list[tuple[int, ...]]] = {}
     for row, patch in enumerate(chunk.patches):
         source_row = material.source_row[patch.pair]
@@ -251,7 +289,8 @@ def _writes(chunk: Chunk, material: Material, device: torch.device) -> dict[int,
     return {layer: torch.tensor(some, device=device).T for layer, some in writes.items() if some}
 
 
-def _put(stands: torch.Tensor, writes: torch.Tensor, source: torch.Tensor) -> None:
+def overwrite(stands: torch.Tensor, writes: torch.Tensor, source: torch.Tensor) -> None:
+    """Write what the source holds into what stands at a site, in place, at the places that `_writes` lists."""
     row, position, source_row, source_position, head = writes
     if stands.ndim == 4:  # (row, position, head, head width)
         stands[row, position, head] = source[source_row, source_position, head]

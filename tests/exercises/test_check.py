@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from course_utils import exercises as course
-from course_utils.exercises import Case, Exercise, Mistake, Model, check, hint, running, solution
-from course_utils.exercises.values import Frozen, Unknown, first_difference, freeze, from_json, to_json
+from course_utils.exercises import Case, Exercise, Hint, Mistake, Model, check, hint, running, solution
+from course_utils.exercises.differences import first_difference
+from course_utils.exercises.values import Frozen, Unknown, freeze, from_json, to_json
 from course_utils.model.anatomy import anatomy
 
 
@@ -40,7 +41,7 @@ TRIAL = Exercise(
     difficulty=1,
     reference=middle,
     shows="The middle of the stream.",
-    hints=("Look inside.", "Layer 1."),
+    hints=(Hint("where?", "Look inside."), Hint("nearly there", "Layer 1.")),
     draw=lambda rng: [
         Case(
             "a tiny Llama",
@@ -348,8 +349,8 @@ def test_hints_come_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
         hint("99.1")
     assert capsys.readouterr().out.splitlines() == [
-        "Hint 1 of 2: Look inside.",
-        "Hint 2 of 2: Layer 1.",
+        "Hint 1 of 2 (where?): Look inside.",
+        "Hint 2 of 2 (nearly there): Layer 1.",
         'That was the last hint. solution("99.1") shows the reference solution.',
     ]
 

@@ -1,7 +1,10 @@
-"""Every exercise of every lesson: its reference passes, its stub is "not tried", its known wrong answers are told their name."""
+"""Every exercise of every lesson: its reference passes, its stub is "not tried", its known wrong answers are told
+their name.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 from typing import Any
@@ -33,7 +36,10 @@ def stub_of(exercise: Exercise) -> Any:
     """What the lesson's answer cell defines before anyone has worked on it."""
     namespace: dict[str, Any] = {}
     if inspect.isclass(exercise.reference):
-        exec(f"class {exercise.name}:\n    def __init__(self, *args, **kwargs):\n        raise NotImplementedError\n", namespace)
+        exec(
+            f"class {exercise.name}:\n    def __init__(self, *args, **kwargs):\n        raise NotImplementedError\n",
+            namespace,
+        )
     else:
         exec(f"def {exercise.name}(*args, **kwargs):\n    raise NotImplementedError\n", namespace)
     return namespace[exercise.name]
@@ -69,7 +75,9 @@ def test_wrong_answer_is_told_its_name(wrong: Wrong, real_model: Any) -> None:
 def test_is_complete(exercise: Exercise) -> None:
     own = [wrong for wrong in WRONG if wrong.exercise == exercise.id]
     assert len([wrong for wrong in own if wrong.mistake]) >= 3, "at least three wrong answers that are told their name"
-    assert {mistake.name for mistake in exercise.mistakes} <= {wrong.mistake for wrong in own}, "each named mistake has a wrong answer"
+    assert {mistake.name for mistake in exercise.mistakes} <= {wrong.mistake for wrong in own}, (
+        "each named mistake has a wrong answer"
+    )
     assert len(exercise.hints) >= 2 and exercise.shows and exercise.title and exercise.points > 0
     assert any(case_is_fresh(exercise, label) for label in {case.label for case in exercise.cases(1)})
 
@@ -78,3 +86,8 @@ def case_is_fresh(exercise: Exercise, label: str) -> bool:
     """Whether the case of this label has other inputs under another seed (else a hard-coded answer would pass)."""
     drawn = [repr([case for case in exercise.cases(seed) if case.label == label]) for seed in (1, 2)]
     return drawn[0] != drawn[1]
+
+
+def test_a_hint_without_a_title_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"Exercise 1\.1: the hint 'Look\.' is no Hint; write Hint"):
+        dataclasses.replace(ALL[0], hints=("Look.",))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The parts that `anatomy` finds, held against transformers' hidden states, attentions and logits, and against plain hooks."""
+"""The parts that `anatomy` finds, held against transformers' hidden states, attentions, logits and plain hooks."""
 
 from __future__ import annotations
 

@@ -9,15 +9,19 @@ import socket
 import subprocess
 import sys
 import textwrap
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from course_utils.model import loading
+from course_utils.model import hub
 from course_utils.model.loading import DEFAULT_MODEL, TINY_MODELS, ModelError, in_use, load_model, restore_weights
+from course_utils.model.releases import RELEASES
+from course_utils.model.sources import find_source
 from course_utils.model.tiny import build_tiny, tiny_tokenizer
+from course_utils.model.weights import weights_folder
 
 PROMPT = "When Mike and Emma went to the cafe, Mike gave a coffee to"
 
@@ -62,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-# --- tiny models ------------------------------------------------------------------------------------------------------------
+# --- tiny models ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
@@ -121,7 +125,7 @@ def test_dtype_and_device_are_as_asked() -> None:
     assert load_model("tiny-qwen3", dtype=torch.bfloat16).dtype == torch.bfloat16
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------------
+# --- what is refused --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -156,6 +160,26 @@ def test_what_cannot_work_says_why(online: list[str], arguments: dict, words: li
 
 
 @pytest.mark.parametrize(
+    "name, own",
+    [("tiny-gpt2", {"seed"}), (DEFAULT_MODEL, {"file"}), (".", set()), ("owner/name", {"revision", "remote"})],
+)
+def test_each_source_takes_its_own_options_and_refuses_the_others(name: str, own: set[str]) -> None:
+    takes = set()
+    for option, ask in {
+        "revision": lambda source: source.with_revision("main"),
+        "seed": lambda source: source.with_seed(3),
+        "file": lambda source: source.with_file("x.gguf"),
+        "remote": lambda source: source.on_ndif(),
+    }.items():
+        try:
+            ask(find_source(name))
+            takes.add(option)
+        except ModelError as error:
+            assert repr(name) in str(error) and option in str(error)
+    assert takes == own
+
+
+@pytest.mark.parametrize(
     "kind, expected",
     [
         ("bert", "encoder-only"),
@@ -186,7 +210,7 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-# --- folders ----------------------------------------------------------------------------------------------------------------
+# --- folders ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_folder_loads_without_the_hub(folder: Path, online: list[str]) -> None:
@@ -222,7 +246,7 @@ def test_a_folder_with_a_part_of_the_weights_is_refused(tmp_path: Path, folder: 
         load_model(tmp_path)
 
 
-# --- the hub ----------------------------------------------------------------------------------------------------------------
+# --- the hub ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_hub_out_of_reach_is_asked_once_and_said_so(online: list[str]) -> None:
@@ -285,7 +309,7 @@ def test_what_the_hub_refuses_is_said_plainly(monkeypatch: pytest.MonkeyPatch, k
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError("a long text\nof several lines") from cause
 
-    monkeypatch.setattr(loading, "_hub_answers", lambda: True)
+    monkeypatch.setattr(hub, "can_be_reached", lambda: True)
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", refuse)
     with pytest.raises(ModelError) as caught:
         load_model("someone/something")
@@ -294,7 +318,7 @@ def test_what_the_hub_refuses_is_said_plainly(monkeypatch: pytest.MonkeyPatch, k
     assert "\n" not in str(caught.value)
 
 
-# --- remote -----------------------------------------------------------------------------------------------------------------
+# --- remote -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["tiny-llama", "tiny-gpt2"])
@@ -360,7 +384,7 @@ def test_remote_loads_no_weights_and_every_run_would_go_to_ndif(
         restore_weights(model)
 
 
-# --- in use, restored -------------------------------------------------------------------------------------------------------
+# --- in use, restored -------------------------------------------------------------------------------------------------
 
 
 def test_in_use_is_the_last_real_model_while_it_lives(folder: Path) -> None:
@@ -370,6 +394,25 @@ def test_in_use_is_the_last_real_model_while_it_lives(folder: Path) -> None:
     del model
     gc.collect()
     assert in_use() is None
+
+
+def test_an_old_model_that_nobody_holds_is_freed_before_the_next(folder: Path) -> None:
+    """Circles inside it keep it alive: with the collector off, nothing but the second load can free it."""
+    gc.disable()
+    try:
+        first = weakref.ref(load_model(folder)._module)
+        assert first() is not None, "it was freed by itself: the next line shows nothing"
+        load_model(folder)
+        assert first() is None
+    finally:
+        gc.enable()
+
+
+def test_a_model_that_somebody_holds_is_kept(folder: Path) -> None:
+    first = load_model(folder)
+    before = logits(first)
+    load_model(folder)
+    assert torch.equal(logits(first), before)
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
@@ -393,7 +436,7 @@ def test_restore_refuses_a_stranger() -> None:
         restore_weights(stranger)
 
 
-# --- the default ------------------------------------------------------------------------------------------------------------
+# --- the default ------------------------------------------------------------------------------------------------------
 
 
 def test_the_environment_names_another_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -474,7 +517,7 @@ def test_the_embedded_model_ends_its_turn(real_model) -> None:
 
 def test_changing_the_weights_in_memory_leaves_the_cache_alone(real_model) -> None:
     """The weights are mapped from the file: a write must not go through to it."""
-    path = Path(loading._sources[real_model._module].name) / "model.safetensors"
+    path = weights_folder(RELEASES[DEFAULT_MODEL]) / "model.safetensors"
 
     def digest() -> str:
         with path.open("rb") as file:

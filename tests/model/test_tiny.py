@@ -1,4 +1,4 @@
-"""The tiny models: held against torch's own modules and transformers' configurations, and shown to be worth testing on."""
+"""The tiny models: held against torch's modules and transformers' configurations, and shown to be worth testing on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(name: str, seed: int = 0, text: str = PROMPT, **kwargs: bool):
         return ids, build_tiny(name, seed)(ids, **kwargs)
 
 
-# --- the models -------------------------------------------------------------------------------------------------------------
+# --- the models -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
@@ -114,7 +114,7 @@ def test_the_window_hides_old_tokens_on_some_layers_only(name: str) -> None:
     assert reach == [False, True, False]
 
 
-# --- the tokenizer ----------------------------------------------------------------------------------------------------------
+# --- the tokenizer ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

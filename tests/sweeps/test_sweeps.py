@@ -1,5 +1,6 @@
-"""The sweeps against a loop of plain PyTorch hooks (every family), against TransformerLens (GPT-2 and the real model), and against
-themselves with each shortcut alone, in chunks, and where a shortcut does not hold."""
+"""The sweeps against a loop of plain PyTorch hooks (every family), against TransformerLens (GPT-2 and the real model),
+and against themselves with each shortcut alone, in chunks, and where a shortcut does not hold.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ from course_utils.sweeps import (
     attribution_patching,
     growing_batch,
     mean_heads,
+    memory,
     patch_attention,
     patch_heads,
     patch_mlp,
@@ -182,7 +184,7 @@ def test_heads_are_those_of_the_loop_of_hooks(tiny: Callable[..., Any], name: st
     model = tiny(name, seed=1)
     expected = loop_patch_heads(model, CLEAN, CORRUPTED)
     assert float(expected.std()) > 1e-2  # else any answer would agree
-    must_agree(patch_heads(model, CLEAN, CORRUPTED), expected)
+    must_agree(patch_heads(model, CLEAN, CORRUPTED, ANSWERS), expected)
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
@@ -192,7 +194,7 @@ def test_positions_are_those_of_the_loop_of_hooks(tiny: Callable[..., Any], name
     sweep = {"residual": patch_residual, "attention": patch_attention, "mlp": patch_mlp}[site]
     expected = loop_positions(model, CLEAN, CORRUPTED, site)
     assert float(expected.std()) > 1e-2
-    must_agree(sweep(model, CLEAN, CORRUPTED), expected)
+    must_agree(sweep(model, CLEAN, CORRUPTED, ANSWERS), expected)
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
@@ -206,10 +208,10 @@ def test_permuted_and_ablated_heads_are_those_of_the_loop_of_hooks(tiny: Callabl
         return loop_heads(model, CLEAN, source, lambda logits: difference(model, logits))
 
     permuted = loop(lambda _, own: own.unflatten(-1, (parts.n_heads, -1))[..., order].flatten(-2))
-    must_agree(permute_heads(model, CLEAN, seed=7), permuted)
-    must_agree(ablate_heads(model, CLEAN), loop(lambda _, own: torch.zeros_like(own)))
+    must_agree(permute_heads(model, CLEAN, ANSWERS, seed=7), permuted)
+    must_agree(ablate_heads(model, CLEAN, ANSWERS), loop(lambda _, own: torch.zeros_like(own)))
     averaged = loop(lambda layer, own: mean[layer].flatten().expand_as(own))
-    must_agree(ablate_heads(model, CLEAN, kind="mean", mean=mean), averaged)
+    must_agree(ablate_heads(model, CLEAN, ANSWERS, kind="mean", mean=mean), averaged)
 
 
 def test_the_mean_is_over_the_tokens_of_all_prompts(tiny: Callable[..., Any]) -> None:
@@ -219,8 +221,8 @@ def test_the_mean_is_over_the_tokens_of_all_prompts(tiny: Callable[..., Any]) ->
         tokens = torch.cat([found_at(model, ids_of(model, prompt), "head", layer)[0] for prompt in prompts])
         expected = tokens.mean(0).unflatten(-1, (4, 24))
         torch.testing.assert_close(mean_heads(model, prompts)[layer], expected, atol=1e-5, rtol=0)
-    of_itself = ablate_heads(model, prompts, kind="mean")
-    must_agree(of_itself, ablate_heads(model, prompts, kind="mean", mean=mean_heads(model, prompts)), 1e-6)
+    of_itself = ablate_heads(model, prompts, ANSWERS, kind="mean")
+    must_agree(of_itself, ablate_heads(model, prompts, ANSWERS, kind="mean", mean=mean_heads(model, prompts)), 1e-6)
 
 
 # Each shortcut.
@@ -232,9 +234,9 @@ def test_each_shortcut_alone_and_each_one_missing_gives_the_loop_s_numbers(tiny:
     expected = loop_patch_heads(model, CLEAN, CORRUPTED)
     for chosen in NAMES:
         alone = Shortcuts(**{other: other == chosen for other in NAMES})
-        must_agree(patch_heads(model, CLEAN, CORRUPTED, shortcuts=alone), expected)
+        must_agree(patch_heads(model, CLEAN, CORRUPTED, ANSWERS, shortcuts=alone), expected)
         missing = Shortcuts(**{other: other != chosen for other in NAMES})
-        must_agree(patch_heads(model, CLEAN, CORRUPTED, shortcuts=missing), expected)
+        must_agree(patch_heads(model, CLEAN, CORRUPTED, ANSWERS, shortcuts=missing), expected)
 
 
 @pytest.mark.parametrize("site", ["residual", "attention", "mlp"])
@@ -244,12 +246,16 @@ def test_each_shortcut_alone_at_the_other_sites(tiny: Callable[..., Any], site: 
     alone = Shortcuts(**{other: other == chosen for other in NAMES})
     for name in ("tiny-gpt2", "tiny-gemma3", "tiny-gpt-neox"):
         model = tiny(name, seed=2)
-        must_agree(sweep(model, CLEAN, CORRUPTED, shortcuts=alone), loop_positions(model, CLEAN, CORRUPTED, site))
+        must_agree(
+            sweep(model, CLEAN, CORRUPTED, ANSWERS, shortcuts=alone), loop_positions(model, CLEAN, CORRUPTED, site)
+        )
 
 
 @contextmanager
 def work_counted(model: Any) -> Iterator[dict[str, int]]:
-    """What passes the modules: rows * positions through all attentions, the last MLP and the unembedding; and how often the model runs."""
+    """What passes the modules: rows * positions through all attentions, the last MLP and the unembedding; and how often
+    the model runs.
+    """
     parts = anatomy(model)
     seen = {"tokens": 0, "last MLP": 0, "logits": 0, "runs": 0}
 
@@ -283,7 +289,9 @@ def test_each_shortcut_takes_its_share_of_the_work_away(tiny: Callable[..., Any]
 
     def work(*names: str) -> dict[str, int]:
         with work_counted(model) as seen:
-            patch_heads(model, CLEAN, CORRUPTED, shortcuts=Shortcuts(**{name: name in names for name in NAMES}))
+            patch_heads(
+                model, CLEAN, CORRUPTED, ANSWERS, shortcuts=Shortcuts(**{name: name in names for name in NAMES})
+            )
         return seen
 
     plain = work()
@@ -311,11 +319,11 @@ def test_a_model_that_does_not_repeat_itself_is_found_out(tiny: Callable[..., An
         growing_batch._SharedPrefix, "_in_front_of", lambda self, new, prefix: honest(self, new, prefix * 1.05)
     )
     with pytest.warns(UserWarning, match=r"nothing patched ends .* prefix=False"):
-        must_agree(patch_heads(model, CLEAN, CORRUPTED), expected)
+        must_agree(patch_heads(model, CLEAN, CORRUPTED, ANSWERS), expected)
 
     monkeypatch.setattr(runs, "AGREE", {torch.float32: -1.0})
     with pytest.warns(UserWarning), pytest.raises(SweepError, match="does not repeat its own runs"):
-        patch_heads(model, CLEAN, CORRUPTED)
+        patch_heads(model, CLEAN, CORRUPTED, ANSWERS)
 
 
 # Prompts as they come.
@@ -330,7 +338,7 @@ def test_prompts_of_different_lengths_are_aligned_at_their_ends(
     length, other = len(ids_of(model, corrupted)[0]), len(ids_of(model, clean)[0])
     assert length != other
     shared = range(max(0, length - other), length)
-    must_agree(patch_heads(model, clean, corrupted), loop_patch_heads(model, clean, corrupted, shared))
+    must_agree(patch_heads(model, clean, corrupted, ANSWERS), loop_patch_heads(model, clean, corrupted, shared))
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
@@ -340,19 +348,19 @@ def test_no_common_beginning(tiny: Callable[..., Any], name: str) -> None:
     clean = ids_of(model, CLEAN)[0]
     assert clean[0] != unlike[0]
     expected = loop_patch_heads(model, model.tokenizer.decode(clean), model.tokenizer.decode(unlike))
-    must_agree(patch_heads(model, clean, unlike), expected)
+    must_agree(patch_heads(model, clean, unlike, ANSWERS), expected)
 
 
 def test_a_prompt_against_itself_gives_the_unpatched_number_everywhere(tiny: Callable[..., Any]) -> None:
     model = tiny("tiny-phi3")
     with torch.no_grad():
         expected = difference(model, model._module(ids_of(model, CLEAN)).logits)
-    must_agree(patch_heads(model, CLEAN, CLEAN), torch.full((3, 4), expected))
+    must_agree(patch_heads(model, CLEAN, CLEAN, ANSWERS), torch.full((3, 4), expected))
 
 
 def test_one_token(tiny: Callable[..., Any]) -> None:
     model = tiny("tiny-olmo2")
-    must_agree(patch_heads(model, " Mike", " Emma"), loop_patch_heads(model, " Mike", " Emma"))
+    must_agree(patch_heads(model, " Mike", " Emma", ANSWERS), loop_patch_heads(model, " Mike", " Emma"))
 
 
 def test_many_pairs_are_each_one_alone(tiny: Callable[..., Any]) -> None:
@@ -365,33 +373,33 @@ def test_many_pairs_are_each_one_alone(tiny: Callable[..., Any]) -> None:
         assert together.shape == (5, 3, 4)
         for i in range(5):
             must_agree(together[i], patch_heads(model, clean[i], corrupted[i], answers[i]), 1e-5)
-        same_length = patch_residual(model, clean[:2], corrupted[:2])
-        must_agree(same_length[1], patch_residual(model, clean[1], corrupted[1]), 1e-5)
-        last = patch_mlp(model, clean, corrupted, positions=[-2, -1])
+        same_length = patch_residual(model, clean[:2], corrupted[:2], ANSWERS)
+        must_agree(same_length[1], patch_residual(model, clean[1], corrupted[1], ANSWERS), 1e-5)
+        last = patch_mlp(model, clean, corrupted, ANSWERS, positions=[-2, -1])
         assert last.shape == (5, 3, 2)
-        must_agree(last[2], patch_mlp(model, clean[2], corrupted[2])[:, -2:], 1e-5)
+        must_agree(last[2], patch_mlp(model, clean[2], corrupted[2], ANSWERS)[:, -2:], 1e-5)
 
 
 def test_token_ids_in_place_of_texts(tiny: Callable[..., Any]) -> None:
     model = tiny("tiny-llama")
     clean, corrupted = ids_of(model, CLEAN)[0], ids_of(model, CORRUPTED)[0]
     before = corrupted.clone()
-    must_agree(patch_heads(model, clean, corrupted), patch_heads(model, CLEAN, CORRUPTED), 0)
+    must_agree(patch_heads(model, clean, corrupted, ANSWERS), patch_heads(model, CLEAN, CORRUPTED, ANSWERS), 0)
     assert torch.equal(corrupted, before)
     ids = [model.tokenizer(answer, add_special_tokens=False)["input_ids"][0] for answer in ANSWERS]
-    must_agree(patch_heads(model, CLEAN, CORRUPTED, (ids[0], ids[1])), patch_heads(model, CLEAN, CORRUPTED), 0)
+    must_agree(patch_heads(model, CLEAN, CORRUPTED, (ids[0], ids[1])), patch_heads(model, CLEAN, CORRUPTED, ANSWERS), 0)
 
 
 def test_a_choice_of_layers_heads_and_positions(tiny: Callable[..., Any]) -> None:
     model = tiny("tiny-qwen2", seed=1)
-    every = patch_heads(model, CLEAN, CORRUPTED)
-    must_agree(patch_heads(model, CLEAN, CORRUPTED, layers=[2, 0], heads=3), every[[2, 0]][:, [3]], 1e-5)
+    every = patch_heads(model, CLEAN, CORRUPTED, ANSWERS)
+    must_agree(patch_heads(model, CLEAN, CORRUPTED, ANSWERS, layers=[2, 0], heads=3), every[[2, 0]][:, [3]], 1e-5)
     for positions in ([-1], [8, 10], [0, 1]):
         length = len(ids_of(model, CORRUPTED)[0])
         expected = loop_patch_heads(model, CLEAN, CORRUPTED, [p % length for p in positions])
-        must_agree(patch_heads(model, CLEAN, CORRUPTED, positions=positions), expected)
-    columns = patch_residual(model, CLEAN, CORRUPTED, layers=1, positions=[-1, 9])
-    must_agree(columns, patch_residual(model, CLEAN, CORRUPTED)[[1]][:, [-1, 9]], 1e-5)
+        must_agree(patch_heads(model, CLEAN, CORRUPTED, ANSWERS, positions=positions), expected)
+    columns = patch_residual(model, CLEAN, CORRUPTED, ANSWERS, layers=1, positions=[-1, 9])
+    must_agree(columns, patch_residual(model, CLEAN, CORRUPTED, ANSWERS)[[1]][:, [-1, 9]], 1e-5)
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
@@ -418,8 +426,8 @@ def test_bfloat16_within_what_it_allows() -> None:
 
     for name in ("tiny-llama", "tiny-gpt2"):
         model = load_model(name, seed=1, dtype=torch.bfloat16)
-        exact = patch_heads(load_model(name, seed=1), CLEAN, CORRUPTED)
-        ours = patch_heads(model, CLEAN, CORRUPTED)
+        exact = patch_heads(load_model(name, seed=1), CLEAN, CORRUPTED, ANSWERS)
+        ours = patch_heads(model, CLEAN, CORRUPTED, ANSWERS)
         loop = loop_patch_heads(model, CLEAN, CORRUPTED)
         # Both differ from float32 by what bfloat16 rounds away; ours by no more than the loop does.
         worst = float((loop - exact).abs().max())
@@ -432,8 +440,8 @@ def test_bfloat16_within_what_it_allows() -> None:
 def test_chunks_give_the_same_numbers(tiny: Callable[..., Any], monkeypatch: Any) -> None:
     model = tiny("tiny-gemma3", seed=1)
     clean, corrupted = [CLEAN, CORRUPTED, LONGER], [CORRUPTED, CLEAN, SHORTER]
-    expected = patch_heads(model, clean, corrupted)
-    row = runs.row_bytes(anatomy(model), 16, 16, False)
+    expected = patch_heads(model, clean, corrupted, ANSWERS)
+    row = memory.row_bytes(anatomy(model), 16, 16, False)
     traces: list[int] = []
     run = runs.run_chunk
 
@@ -442,13 +450,13 @@ def test_chunks_give_the_same_numbers(tiny: Callable[..., Any], monkeypatch: Any
         return run(parts, chunk, *rest)
 
     monkeypatch.setattr(runs, "run_chunk", counted)
-    must_agree(patch_heads(model, clean, corrupted, memory_mb=4.2 * row / 2**20), expected, 1e-5)
+    must_agree(patch_heads(model, clean, corrupted, ANSWERS, memory_mb=4.2 * row / 2**20), expected, 1e-5)
     assert len(traces) > 4 and sum(traces) - len(traces) == expected.numel()
 
 
 def test_a_bound_that_cannot_be_kept_says_what_is_needed(tiny: Callable[..., Any]) -> None:
     with pytest.raises(SweepError, match=r"memory_mb=0\.1 is too little: .* Give at least memory_mb="):
-        patch_heads(tiny("tiny-llama"), CLEAN, CORRUPTED, memory_mb=0.1)
+        patch_heads(tiny("tiny-llama"), CLEAN, CORRUPTED, ANSWERS, memory_mb=0.1)
 
 
 _PEAK = """
@@ -458,13 +466,14 @@ from course_utils.sweeps import patch_heads
 model = load_model()
 clean = "When Mike and Emma went to the cafe, Mike gave a coffee to"
 corrupted = clean.replace("Mike gave", "Emma gave")
-patch_heads(model, clean, corrupted, layers=[29])                     # whatever is made once
+answers = (" Mike", " Emma")
+patch_heads(model, clean, corrupted, answers, layers=[29])                     # whatever is made once
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 length, n_pairs, layers, memory = (int(word) for word in sys.argv[1:])
 ids = [torch.tensor(model.tokenizer(text)["input_ids"]) for text in (clean, corrupted)]
 front = torch.randint(1000, 20000, (length - 15,), generator=torch.Generator().manual_seed(0))
 pairs = [torch.cat([front, one]) for one in ids]
-patch_heads(model, [pairs[0]] * n_pairs, [pairs[1]] * n_pairs, layers=range(layers), memory_mb=memory)
+patch_heads(model, [pairs[0]] * n_pairs, [pairs[1]] * n_pairs, answers, layers=range(layers), memory_mb=memory)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
@@ -505,13 +514,48 @@ def test_what_does_not_exist_is_named(tiny: Callable[..., Any]) -> None:
     ]
     for arguments, message in wrong:
         with pytest.raises(ValueError, match=message):
-            patch_heads(model, **{"clean": CLEAN, "corrupted": CORRUPTED, **arguments})
+            patch_heads(model, **{"clean": CLEAN, "corrupted": CORRUPTED, "answers": ANSWERS, **arguments})
     with pytest.raises(SweepError, match=r"range\(-\d+, 0\)"):
-        patch_residual(model, CLEAN, LONGER)
+        patch_residual(model, CLEAN, LONGER, ANSWERS)
     with pytest.raises(SweepError, match="expected 'zero' or 'mean'"):
-        ablate_heads(model, CLEAN, kind="median")  # type: ignore[arg-type]
+        ablate_heads(model, CLEAN, ANSWERS, kind="median")  # type: ignore[arg-type]
     with pytest.raises(SweepError, match=r"expected \(layer, head, head width\) = \(3, 4, 16\)"):
-        ablate_heads(model, CLEAN, kind="mean", mean=torch.zeros(3, 4))
+        ablate_heads(model, CLEAN, ANSWERS, kind="mean", mean=torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize("sweep", [patch_heads, patch_residual, patch_attention, patch_mlp, attribution_patching])
+def test_what_to_measure_must_be_said(tiny: Callable[..., Any], sweep: Callable[..., torch.Tensor]) -> None:
+    with pytest.raises(SweepError, match=r"Give answers, two texts of one token each, .* or metric="):
+        sweep(tiny("tiny-llama"), CLEAN, CORRUPTED)
+
+
+@pytest.mark.parametrize("sweep", [permute_heads, ablate_heads])
+def test_what_to_measure_must_be_said_of_one_prompt(tiny: Callable[..., Any], sweep: Callable[..., Any]) -> None:
+    with pytest.raises(SweepError, match=r"Give answers, two texts of one token each, .* or metric="):
+        sweep(tiny("tiny-llama"), CLEAN)
+    assert sweep(tiny("tiny-llama"), CLEAN, metric=lambda logits: logits[:, 0]).shape == (3, 4)
+
+
+def test_an_unknown_option_is_named_with_those_that_there_are(tiny: Callable[..., Any]) -> None:
+    model = tiny("tiny-llama")
+    every = "layers, positions, memory_mb, progress, shortcuts."
+    wrong: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
+        (patch_heads, {"layer": 1}, "'layer'; did you mean 'layers'? It has answers, heads, metric, " + every),
+        (patch_residual, {"heads": 1}, "'heads'. It has answers, metric, " + every),
+        (patch_attention, {"position": 1}, "'position'; did you mean 'positions'? It has answers, metric, " + every),
+        (patch_mlp, {"memory": 1}, "'memory'; did you mean 'memory_mb'? It has answers, metric, " + every),
+        # Two runs and one backward pass: nothing to cut, nothing to leave out.
+        (attribution_patching, {"shortcuts": None}, "'shortcuts'. It has answers, heads, metric, layers, positions."),
+    ]
+    for sweep, options, says in wrong:
+        with pytest.raises(TypeError) as refused:
+            sweep(model, CLEAN, CORRUPTED, ANSWERS, **options)
+        assert str(refused.value) == f"{sweep.__name__} has no option {says}"
+    for sweep, own in ((permute_heads, "seed"), (ablate_heads, "kind, mean")):
+        with pytest.raises(TypeError) as refused:
+            sweep(model, CLEAN, ANSWERS, patience=1)  # type: ignore[call-arg]
+        says = f"{sweep.__name__} has no option 'patience'. It has answers, {own}, heads, metric, {every}"
+        assert str(refused.value) == says
 
 
 def test_the_model_is_left_as_it_was(tiny: Callable[..., Any]) -> None:
@@ -519,8 +563,8 @@ def test_the_model_is_left_as_it_was(tiny: Callable[..., Any]) -> None:
     weights = {name: value.clone() for name, value in model._module.state_dict().items()}
     with torch.no_grad():
         before = model._module(ids_of(model, CLEAN)).logits
-    patch_heads(model, CLEAN, CORRUPTED)
-    attribution_patching(model, CLEAN, CORRUPTED)
+    patch_heads(model, CLEAN, CORRUPTED, ANSWERS)
+    attribution_patching(model, CLEAN, CORRUPTED, ANSWERS)
     with pytest.raises(ZeroDivisionError):
         patch_heads(model, CLEAN, CORRUPTED, metric=lambda logits: torch.tensor(1 / 0))
     with torch.no_grad():
@@ -550,8 +594,8 @@ def test_attribution_is_the_gradient_that_autograd_gives(tiny: Callable[..., Any
         value.backward()
         assert nudge.grad is not None
         expected[layer] = value.detach() + (nudge.grad * moved).sum((0, 1)).unflatten(-1, (parts.n_heads, -1)).sum(-1)
-    must_agree(attribution_patching(model, CLEAN, CORRUPTED), expected)
-    both = attribution_patching(model, [CLEAN, CORRUPTED], [CORRUPTED, CLEAN], layers=[1], heads=[2, 0])
+    must_agree(attribution_patching(model, CLEAN, CORRUPTED, ANSWERS), expected)
+    both = attribution_patching(model, [CLEAN, CORRUPTED], [CORRUPTED, CLEAN], ANSWERS, layers=[1], heads=[2, 0])
     must_agree(both[0], expected[[1]][:, [2, 0]])
 
 
@@ -583,7 +627,7 @@ def theirs(
 @pytest.mark.slow
 def test_the_real_model_against_the_loop_of_hooks(real_model: Any) -> None:
     expected = loop_patch_heads(real_model, CLEAN, CORRUPTED)
-    must_agree(patch_heads(real_model, CLEAN, CORRUPTED), expected)
+    must_agree(patch_heads(real_model, CLEAN, CORRUPTED, ANSWERS), expected)
 
 
 @pytest.mark.slow
@@ -593,7 +637,7 @@ def test_against_transformer_lens(name: str, tiny: Callable[..., Any], real_mode
     model._module.save_pretrained(tmp_path)
     model.tokenizer.save_pretrained(tmp_path)
     answers = [model.tokenizer(answer, add_special_tokens=False)["input_ids"][0] for answer in ANSWERS]
-    found = patch_heads(model, CLEAN, CORRUPTED)
+    found = patch_heads(model, CLEAN, CORRUPTED, ANSWERS)
     heads = random.Random(0).sample([divmod(i, found.shape[1]) for i in range(found.numel())], 12)
     heads.append(divmod(int((found - found.median()).abs().argmax()), found.shape[1]))  # one that is sure to matter
     expected = theirs(tmp_path, ids_of(model, CLEAN), ids_of(model, CORRUPTED), answers, heads)

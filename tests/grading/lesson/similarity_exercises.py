@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from course_utils.exercises import Case, Exercise, Mistake, Model, register
+from course_utils.exercises import Case, Exercise, Hint, Mistake, Model, register
 
 
 def standardise(values: torch.Tensor) -> torch.Tensor:
@@ -76,7 +76,7 @@ register(
         difficulty=1,
         reference=standardise,
         shows="Mean 0, deviation 1.",
-        hints=("Subtract first.", "Divide by the root of the mean square."),
+        hints=(Hint("one", "Subtract first."), Hint("two", "Divide by the root of the mean square.")),
         draw=_draw_vectors(1),
         mistakes=(
             Mistake("sample deviation", _sample_deviation, "This divides by the sample's deviation (n - 1)."),
@@ -92,7 +92,7 @@ register(
         difficulty=1,
         reference=last_logits,
         shows="One trace is enough.",
-        hints=("Trace.", "The last position."),
+        hints=(Hint("one", "Trace."), Hint("two", "The last position.")),
         draw=_draw_prompts,
         mistakes=(Mistake("first position", _first_position, "These are the logits after the first token."),),
         axes=("token",),
@@ -105,7 +105,7 @@ register(
         difficulty=2,
         reference=correlation,
         shows="A correlation is a mean product.",
-        hints=("Standardise both.", "Then the mean product."),
+        hints=(Hint("one", "Standardise both."), Hint("two", "Then the mean product.")),
         draw=_draw_vectors(2),
         mistakes=(Mistake("covariance", _covariance, "This is the covariance: it is not scaled."),),
     ),

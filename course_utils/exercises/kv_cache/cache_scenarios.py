@@ -1,0 +1,123 @@
+"""What a layer with a cache is taken through in exercise 3.3: a scenario is a case, and what it records is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from course_utils.exercises.kv_cache.known_layer import drops_in_training, named, random_mask
+
+N = 9  # positions of the inputs
+
+
+class Recorded:
+    """A layer whose steps are written down: what came out, how many positions are held, how many keys were computed.
+
+    Attributes:
+        x: inputs (batch, N, width).
+        seed: of the masks.
+    """
+
+    def __init__(self, layer: Any, x: torch.Tensor, seed: int) -> None:
+        self.layer, self.x, self.seed = layer, x, seed
+        self.steps: dict[str, Any] = {}
+        self.keys_computed = 0
+        layer.W_k.register_forward_hook(self._count)
+
+    def _count(self, module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        self.keys_computed += inputs[0].shape[1]
+
+    def step(self, name: str, x: torch.Tensor, **how: Any) -> None:
+        self.keys_computed = 0
+        result = named(self.layer(x, use_cache=True, **how))
+        self.steps[name] = result | {
+            "positions held": self.layer.get_cache_size(),
+            "keys computed": self.keys_computed,
+        }
+
+    def prefill(self, n: int) -> None:
+        self.step(f"prefill of {n}", self.x[:, :n], is_causal=True)
+
+
+def _token_by_token(run: Recorded) -> None:
+    run.prefill(4)
+    for place in range(4, 7):
+        run.step(f"token {place}", run.x[:, place : place + 1], is_causal=True)
+
+
+def _two_chunks(run: Recorded) -> None:
+    run.prefill(4)
+    run.step("chunk of 3", run.x[:, 4:7], is_causal=True)
+    run.step("token 7", run.x[:, 7:8], is_causal=True)
+
+
+def _masks(run: Recorded) -> None:
+    run.step("prefill of 4", run.x[:, :4])
+    run.step("chunk of 2, mask over 6 keys", run.x[:, 4:6], attn_mask=random_mask(run.seed, 2, 6))
+    run.step("chunk of 3, mask over its own 3 keys", run.x[:, 6:9], attn_mask=random_mask(run.seed, 3, 3))
+
+
+def _given_places(run: Recorded) -> None:
+    run.prefill(6)
+    run.step("places 6 and 7", run.x[:, 6:8], is_causal=True, cache_position=torch.arange(6, 8))
+    run.step("back to places 3 and 4", run.x[:, 7:9], is_causal=True, cache_position=torch.arange(3, 5))
+    run.step("the next token", run.x[:, :1], is_causal=True)
+
+
+def _another_batch(run: Recorded) -> None:
+    run.prefill(4)
+    try:
+        run.layer(run.x[:1, :2], is_causal=True, use_cache=True)
+        run.steps["a batch of another size"] = "taken"
+    except (ValueError, RuntimeError):
+        run.steps["a batch of another size"] = "refused"
+    run.steps["held after it"] = run.layer.get_cache_size()
+    run.step("the next token of the first batch", run.x[:, 4:5], is_causal=True)
+
+
+def _without_and_cleared(run: Recorded) -> None:
+    run.prefill(4)
+    without = named(run.layer(run.x[:, 4:7], is_causal=True))
+    run.steps["without the cache"] = without | {"positions held": run.layer.get_cache_size()}
+    run.step("the next token", run.x[:, 4:5], is_causal=True)
+    run.layer.clear_cache()
+    run.steps["held after clear_cache"] = run.layer.get_cache_size()
+    run.step("another text", run.x[:, 5:8], is_causal=True)
+
+
+def _dropout(run: Recorded) -> None:
+    run.prefill(4)
+    run.step("token 4", run.x[:, 4:5], is_causal=True)
+    run.layer.clear_cache()
+    run.layer.train()
+    run.steps["training drops weights"] = drops_in_training(run.layer, run.x, is_causal=True)
+    run.steps["the held keys and values are whole"] = _held_whole(run.layer, run.x)
+
+
+def _held_whole(layer: Any, x: torch.Tensor) -> bool:
+    """Whether what a layer keeps while it trains is what it keeps in evaluation: a step after either gives the same."""
+    outputs = []
+    for training in (True, False):
+        layer.clear_cache()
+        layer.train(training)
+        layer(x[:, :4], is_causal=True, use_cache=True)
+        layer.eval()
+        outputs.append(layer(x[:, 4:5], is_causal=True, use_cache=True)[0])
+    return bool(torch.allclose(outputs[0], outputs[1], atol=1e-5))
+
+
+WITH_DROPOUT = "a layer with dropout"
+
+SCENARIOS: dict[str, Callable[[Recorded], None]] = {
+    "a prompt, then token after token": _token_by_token,
+    "a prompt in two chunks, then a token": _two_chunks,
+    "masks over all keys and over the new ones": _masks,
+    "places given with cache_position": _given_places,
+    "a batch of another size met with a full cache": _another_batch,
+    "a call without the cache, and clear_cache": _without_and_cleared,
+    WITH_DROPOUT: _dropout,
+}
+"""By the case's label."""

@@ -1,0 +1,96 @@
+"""What a check says to a learner: whole sentences, each with named places for what differs.
+
+No sentence is put together from halves elsewhere, since halves do not fit together in every language. What a template's
+places are filled with is either a name of the learner's or Python's (a function, a type, an exception's own words), a
+number, or one of the short descriptions below. A verdict may be several sentences, one after the other.
+"""
+
+from __future__ import annotations
+
+
+def say(template: str, **values: object) -> str:
+    """The sentence that ``template`` becomes with these values in its places."""
+    return template.format(**values)
+
+
+# The line of a verdict.
+NOT_TRIED = "○ {exercise} not tried yet: the lesson goes on with the reference solution."
+RIGHT = "✓ {exercise} · {points} of {out_of} points. {message}"
+WRONG = "✗ {exercise} · {points} of {out_of} points. {message}"
+IS_THE_REFERENCE = (
+    "○ {exercise} this is the reference solution. To check your own, run the cell with your {name} again first."
+)
+PRINTED = "Your code printed:\n{lines}"
+
+# Hints and names of exercises.
+HINT = "Hint {number} of {count} ({title}): {text}"
+NO_MORE_HINTS = 'That was the last hint. solution("{exercise}") shows the reference solution.'
+NO_LESSON = "There is no lesson {lesson!r}; there are {known}."
+NO_EXERCISE = "There is no exercise {exercise!r}; this lesson has {known}."
+
+# On which inputs an answer went wrong, and where in its value.
+ON_CASE = "On {case}: {message}"
+AT_PLACE = "{place}: {message}"
+THE_LESSONS_MODEL = "the lesson's model"
+A_TINY_MODEL = "a tiny random {family}"
+INDEX = "index"
+
+# How a value differs in form. {got} and {expected} are descriptions.
+OTHER_KIND = "{got} came; expected {expected}."
+NONE_CAME = "None came; expected {expected}."
+NONE_RETURNED = "None came; expected {expected}. Is there a return?"
+OTHER_SHAPE = "a tensor of shape {got} came; expected {expected}."
+OTHER_DTYPE = "a tensor of {got} came; expected {expected}."
+OTHER_DEVICE = "the tensor is on {got}; expected it on {expected}."
+NAN_IN_TENSOR = "NaN came; every expected value is a number."
+NAN_FOR_NUMBER = "NaN came; a number was expected."
+OTHER_LENGTH = "{got} entries came; expected {expected}."
+OTHER_KEYS = "the keys are {got}; expected {expected}."
+NO_KEYS = "the keys are none; expected {expected}."
+
+# How it differs in a number or a word.
+OTHER_VALUE = "yours is {got}, expected {expected}."
+
+# Descriptions of values.
+A_TENSOR = "a tensor of shape {shape}"
+SHAPE_WITH_AXES = "{shape} ({axes})"
+A_LIST = "a list of {length}"
+A_DICTIONARY = "a dictionary with {keys}"
+A_VALUE_OF_TYPE = "a value of type {type}"
+NONE = "None"
+A_BOOL = "True or False"
+A_WHOLE_NUMBER = "a whole number"
+A_NUMBER = "a number"
+A_TEXT = "a text"
+META_TENSOR = "tensor without values (meta device)"
+TOO_DEEP = "structure nested more than 20 deep"
+
+# What an answer did instead of returning.
+NOT_CALLABLE_A = "It is a {type}; a function or class was expected."
+NOT_CALLABLE_AN = "It is an {type}; a function or class was expected."
+OUT_OF_TIME = "Your code was still running after {seconds:.0f} seconds and was stopped."
+INTERRUPTED = "The check was interrupted."
+NOT_RUN = "It was not run on this case."
+RAISED = "Your code raised {error}."
+RAISED_ON_LINE = "Your code raised {error} on line {line}."
+RAISED_SAYING = "Your code raised {error}: {text}"
+RAISED_ON_LINE_SAYING = "Your code raised {error} on line {line}: {text}"
+
+# What may be the reason.
+OTHER_ARGUMENTS = "Its arguments are not those of the exercise: compare your first line with the lesson's."
+NOT_SAVED = "If '{name}' was made inside a trace, it does not outlive it: save it there, {name} = ....save()."
+SOMETHING_NOT_SAVED = (
+    "If 'the value' was made inside a trace, it does not outlive it: save it there, the value = ....save()."
+)
+OUT_OF_ORDER = "A trace reads the parts in the order in which the model runs them: read the earlier one first."
+OUTSIDE_A_TRACE = "Activations exist only while the model runs: read them inside `with model.trace(...):`."
+RETURN_IN_TRACE = "A trace's body cannot return: save the value there and return it after the block."
+NO_SUCH_PART = "print(model) shows the names of the parts."
+EXITS = "An answer returns; it does not exit."
+
+# What it changed and should not have.
+INPUT_CHANGED = "The values are right, but your code changed its input in place: work on a copy (x = x.clone())."
+HOOK_LEFT_ON_MODEL = "Your code left a hook behind on the model: remove it, whatever happens (try ... finally)."
+HOOK_LEFT = "Your code left a hook behind on {part}: remove it, whatever happens (try ... finally)."
+WEIGHTS_CHANGED = "Your code changed the model's weights: they belong to everyone, so change activations instead."
+MODE_CHANGED = "Your code left the model in another mode (train or eval) than it found it in."

@@ -1,0 +1,43 @@
+"""The inputs that several exercises of lesson 6 draw: models with their sizes, pairs of prompts, a layer and a head."""
+
+from __future__ import annotations
+
+import random
+
+from course_utils.exercises.protocol import Model
+from course_utils.model.anatomy import anatomy
+from course_utils.patching import Pair, ioi_pairs
+
+TINY_SIZES = 3, 4, 16
+
+
+def models(rng: random.Random) -> list[tuple[str, Model]]:
+    """Two tiny random models and the lesson's own, each with what a case on it is called."""
+    return [
+        ("a tiny Llama", Model("tiny-llama", rng.randrange(1000))),
+        ("a tiny GPT-2", Model("tiny-gpt2", rng.randrange(1000))),
+        ("the lesson's model", Model()),
+    ]
+
+
+def sizes(model: Model) -> tuple[int, int, int]:
+    """Layers, heads in each, and the width of a head."""
+    if model.name is not None:
+        return TINY_SIZES  # all tiny models that are drawn here have these
+    parts = anatomy(model.load())
+    return parts.n_layers, parts.n_heads, parts.head_width
+
+
+def pair(rng: random.Random) -> Pair:
+    """A clean and a corrupted prompt; in half of the draws the clean answer is the first name, else the second."""
+    return ioi_pairs(2, seed=rng.randrange(10**6))[rng.randrange(2)]
+
+
+def two_unlike(rng: random.Random, model: Model) -> tuple[int, int]:
+    """A layer and a head of different numbers, each of which is the number of a layer and of a head.
+
+    So swapping the two shows, and does not fail for want of such a head.
+    """
+    n_layers, n_heads, _ = sizes(model)
+    layer, head = rng.sample(range(min(n_layers, n_heads)), 2)
+    return layer, head

@@ -1,0 +1,90 @@
+"""From a transformers model to an nnsight model that can be traced, here or on NDIF."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Literal
+
+from course_utils.model.errors import ModelError
+
+if TYPE_CHECKING:
+    from nnsight import TransformersModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def wrap(
+    module: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    remote: Literal[False, "local"] = False,
+    revision: str | None = None,
+) -> TransformersModel:
+    """An nnsight model around a loaded one, in evaluation mode and without gradients of the parameters.
+
+    With remote="local" every trace is packed and unpacked as if it went to NDIF.
+    """
+    import nnsight
+
+    register_package()
+    module.eval().requires_grad_(False)
+    # Else the pipeline inside moves the model to what it thinks the best device.
+    place = {} if getattr(module, "hf_device_map", None) else {"device": module.device}
+    build = remote_class() if remote else nnsight.TransformersModel
+    model = build(module, task="text-generation", tokenizer=tokenizer, revision=revision, **place)
+    if remote:
+        model.run_remote = remote
+    return model
+
+
+@functools.lru_cache(maxsize=1)
+def register_package() -> None:
+    """Let traces that call this package's functions go remote: they are sent along, since NDIF does not have them."""
+    import nnsight
+
+    nnsight.register("course_utils")
+
+
+@functools.lru_cache(maxsize=1)
+def remote_class() -> Any:
+    """A `TransformersModel` whose runs go remote unless they say otherwise.
+
+    Made on demand, since nnsight is imported late.
+    """
+    import nnsight
+
+    register_package()
+
+    class RemoteModel(nnsight.TransformersModel):
+        """An nnsight model that runs elsewhere: `run_remote` is the default of `remote=` in all its runs."""
+
+        run_remote: bool | str = True
+
+        def trace(self, *inputs: Any, remote: bool | str | None = None, **kwargs: Any) -> Any:
+            """As `TransformersModel.trace`; `generate` and `pipe` come through here too."""
+            return super().trace(*inputs, remote=self.run_remote if remote is None else remote, **kwargs)
+
+        def session(self, *inputs: Any, remote: bool | str | None = None, **kwargs: Any) -> Any:
+            """As `TransformersModel.session`."""
+            return super().session(*inputs, remote=self.run_remote if remote is None else remote, **kwargs)
+
+        def dispatch(self) -> None:
+            """Refuse to load here what was asked to run elsewhere."""
+            if not self.dispatched:
+                raise ModelError(
+                    f"{self.repo_id} was loaded with remote=True: its weights are not on this machine. Run it in a "
+                    "`with model.trace(...)` or `with model.generate(...)` block, or load it without remote=True."
+                )
+
+        def _remoteable_class(self) -> type:
+            return nnsight.TransformersModel  # what NDIF knows it as
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            # NDIF does not know this class, and must not: there the same trace is a local one.
+            return (_new_plain_model, (), self.__getstate__())
+
+    return RemoteModel
+
+
+def _new_plain_model() -> TransformersModel:
+    import nnsight
+
+    return nnsight.TransformersModel.__new__(nnsight.TransformersModel)

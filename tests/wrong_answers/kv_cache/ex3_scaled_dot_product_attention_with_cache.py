@@ -1,0 +1,123 @@
+"""Wrong answers to 3.3: each class is a learner's own layer with a cache, with one thing wrong."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from tests.wrong_answers import Wrong
+from tests.wrong_answers.kv_cache.own_layer import Cached
+
+
+class MaskFromTheStart(Cached):
+    def hide(self, scores, attn_mask, is_causal):
+        scores = super().hide(scores, attn_mask, False)
+        if is_causal:
+            scores = scores.masked_fill(~torch.ones_like(scores, dtype=torch.bool).tril(), -torch.inf)
+        return scores
+
+
+class CausalOnlyWhenSquare(Cached):
+    def hide(self, scores, attn_mask, is_causal):
+        return super().hide(scores, attn_mask, is_causal and scores.shape[-1] == scores.shape[-2])
+
+
+class LooksAtNewOnly(Cached):
+    def forward(self, x, attn_mask=None, is_causal=False, use_cache=False, cache_position=None):
+        q, k, v = self.heads(self.W_q(x)), self.heads(self.W_k(x)), self.heads(self.W_v(x))
+        if use_cache:
+            if self.cache is not None and self.cache[0].shape[0] != x.shape[0]:
+                raise ValueError("batch")
+            self.cache = (k, v)
+        return self.look(q, k, v, None if attn_mask is None else attn_mask[..., -x.shape[1] :], is_causal)
+
+
+class KeepsLastOnly(Cached):
+    def extend(self, k, v, start):
+        whole = super().extend(k, v, start)
+        self.cache = (k, v)
+        return whole
+
+
+class NewInFront(Cached):
+    def extend(self, k, v, start):
+        if self.cache is not None:
+            k, v = torch.cat([k, self.cache[0][:, :, :start]], 2), torch.cat([v, self.cache[1][:, :, :start]], 2)
+        self.cache = (k, v)
+        return k, v
+
+
+class KeepsInputs(Cached):
+    def get_cache_size(self):
+        return 0 if self.cache is None else self.cache.size(1)
+
+    def forward(self, x, attn_mask=None, is_causal=False, use_cache=False, cache_position=None):
+        everything = x
+        if use_cache:
+            if self.cache is not None:
+                end = self.cache.shape[1] if cache_position is None else int(cache_position[0])
+                everything = torch.cat([self.cache[:, :end], x], 1)
+            self.cache = everything
+        k, v = self.heads(self.W_k(everything)), self.heads(self.W_v(everything))
+        return self.look(self.heads(self.W_q(x)), k, v, self.widen(attn_mask, k.shape[2]), is_causal)
+
+
+class AlwaysAppends(Cached):
+    def extend(self, k, v, start):
+        return super().extend(k, v, self.get_cache_size())
+
+
+class StartsAgainOnAnotherBatch(Cached):
+    def extend(self, k, v, start):
+        if self.cache is not None and self.cache[0].shape[0] != k.shape[0]:
+            self.cache = None
+        return super().extend(k, v, start)
+
+
+class AlwaysCaches(Cached):
+    def forward(self, x, attn_mask=None, is_causal=False, use_cache=False, cache_position=None):
+        return super().forward(x, attn_mask, is_causal, True, cache_position)
+
+
+class HidesThePast(Cached):
+    def widen(self, attn_mask, n_keys):
+        if attn_mask is None:
+            return None
+        return F.pad(attn_mask, (n_keys - attn_mask.shape[-1], 0))
+
+
+class MaskOverTheFirstKeys(Cached):
+    def widen(self, attn_mask, n_keys):
+        if attn_mask is None:
+            return None
+        return F.pad(attn_mask, (0, n_keys - attn_mask.shape[-1]), value=1)
+
+
+class CachedAlwaysDrops(Cached):
+    def look(self, q, k, v, attn_mask, is_causal):
+        weights = F.dropout(self.softmax(self.hide(self.scores(q, k), attn_mask, is_causal)), self.drop.p)
+        return self.W_o(self.join(weights @ v)), weights
+
+
+class NeverGrowsMask(Cached):
+    """No care for a mask shorter than the cache: torch refuses the shapes."""
+
+    def widen(self, attn_mask, n_keys):
+        return attn_mask
+
+
+WRONG = [
+    Wrong("3.3", MaskFromTheStart, "mask not shifted by the cache"),
+    Wrong("3.3", CausalOnlyWhenSquare, "no causal mask once something is held"),
+    Wrong("3.3", LooksAtNewOnly, "held keys not looked at"),
+    Wrong("3.3", KeepsLastOnly, "only the last keys kept"),
+    Wrong("3.3", NewInFront, "new keys in front"),
+    Wrong("3.3", KeepsInputs, "keys computed again"),
+    Wrong("3.3", AlwaysAppends, "cache_position ignored"),
+    Wrong("3.3", StartsAgainOnAnotherBatch, "another batch starts a new cache"),
+    Wrong("3.3", AlwaysCaches, "use_cache=False uses the cache"),
+    Wrong("3.3", HidesThePast, "short mask hides the past"),
+    Wrong("3.3", MaskOverTheFirstKeys, "short mask at the start"),
+    Wrong("3.3", CachedAlwaysDrops, "dropout in evaluation"),
+    Wrong("3.3", NeverGrowsMask, says="must match"),
+]

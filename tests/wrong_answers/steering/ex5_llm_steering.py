@@ -1,0 +1,155 @@
+"""Wrong answers to exercise 5.5, `LLMSteering`."""
+
+from __future__ import annotations
+
+import torch
+
+from course_utils.steering import concept_direction
+from tests.wrong_answers import Wrong
+from tests.wrong_answers.steering.hooks import hooked
+
+
+class Steerer:
+    """A right one, for the wrong ones to spoil; the vector goes in with a hook while generate runs."""
+
+    def __init__(self, model, tokenizer=None):
+        self.model, self.what = model, None
+
+    def set_steering(self, positive_prompt, negative_prompt, layer, strength=1.0):
+        self.what = layer, strength * concept_direction(self.model, positive_prompt, negative_prompt, layer)
+
+    def remove_steering(self):
+        self.what = None
+
+    def force_clear_all_hooks(self):
+        self.what = None
+        for module in self.model._module.modules():
+            module._forward_hooks.clear()
+
+    def write(self, prompt, n, what, **kwargs):
+        ids = self.model.tokenizer(prompt, return_tensors="pt")["input_ids"]
+        hook = what and hooked(self.model, what[0], lambda output: output + what[1])
+        try:
+            out = self.model._module.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=n, do_sample=False, **kwargs
+            )
+        finally:
+            if hook:
+                hook.remove()
+        return prompt + self.model.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
+
+    def generate(self, prompt, max_new_tokens=50, **kwargs):
+        return self.write(prompt, max_new_tokens, self.what, **kwargs)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.remove_steering()
+
+
+class ClassAttribute(Steerer):
+    what = None
+
+    def __init__(self, model, tokenizer=None):
+        self.model = model
+
+    def set_steering(self, *args, **kwargs):
+        super().set_steering(*args, **kwargs)
+        ClassAttribute.what = self.what
+        del self.what
+
+    def remove_steering(self):
+        ClassAttribute.what = None
+
+    force_clear_all_hooks = Steerer.force_clear_all_hooks
+
+
+class HookAtSetting(Steerer):
+    def set_steering(self, *args, **kwargs):
+        self.remove_steering()
+        super().set_steering(*args, **kwargs)
+        layer, vector = self.what
+        self.hook = hooked(self.model, layer, lambda output: output + vector)
+
+    def remove_steering(self):
+        if self.what:
+            self.hook.remove()
+        self.what = None
+
+    def generate(self, prompt, max_new_tokens=50, **kwargs):
+        return self.write(prompt, max_new_tokens, None, **kwargs)
+
+
+class KeepsSteering(Steerer):
+    def remove_steering(self):
+        self.active = False
+
+
+class EmptyExit(Steerer):
+    def __exit__(self, *exception):
+        return None
+
+
+class Accumulates(Steerer):
+    def set_steering(self, *args, **kwargs):
+        old = self.what
+        super().set_steering(*args, **kwargs)
+        if old:
+            self.what = self.what[0], self.what[1] + old[1]
+
+
+class FirstStepOnly(Steerer):
+    def write(self, prompt, n, what, **kwargs):
+        if what is None:
+            return super().write(prompt, n, None, **kwargs)
+        layer, vector = what
+        seen = []
+
+        def change(output):
+            seen.append(1)
+            return output + vector if len(seen) == 1 else output
+
+        hook = hooked(self.model, layer, change)
+        try:
+            return super().write(prompt, n, None, **kwargs)
+        finally:
+            hook.remove()
+
+
+class ClearsNothing(Steerer):
+    def force_clear_all_hooks(self):
+        self.remove_steering()
+
+
+class DropsPrompt(Steerer):
+    def write(self, prompt, n, what, **kwargs):
+        return super().write(prompt, n, what, **kwargs)[len(prompt) :]
+
+
+class DropsArguments(Steerer):
+    def generate(self, prompt, max_new_tokens=50, **kwargs):
+        return self.write(prompt, max_new_tokens, self.what)
+
+
+class HookLeftAfterError(Steerer):
+    def write(self, prompt, n, what, **kwargs):
+        hook = what and hooked(self.model, what[0], lambda output: output + what[1])
+        text = super().write(prompt, n, None, **kwargs)
+        if hook:
+            hook.remove()
+        return text
+
+
+WRONG = [
+    Wrong("5.5", ClassAttribute, "one vector for all steerers"),
+    Wrong("5.5", HookAtSetting, "vector on the model"),
+    Wrong("5.5", KeepsSteering, "never removed"),
+    Wrong("5.5", EmptyExit, "block does not remove"),
+    Wrong("5.5", Accumulates, "strengths add up"),
+    Wrong("5.5", FirstStepOnly, "added only at the prompt"),
+    Wrong("5.5", ClearsNothing, "only its own hooks"),
+    Wrong("5.5", DropsPrompt, "prompt missing"),
+    Wrong("5.5", DropsArguments, says="generate passed its streamer on"),
+    Wrong("5.5", HookLeftAfterError, says="On "),
+]

@@ -1,0 +1,36 @@
+"""Wrong answers to exercise 5.8, `remove_direction`."""
+
+from __future__ import annotations
+
+import torch
+
+from tests.wrong_answers import Wrong
+
+
+def projects_without_unit(residual, direction):
+    return residual - torch.einsum("...w,w->...", residual, direction).unsqueeze(-1) * direction
+
+
+def divides_once(residual, direction):
+    return residual - (residual * direction).sum(-1, keepdim=True) / direction.norm() * direction
+
+
+def takes_it_off(residual, direction):
+    return residual - direction
+
+
+def takes_unit_off(residual, direction):
+    return residual - torch.nn.functional.normalize(direction, dim=0)
+
+
+def gives_projection(residual, direction):
+    return (residual * direction).sum(-1, keepdim=True) / (direction @ direction) * direction
+
+
+WRONG = [
+    Wrong("5.8", projects_without_unit, "length forgotten"),
+    Wrong("5.8", divides_once, "length divided once"),
+    Wrong("5.8", takes_it_off, "direction subtracted"),
+    Wrong("5.8", takes_unit_off, "unit direction subtracted"),
+    Wrong("5.8", gives_projection, "the other part"),
+]
