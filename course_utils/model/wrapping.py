@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pkgutil
 from typing import TYPE_CHECKING, Any, Literal
 
 from course_utils.model.errors import ModelError
@@ -10,6 +11,9 @@ from course_utils.model.errors import ModelError
 if TYPE_CHECKING:
     from nnsight import TransformersModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+_IN_NO_TRACE = {f"course_utils.{name}" for name in ("cli", "colab", "exercises", "grading", "notebooks", "pictures")}
 
 
 def wrap(
@@ -37,10 +41,18 @@ def wrap(
 
 @functools.lru_cache(maxsize=1)
 def register_package() -> None:
-    """Let traces that call this package's functions go remote: they are sent along, since NDIF does not have them."""
+    """Let traces that call this package's functions go remote: they are sent along, since NDIF does not have them.
+
+    What no trace calls is left out. Marking hands its tasks to other machines with the same pickler, and there its
+    modules are installed: sent along by value they would bring their locks, which cannot travel.
+    """
     import nnsight
 
-    nnsight.register("course_utils")
+    import course_utils
+
+    for part in pkgutil.iter_modules(course_utils.__path__, "course_utils."):
+        if part.name not in _IN_NO_TRACE:
+            nnsight.register(part.name)
 
 
 @functools.lru_cache(maxsize=1)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask
 import distributed
 import pytest
@@ -26,6 +27,7 @@ from course_utils.grading.executors import executor
 from course_utils.grading.lesson import load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.results import Result
+from course_utils.residual import residual_stream
 from tests.grading.cohort import LESSON, PUPILS, write
 from tests.grading.test_grading_cohort import LIMITS, check_against_table
 
@@ -163,3 +165,10 @@ def test_jobs_that_run_are_cancelled_when_marking_stops(tmp_path: Path, slurm: P
     assert (slurm / "cancelled").read_text(encoding="utf-8").split() == ["1"]
     assert second.cancelled() and len(list(slurm.glob("script*"))) == 1
     assert "marking was stopped" in str(first.exception(timeout=0))
+
+
+def test_a_task_travels_by_name_where_a_model_was_loaded(tiny: Any) -> None:
+    """A loaded model has nnsight send the course's functions by value. Marking's must go by name: they hold locks."""
+    tiny("tiny-llama")
+    assert cloudpickle.loads(cloudpickle.dumps(executors.do)) is executors.do
+    assert cloudpickle.loads(cloudpickle.dumps(residual_stream)) is not residual_stream
