@@ -36,6 +36,8 @@ class Flag(Enum):
         Severity.NOTE,
         "{count} notebooks of this lesson; {marked} was marked, not {others}",
     )
+    WHOSE = "whose", Severity.LOOK, "the roster does not say for certain whose {owner} is; it may be {students}"
+    NOT_ON_ROSTER = "not-on-roster", Severity.LOOK, "nobody on the roster is called {owner}"
     # what was done to the notebook
     OWN_CELLS = "own-cells", Severity.NOTE, "{cells} of the learner's own"
     LESSON_EDITED = "lesson-edited", Severity.NOTE, "{cells} of the lesson edited (as given when marked)"

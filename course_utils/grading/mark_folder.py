@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import Future, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from course_utils.grading import executors
@@ -28,7 +28,7 @@ class Plan:
         submissions: a folder or a zip.
         out: where results go; nothing is written anywhere else.
         executor: see :func:`course_utils.grading.executors.executor`.
-        again: mark also what is marked already.
+        again: mark also what is marked already: True for all, or the names, ids or keys of some students.
         seed: of the hidden inputs, the same for all; fresh for each submission unless given.
     """
 
@@ -39,7 +39,7 @@ class Plan:
     workers: int = 2
     executor: str = "local"
     roster: Path | None = None
-    again: bool = False
+    again: bool | frozenset[str] = False
     seed: int | None = None
 
 
@@ -63,6 +63,7 @@ class _FolderMarking:
         self.lesson, self.plan, self.tell, self.say = lesson, plan, tell, say
         self.submissions = collect(plan.submissions, lesson, plan.roster)
         self.store = Store(plan.out)
+        self.store.claim(plan.submissions, lesson)
         self.store.keep_only({submission.student.key for submission in self.submissions})
         self.done: dict[str, Result] = {}
 
@@ -78,21 +79,32 @@ class _FolderMarking:
     def _is_done(self, one: Submission) -> bool:
         """Whether there is nothing left to do: it was marked already, or cannot be."""
         stored = None
-        if not self.plan.again:
+        if not self._again(one):
             try:
                 stored = self.store.load(one.student.key)
             except OtherFormat as error:
                 self.say(f"{one.student.name} is marked again, since the stored result cannot be used: {error}.")
         if stored and stored.fingerprint == self._fingerprint(one) and stored.status != Status.EXAMINER_ERROR:
-            self.done[one.student.key] = stored
+            # The roster may say more of a student, or more certainly, than when the notebook was marked.
+            current = replace(stored, student=one.student, files=one.files, notes=one.notes)
+            if current != stored:
+                self.store.save(current)
+            self.done[one.student.key] = current
             return True
         if one.notebook is None:
             self._keep(one, None)
             return True
         return False
 
+    def _again(self, one: Submission) -> bool:
+        again = self.plan.again
+        if isinstance(again, bool):
+            return again
+        return bool(again & {one.student.key, one.student.name, one.student.id, one.student.email} - {""})
+
     def _keep(self, one: Submission, answer: executors.Marking | None) -> None:
         result = make_result(one, self.lesson, self._fingerprint(one), answer)
+        result = replace(result, by_hand=self.store.by_hand(one.student.key))
         self.store.save(result)
         self.done[one.student.key] = result
 

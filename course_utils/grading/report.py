@@ -19,7 +19,7 @@ import jinja2
 
 from course_utils.exercises import Exercise
 from course_utils.grading.lesson import Lesson
-from course_utils.grading.results import Result, Ruling
+from course_utils.grading.results import Result, Ruling, Status
 from course_utils.grading.similar import Group
 from course_utils.grading.store import write_atomically
 
@@ -35,6 +35,7 @@ _OTHER = "#4a5568"
 _SIGNS = {Ruling.PASS: "✓", Ruling.PART: "◐", Ruling.NOT_TRIED: "○", Ruling.MISSING: "○"}
 _SHOWN_GROUPS = 40
 _MOST_BINS = 21
+_SHOWN_WORDS = 2_000  # characters of an answer in words on the class's page; the student's own has more
 
 
 def write(lesson: Lesson, results: list[Result], out: Path, groups: list[Group] | None = None) -> None:
@@ -58,11 +59,14 @@ def student_page(lesson: Lesson, result: Result) -> str:
 
 def class_page(lesson: Lesson, results: list[Result], groups: list[Group]) -> str:
     """The teacher's page."""
+    handed_in = [result for result in results if result.status != Status.NOTHING]
     marked = [result for result in results if result.marks]
-    points = [result.points for result in marked]
+    points = [result.points for result in results if result.has_points]
     out_of = sum(exercise.points for exercise in lesson.exercises)
     people = sum(result.needs_a_person for result in results)
-    figures = [(str(len(results)), "submissions"), (str(len(marked)), "marked"), (str(people), "for you to look at")]
+    figures = [(str(len(handed_in)), "submissions"), (str(len(marked)), "marked"), (str(people), "for you to look at")]
+    if len(handed_in) < len(results):
+        figures.append((str(len(results) - len(handed_in)), "handed nothing in"))
     if points:
         figures.insert(2, (f"{statistics.median(points):g} of {out_of}", "median points"))
     return _render(
@@ -141,9 +145,9 @@ class _Histogram:
         return 14 if len(self.bars) < 16 else 12
 
 
-def _histogram(points: list[int], out_of: int) -> _Histogram:
+def _histogram(points: list[float], out_of: int) -> _Histogram:
     bins = min(out_of + 1, _MOST_BINS)
-    counts = Counter(min(bins - 1, point * bins // (out_of + 1)) for point in points)
+    counts = Counter(min(bins - 1, int(point * bins // (out_of + 1))) for point in points)
     step, gap, top = 1000 / bins, 6, max(counts.values())
     bars = []
     for index in range(bins):
@@ -217,5 +221,6 @@ def _words(marked: list[Result]) -> dict[str, list[tuple[str, str]]]:
     for result in marked:
         for question, words in result.marked.prose.items():
             if words:
-                questions.setdefault(question, []).append((result.student.name, words))
+                shown = words[:_SHOWN_WORDS] + (" … (more on their own page)" if len(words) > _SHOWN_WORDS else "")
+                questions.setdefault(question, []).append((result.student.name, shown))
     return questions

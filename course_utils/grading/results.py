@@ -16,9 +16,9 @@ import msgspec
 from course_utils.exercises import Verdict
 from course_utils.exercises.running import KEEP_PRINTED, Outcome, outcome_from_json, outcome_to_json
 from course_utils.grading.flags import Raised
-from course_utils.grading.intake import Student
+from course_utils.grading.roster import Student
 
-FORMAT = 3
+FORMAT = 4
 
 
 class Status(StrEnum):
@@ -29,6 +29,7 @@ class Status(StrEnum):
     UNREADABLE = "unreadable"
     WRONG_NOTEBOOK = "wrong notebook"
     EXAMINER_ERROR = "examiner error"
+    NOTHING = "nothing handed in"
 
 
 class Ruling(StrEnum):
@@ -251,6 +252,15 @@ class Broken:
 
 
 @dataclass(frozen=True)
+class ByHand:
+    """The points that a teacher gave one exercise, why (the student reads it), and when (ISO 8601, UTC)."""
+
+    points: float
+    because: str
+    when: str
+
+
+@dataclass(frozen=True)
 class ExerciseInfo:
     """What a report says of an exercise."""
 
@@ -267,6 +277,7 @@ class Result:
         digest: sha256 of the file that was marked.
         reason: why it could not be marked, for the student and the teacher.
         notes: how it was handed in.
+        by_hand: by exercise, what the teacher gave instead of what marking found.
     """
 
     format: int
@@ -280,6 +291,7 @@ class Result:
     reason: str
     notes: tuple[Raised, ...]
     marked: Marked
+    by_hand: dict[str, ByHand] = field(default_factory=dict)
 
     @property
     def marks(self) -> dict[str, Mark]:
@@ -287,9 +299,20 @@ class Result:
         return self.marked.marks
 
     @property
-    def points(self) -> int:
+    def has_points(self) -> bool:
+        """Whether there is anything to add up: what could not be marked has no points, which is not 0."""
+        return bool(self.marks or self.by_hand)
+
+    def points_of(self, exercise: str) -> float:
+        """The points of an exercise: the teacher's, where they gave some, else those that marking found."""
+        if exercise in self.by_hand:
+            return _plain(self.by_hand[exercise].points)
+        return self.marks[exercise].points if exercise in self.marks else 0
+
+    @property
+    def points(self) -> float:
         """All points that were had."""
-        return sum(mark.points for mark in self.marks.values())
+        return _plain(sum(self.points_of(id) for id in self.exercises))
 
     @property
     def out_of(self) -> int:
@@ -310,13 +333,19 @@ class Result:
     @property
     def needs_a_person(self) -> bool:
         """Whether someone should look before the marks go out: it could not be marked, a verdict is open, or a flag
-        asks for it.
+        asks for it; and not where someone has looked, and given the points by hand.
         """
-        if self.status != Status.MARKED:
+        if self.status == Status.NOTHING or self.exercises.keys() <= self.by_hand.keys():
+            return False
+        if not self.marks:
             return True
-        return any(mark.verdict.open for mark in self.marks.values()) or any(
-            flag.must_look for _, flag in self.all_flags
-        )
+        open_ = any(mark.verdict.open for id, mark in self.marks.items() if id not in self.by_hand)
+        return open_ or any(flag.must_look for id, flag in self.all_flags if id not in self.by_hand)
+
+
+def _plain(points: float) -> float:
+    """Whole points without a decimal point."""
+    return int(points) if points == int(points) else round(points, 2)
 
 
 class OtherFormat(ValueError):

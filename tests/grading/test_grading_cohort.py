@@ -251,7 +251,7 @@ def test_example_class_through_the_command(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    results = {result["student"]["id"]: result for result in json.loads(done.stdout)}
+    results = {result["student"]["accounts"]["participant"]: result for result in json.loads(done.stdout)}
     for name, (_, expected) in examples.PEOPLE.items():
         result = results[name.rpartition("_")[2]]
         verdicts = {id: mark["verdict"] for id, mark in result["marks"].items() if mark["verdict"] != "not tried"}

@@ -17,7 +17,6 @@ import string
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +35,7 @@ from course_utils.grading import (
     exports,
     intake,
     report,
+    roster,
     sandbox,
     similar,
     stripped_package,
@@ -47,6 +47,7 @@ from course_utils.grading.kernel_channel import KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.merge import merge
+from course_utils.grading.read_notebook import parse
 from course_utils.grading.results import (
     FORMAT,
     Answer,
@@ -76,119 +77,18 @@ def handed_in(**answers: str) -> bytes:
     return cohort.notebook_of(Pupil("x", answers={id.replace("_", "."): source for id, source in answers.items()}))
 
 
-# --- intake
-# -----------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("place", "name", "id", "email"),
-    [
-        ("Ada Lovelace_4711_assignsubmission_file_/similarity.ipynb", "Ada Lovelace", "4711", ""),
-        ("Ada Lovelace_4711_assignsubmission_file_similarity.ipynb", "Ada Lovelace", "4711", ""),
-        ("lovelaceada_LATE_4711_99_similarity-1.ipynb", "lovelaceada", "4711", ""),
-        ("lovelaceada_4711_99_similarity.ipynb", "lovelaceada", "4711", ""),
-        ("lesson-ada/notebooks/similarity.ipynb", "lesson-ada", "", ""),
-        ("submission_4711/similarity.ipynb", "submission_4711", "4711", ""),
-        ("ada@example.org.ipynb", "ada@example.org", "", "ada@example.org"),
-        ("ada@example.org/deep/er/similarity.ipynb", "ada@example.org", "", "ada@example.org"),
-        ("Ada.ipynb", "Ada", "", ""),
-    ],
-)
-def test_the_shapes_that_schools_hand_out(
-    tmp_path: Path, lesson: Lesson, place: str, name: str, id: str, email: str
-) -> None:
-    file = tmp_path / place
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(handed_in())
-    (one,) = intake.collect(tmp_path, lesson)
-    assert (one.student.name, one.student.id, one.student.email) == (name, id, email)
-    assert one.notebook is not None and not one.status
-
-
-@pytest.mark.parametrize(
-    "owner",
-    ["Lovelace, Ada", "ada lovelace", "lovelaceada_4711_9_similarity", "4711", "ADA@example.org", "Ada_Lovelace_hw4"],
-)
-def test_roster_recognises_a_student(tmp_path: Path, lesson: Lesson, owner: str) -> None:
-    roster = tmp_path / "roster.csv"
-    roster.write_text(
-        "\ufeffLast name;First name;ID number;Email address\n"
-        "Lovelace;Ada;4711;ada@example.org\nByron;Augusta;12;b@example.org\n",
-        encoding="utf-8",
-    )
-    folder = tmp_path / "in"
-    folder.mkdir()
-    (folder / f"{owner}.ipynb").write_bytes(handed_in())
-    (one,) = intake.collect(folder, lesson, roster)
-    assert (one.student.name, one.student.id) == ("Ada Lovelace", "4711")
-
-
-def test_zip_in_zip_and_what_lies_about(tmp_path: Path, lesson: Lesson) -> None:
-    inner = io.BytesIO()
-    with zipfile.ZipFile(inner, "w") as archive:
-        archive.writestr("work/similarity.ipynb", handed_in())
-        archive.writestr("__MACOSX/handed in/._similarity.ipynb", b"\0\0")
-        archive.writestr("work/conftest.py", "raise SystemExit('imported')")
-        archive.writestr("../../evil.ipynb", handed_in())
-    outer = tmp_path / "class.zip"
-    with zipfile.ZipFile(outer, "w") as archive:
-        archive.writestr("Ada_1_assignsubmission_file_/hand-in.zip", inner.getvalue())
-        archive.writestr("Ben_2_assignsubmission_file_/broken.zip", b"PK\3\4 not really")
-    ada, ben = intake.collect(outer, lesson)
-    assert ada.student.name == "Ada" and ada.notebook is not None
-    assert ben.status == "unreadable" and "zip" in ben.reason
-    assert [path.name for path in tmp_path.iterdir()] == ["class.zip"], "something was unpacked"
-
-
-def test_links_are_not_followed(tmp_path: Path, lesson: Lesson) -> None:
-    (tmp_path / "secret.txt").write_bytes(handed_in())
-    folder = tmp_path / "in"
-    folder.mkdir()
-    (folder / "Ada.ipynb").symlink_to(tmp_path / "secret.txt")
-    (one,) = intake.collect(folder, lesson)
-    assert one.status == "unreadable" and "not followed" in one.reason
-
-
-def test_two_notebooks_of_one_student(tmp_path: Path, lesson: Lesson) -> None:
-    for number, answers in ((1, {}), (2, {"m_1": RIGHT["m.1"]})):
-        (tmp_path / f"ada_4711_9{number}_similarity-{number}.ipynb").write_bytes(handed_in(**answers))
-    (tmp_path / "ada_4711_93_again-2.ipynb").write_bytes(handed_in(m_1=RIGHT["m.1"]))
-    (one,) = intake.collect(tmp_path, lesson)
-    assert one.notebook is not None and one.files[0].endswith("-2.ipynb")
-    assert Flag.SEVERAL_NOTEBOOKS in {note.flag for note in one.notes} and "2 notebooks" in str(one.notes[-1]), (
-        "the same file twice is one"
-    )
-
-
-def test_too_large_is_not_read(tmp_path: Path, lesson: Lesson) -> None:
-    with pytest.raises(ValueError, match="at most"):
-        intake.parse(b" " * (intake.SIZE_LIMIT + 1))
-
-
-def test_every_known_shape_of_damage_is_told_not_raised(lesson: Lesson) -> None:
-    good = handed_in()
-    for damage in (
-        good[: len(good) // 2],
-        good.replace(b'"cells"', b'"sells"'),
-        good.replace(b'"nbformat": 4', b'"nbformat": 5'),
-        b"\xff" + good,
-    ):
-        with pytest.raises(ValueError, match=r"\w"):
-            intake.parse(damage)
-
-
 # --- merging and the exam
 # -----------------------------------------------------------------------------------------------------
 
 
 def test_prose_is_collected(lesson: Lesson) -> None:
     wordy = next(pupil for pupil in PUPILS if pupil.name == "Eve Wordy")
-    merged = merge(lesson, intake.parse(cohort.notebook_of(wordy)))
+    merged = merge(lesson, parse(cohort.notebook_of(wordy)))
     assert merged.prose == {"m.4": "Since each entry is multiplied with itself."}
 
 
 def test_exam_leaves_out_what_no_answer_needs(lesson: Lesson) -> None:
-    merged = merge(lesson, intake.parse(handed_in(m_1=RIGHT["m.1"])))
+    merged = merge(lesson, parse(handed_in(m_1=RIGHT["m.1"])))
     lean = exam_notebook.build(lesson, merged, ["m.1"], 1, "n", 1.0)
     whole = exam_notebook.build(lesson, merged, ["m.1"], 1, "n", 1.0, whole=True)
     sources = [cell.source for cell in lean.cells]
@@ -198,12 +98,12 @@ def test_exam_leaves_out_what_no_answer_needs(lesson: Lesson) -> None:
 
 
 def test_exam_of_an_answer_that_may_use_any_name_is_whole(lesson: Lesson) -> None:
-    merged = merge(lesson, intake.parse(handed_in(m_1="def standardise(values):\n    return eval('numbers')")))
+    merged = merge(lesson, parse(handed_in(m_1="def standardise(values):\n    return eval('numbers')")))
     assert any("load_model(" in cell.source for cell in exam_notebook.build(lesson, merged, ["m.1"], 1, "n", 1.0).cells)
 
 
 def test_no_reference_comes_before_its_question(lesson: Lesson) -> None:
-    merged = merge(lesson, intake.parse(handed_in(**{id.replace(".", "_"): source for id, source in RIGHT.items()})))
+    merged = merge(lesson, parse(handed_in(**{id.replace(".", "_"): source for id, source in RIGHT.items()})))
     cells = exam_notebook.build(lesson, merged, lesson.ids, 1, "n", 1.0).cells
     for exercise in lesson.exercises:
         asked = next(
@@ -541,7 +441,7 @@ def test_a_run_that_never_ends_is_ended(
         os._exit(1)
 
     monkeypatch.setattr(examiner, "_become_pytest", never_pytest)
-    cells = exam_notebook.build(lesson, merge(lesson, intake.parse(handed_in())), [], 1, "n", 1.0)
+    cells = exam_notebook.build(lesson, merge(lesson, parse(handed_in())), [], 1, "n", 1.0)
     folders: dict[str, Any] = {name: tmp_path / name for name in ("spec_folder", "sockets", "scratch")}
     run = examiner.run(lesson, cells, examiner.Question(1, "n"), sandbox.Limits(), wall=1.0, **folders)
     assert run.trouble is not None and run.trouble.what == trouble and not run.cells
@@ -559,12 +459,12 @@ def results_of(lesson: Lesson, tmp_path: Path) -> list[Result]:
         ("<script>alert(1)</script>", Ruling.FLAKY, 1),
         ("Cleo", None, 0),
     ):
-        student = intake.Student(intake._key(name), name, "7", "c@example.org")
+        student = roster.Student(roster.key(name), name, "7", "c@example.org")
         if not verdict:
             submission = intake.Submission(student, ("c.ipynb",), status="unreadable", reason="empty")
             found.append(make_result(submission, lesson, "p", None))
             continue
-        submission = intake.Submission(student, ("a.ipynb",), intake.parse(handed_in()))
+        submission = intake.Submission(student, ("a.ipynb",), parse(handed_in()))
         marks = {
             id: Mark(
                 verdict,
@@ -682,7 +582,7 @@ def test_a_stored_result_of_another_version_is_marked_again_and_told(
 def test_result_depends_on_notebook_lesson_and_limits(lesson: Lesson, tmp_path: Path) -> None:
     from course_utils.grading.store import fingerprint
 
-    one = intake.Submission(intake.Student("a", "a"), (), digest="1")
+    one = intake.Submission(roster.Student("a", "a"), (), digest="1")
     changed = copy.copy(lesson)
     changed.__dict__["digest"] = "another"
     prints = [
