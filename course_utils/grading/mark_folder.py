@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import Future, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from course_utils.errors import CourseError
 from course_utils.grading import executors
 from course_utils.grading.intake import Submission, collect
 from course_utils.grading.lesson import Lesson
-from course_utils.grading.results import Broken, OtherFormat, Result, Status
+from course_utils.grading.results import Broken, OtherFormat, Result, Ruling, Status
 from course_utils.grading.sandbox import Limits
 from course_utils.grading.self_test import self_test
 from course_utils.grading.store import Store, fingerprint, make_result
 
+_ERRORS = {Ruling.ERROR, Ruling.CRASHED, Ruling.TIME_OUT, Ruling.EXAMINER_ERROR, Ruling.OUTPUT_LIMIT}
+_A_RUN = 3  # notebooks with nothing but errors, one after the other
+_TWICE = 2
+_SET_ASIDE = (
+    "Twice the whole marking ended while this notebook was being marked, so it is set aside. Look into it, and mark it "
+    "alone with --again."
+)
 Told = Callable[[str, int, int], None]
 """Progress: what is being said, how many submissions are done, of how many."""
 
@@ -109,20 +117,106 @@ class _FolderMarking:
         self.done[one.student.key] = result
 
     def _mark(self, todo: list[Submission]) -> None:
+        """Mark these, those last and one by one that the last run did not come to the end of."""
         plan, count = self.plan, len(self.submissions)
+        suspects = [one for one in todo if executors.begun(self._running(one))]
+        todo = [one for one in todo if one not in suspects]
+        for one in list(suspects):
+            if executors.begun(self._running(one)) >= _TWICE and not self._again(one):
+                self._keep(one, Broken(_SET_ASIDE))
+                suspects.remove(one)
+        if suspects:
+            names = ", ".join(one.student.name for one in suspects)
+            self.say(f"the last run ended while these were being marked: {names}. They come last, one by one.")
         with executors.executor(plan.executor, plan.workers, plan.out / "jobs") as pool:
-            self.tell("the solved lesson and the untouched one, as a test of the machine", len(self.done), count)
-            self_test(self.lesson, plan.level, plan.limits, pool)
-            waiting: dict[Future[executors.Marking], Submission] = {}
-            for one in todo:
-                task = executors.Task(self.lesson.source, plan.level, plan.limits, json.dumps(one.notebook), plan.seed)
-                waiting[pool.submit(executors.do, task)] = one
-            self.tell(todo[0].student.name, len(self.done), count)
-            for future in as_completed(waiting):
-                one = waiting[future]
-                try:
-                    answer = future.result()
-                except Exception as error:  # of the executor: one lost submission is not the others' business
-                    answer = Broken(f"{type(error).__name__}: {error}")
-                self._keep(one, answer)
-                self.tell(one.student.name, len(self.done), count)
+            if todo or suspects:
+                self.tell("the solved lesson and the untouched one, as a test of the machine", len(self.done), count)
+                self_test(self.lesson, plan.level, plan.limits, pool)
+            watch = _Watch(self.lesson, plan, pool)
+            waiting = {pool.submit(executors.do, self._task(one)): one for one in todo}
+            try:
+                for future in as_completed(waiting):
+                    self._take(waiting[future], future, watch)
+                for one in suspects:
+                    self._take(one, pool.submit(executors.do, self._task(one)), watch)
+                watch.last()
+            except _Spoilt as spoilt:
+                for future in waiting:
+                    future.cancel()
+                for key in spoilt.since:
+                    one = next(one for one in self.submissions if one.student.key == key)
+                    self._keep(one, Broken(f"It was marked while the machine was not in order: {spoilt}"))
+                names = ", ".join(self.done[key].student.name for key in spoilt.since)
+                raise CourseError(f"{spoilt} Set aside one of these, and mark again: {names}.") from None
+            finally:
+                for one in [*todo, *suspects]:  # whatever ended it, this program is there to say so
+                    self._running(one).unlink(missing_ok=True)
+
+    def _task(self, one: Submission) -> executors.Task:
+        plan = self.plan
+        running = ""
+        if plan.executor == "local":
+            self._running(one).parent.mkdir(exist_ok=True)
+            running = str(self._running(one))
+        return executors.Task(
+            self.lesson.source, plan.level, plan.limits, json.dumps(one.notebook), plan.seed, running=running
+        )
+
+    def _running(self, one: Submission) -> Path:
+        return self.plan.out / "running" / one.student.key
+
+    def _take(self, one: Submission, future: Future[executors.Marking], watch: _Watch) -> None:
+        try:
+            answer = future.result()
+        except Exception as error:  # of the executor: one lost submission is not the others' business
+            answer = Broken(f"{type(error).__name__}: {error}")
+        self._keep(one, answer)
+        self.tell(one.student.name, len(self.done), len(self.submissions))
+        watch.saw(self.done[one.student.key])
+
+
+class _Spoilt(Exception):
+    """The machine marks wrongly; ``since``: the students who were marked since it was last seen to mark rightly."""
+
+    def __init__(self, told: str, since: list[str]) -> None:
+        super().__init__(told)
+        self.since = since
+
+
+class _Watch:
+    """At the level ``rlimits``, looks whether what marks is still what it was: the course's files after each notebook,
+    and the self-test whenever a run of errors begins and at the end.
+    """
+
+    def __init__(self, lesson: Lesson, plan: Plan, pool: Executor) -> None:
+        self.lesson, self.plan, self.pool = lesson, plan, pool
+        self.needed = plan.level == "rlimits"
+        self.since: list[str] = []
+        self.in_a_row = 0
+
+    def saw(self, result: Result) -> None:
+        """Raises _Spoilt where marking cannot go on."""
+        if not self.needed:
+            return
+        self.since.append(result.student.key)
+        if replace(self.lesson).digest != self.lesson.digest:
+            raise _Spoilt(
+                "The files of the course were changed while a notebook was marked; install it anew.", self.since
+            )
+        rulings = {mark.verdict for mark in result.marks.values() if mark.verdict.tried}
+        self.in_a_row = self.in_a_row + 1 if rulings and rulings <= _ERRORS else 0
+        if self.in_a_row == _A_RUN:
+            self._sing()
+
+    def last(self) -> None:
+        """Raises _Spoilt where the self-test fails at the end."""
+        if self.needed and self.since:
+            self._sing()
+
+    def _sing(self) -> None:
+        try:
+            self_test(self.lesson, self.plan.level, self.plan.limits, self.pool)
+        except CourseError as error:
+            told = f"The solved lesson, or the untouched one, is not marked as it was at the beginning: {error}"
+            raise _Spoilt(told, self.since) from None
+        self.since = []

@@ -97,7 +97,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals["colours"] = {verdict: _COLOURS.get(verdict, _OTHER) for verdict in Ruling}
-    environment.globals["signs"] = {verdict: _SIGNS.get(verdict, "✗") for verdict in Ruling}
+    environment.globals["signs"] = {verdict: _SIGNS.get(verdict, "?" if verdict.open else "✗") for verdict in Ruling}
     return environment
 
 

@@ -55,6 +55,7 @@ class Ruling(StrEnum):
     OUTPUT_LIMIT = "output limit", "printed more than is allowed"
     NOT_REACHED = "not reached", "the time for this notebook was over", True
     FLAKY = "flaky", "did not do the same when it was run again: a person decides", True
+    UNCLEAR = "unclear", "which of the notebook's cells are the answer is not certain: a person decides", True
     EXAMINER_ERROR = "examiner error", "the marking itself failed: a person decides", True
 
     @property

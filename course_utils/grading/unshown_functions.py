@@ -15,8 +15,8 @@ from types import ModuleType
 from typing import Any
 
 from course_utils.exercises import LESSONS
-from course_utils.grading.exam_notebook import names_used
 from course_utils.grading.lesson import Lesson
+from course_utils.grading.names import names_used
 from course_utils.notebooks.normalise import exercise_roles, parse_cell
 
 _TEACHING = {"course_utils.sweeps.questions", *(f"course_utils.{name}" for name in LESSONS.values())}

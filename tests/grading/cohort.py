@@ -268,7 +268,7 @@ PUPILS = [
     Pupil("Kim Imports", {"m.1": "pass", "m.2": "not tried", "m.3": "not tried"},
           {"m.1": "def standardise(values):\n    v = np.asarray(values)\n"
                   "    return torch.tensor((v - v.mean()) / v.std())"}, _edited,
-          flag=Flag.IMPORTS_KEPT, points=3),
+          flag=Flag.ADDITIONS_KEPT, points=3),
     Pupil("Leo Bom", ALL_PASS, RIGHT, lambda notebook: notebook.update(bom=True), points=10),
     Pupil("Mia Follow", {"m.1": "part", "m.2": "not tried", "m.3": "pass"},
           {"m.1": "def standardise(values):\n    return (values - values.mean()) / values.std()", "m.3": RIGHT["m.3"]},

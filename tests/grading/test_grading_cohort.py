@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from course_utils.grading.flags import Flag
 from course_utils.grading.lesson import load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.results import Result, decode_result
@@ -29,19 +30,16 @@ from tests.grading.cohort import LESSON, PUPILS, Pupil
 
 LIMITS = Limits(case=8, cell=25, wall=150, memory=512 << 20, processes=48)
 NEEDS_NAMESPACES = {"Xen Home", "Yul Network", "Zed Overwrite"}  # what rlimits alone do not stop
-QUICK = {
-    "Ada Right",
-    "Ben Untouched",
-    "Ned Sample",
-    "Quin Syntax",
-    "Max Exit",
-    "Jay Showless",
-    "Lux Import",
-    "Kay Keyring",
-    "Mo Namespaces",
-    "Xia Empty",
-    "Eli Other",
-}
+QUICK = {"Ada Right", "Ben Untouched", "Ned Sample", "Quin Syntax", "Xia Empty", "Eli Other"}
+
+SPOILS = """\
+import pathlib, course_utils.exercises.protocol as protocol
+from course_utils.grading.inside import probe
+for module in (protocol, probe):
+    place = pathlib.Path(module.__file__)
+    assert "exam-" in str(place), "not the sandbox's copy"
+    place.write_text("raise SystemExit")
+"""
 
 bubblewrap = pytest.mark.skipif(bool(probe_bubblewrap()), reason=probe_bubblewrap() or "-")
 
@@ -101,15 +99,6 @@ def test_table_has_what_it_promises() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("level", [pytest.param("bubblewrap", marks=bubblewrap), "rlimits"])
-def test_a_few_of_each_kind(tmp_path: Path, level: str) -> None:
-    pupils = [pupil for pupil in PUPILS if pupil.name in QUICK]
-    results = mark(tmp_path, pupils, level)
-    check_against_table(results, pupils)
-    assert {result.marked.level for result in results if result.marks} == {level}
-
-
-@pytest.mark.slow
 def test_a_rerun_asks_for_nothing_whose_reference_was_shown(tmp_path: Path) -> None:
     """An answer hides which name it needs, so the lesson's cell for it is left out and all must be run again."""
     hidden = "import builtins\n" + cohort.RIGHT["m.3"].replace("return", "builtins.eval('numbers')\n    return")
@@ -153,14 +142,12 @@ else:
 
 @pytest.mark.slow
 @bubblewrap
-def test_whole_class_twice_with_four_workers_and_with_one(
-    tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whole_class(tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two workers, so that each marks some thirty of them one after the other."""
     monkeypatch.setenv("GRADING_SECRET", "a token of the teacher's")
     before = {path: path.stat().st_mtime_ns for path in LESSON.iterdir()}
     monkeypatch.setenv("TMPDIR", str(short_folder))
-    check_against_table(mark(tmp_path, PUPILS, "bubblewrap", workers=4), PUPILS)
-    check_against_table(mark(tmp_path, PUPILS, "bubblewrap", workers=1, again=True), PUPILS)
+    check_against_table(mark(tmp_path, PUPILS, "bubblewrap"), PUPILS)
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert not list(short_folder.iterdir()), "something was left behind"
@@ -170,18 +157,21 @@ def test_whole_class_twice_with_four_workers_and_with_one(
 @pytest.mark.slow
 def test_hostile_answers_without_bubblewrap_stop_no_one(tmp_path: Path) -> None:
     """At the lower level they may read and reach more; the verdicts of all that needs no namespaces are the same, and
-    nothing stays behind.
+    nothing stays behind. Who writes where the next one is started from spoils his own marks.
     """
-    pupils = [pupil for pupil in PUPILS if pupil.hostile and pupil.name not in NEEDS_NAMESPACES]
+    pupils = [one for one in PUPILS if (one.hostile or one.name in QUICK) and one.name not in NEEDS_NAMESPACES]
+    spoilt = dict.fromkeys(cohort.ALL_PASS, "examiner error")
+    answers = cohort._hand_in(SPOILS)
+    pupils.append(Pupil("Abe Spoils", spoilt, answers, status="examiner error", flag=Flag.SANDBOX_CHANGED, points=0))
     results = mark(tmp_path, pupils, "rlimits")
     check_against_table(results, pupils)
-    assert all(result.marked.level == "rlimits" for result in results)
+    assert {result.marked.level for result in results if result.marks} == {"rlimits"}
 
 
 @pytest.mark.slow
 def test_killed_in_the_middle_and_resumed(tmp_path: Path, short_folder: Path) -> None:
     """Kill the command while it marks: what it stored is whole, the next run keeps it, nothing it started lives on."""
-    pupils = [pupil for pupil in PUPILS if pupil.name not in NEEDS_NAMESPACES or not probe_bubblewrap()]
+    pupils = [pupil for pupil in PUPILS if not pupil.hostile][:20] + [one for one in PUPILS if one.raw is not None]
     folder, out = cohort.write(tmp_path / "in", pupils), tmp_path / "out"
     command = [
         sys.executable,
@@ -208,13 +198,16 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path, short_folder: Path) ->
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=marked
     )
+    enough = 5 + sum(pupil.raw is not None for pupil in pupils)  # what cannot be read is stored at once
     deadline = time.monotonic() + 240
-    while len(list((out / "results").glob("*.json"))) < 25 and time.monotonic() < deadline and process.poll() is None:
+    while (
+        len(list((out / "results").glob("*.json"))) < enough and time.monotonic() < deadline and process.poll() is None
+    ):
         time.sleep(0.02)
     stored = {path.name for path in (out / "results").glob("*.json")}
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert 25 <= len(stored) < len(pupils), "it was not killed in the middle"
+    assert enough <= len(stored) < len(pupils), "it was not killed in the middle"
     for name in stored:
         decode_result((out / "results" / name).read_bytes())
     times = {name: (out / "results" / name).stat().st_mtime_ns for name in stored}

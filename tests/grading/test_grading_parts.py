@@ -32,6 +32,7 @@ from course_utils.exercises.running import Outcome, outcome_from_json, outcome_t
 from course_utils.grading import (
     exam_notebook,
     examiner,
+    executors,
     exports,
     intake,
     report,
@@ -613,3 +614,86 @@ def test_a_lesson_that_is_none_says_why(tmp_path: Path, make: Callable[[Path], A
     make(tmp_path)
     with pytest.raises(CourseError, match=says):
         load_lesson(str(tmp_path))
+
+
+# --- what is watched where nothing shuts in
+
+
+def without_kernels(monkeypatch: pytest.MonkeyPatch, songs: list[bool], verdict: Ruling = Ruling.PASS) -> None:
+    """Mark without kernels: everything gets this verdict. ``songs``: whether each self-test finds all in order."""
+
+    def do(_: executors.Task) -> Marked:
+        return Marked({id: Mark(verdict, 0, 3) for id in ("m.1", "m.2", "m.3")})
+
+    def self_test(*_: Any) -> None:
+        if not songs.pop(0):
+            raise CourseError("m.1 of the solved lesson came out as 'fail'")
+
+    monkeypatch.setattr(executors, "do", do)
+    monkeypatch.setattr("course_utils.grading.mark_folder.self_test", self_test)
+
+
+def folder_of(tmp_path: Path, *names: str) -> Plan:
+    (tmp_path / "in").mkdir()
+    for name in names:
+        (tmp_path / "in" / f"{name}.ipynb").write_bytes(handed_in(m_1=RIGHT["m.1"]))
+    return Plan(tmp_path / "in", tmp_path / "out", "rlimits", sandbox.Limits(), workers=1)
+
+
+def test_the_self_test_comes_again_at_the_end_and_in_a_run_of_errors(
+    tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = folder_of(tmp_path, "ann", "bob", "cyd", "dan")
+    songs = [True, True]
+    without_kernels(monkeypatch, songs)
+    assert {one.status for one in mark_folder(lesson, plan)} == {"marked"} and not songs
+    songs[:] = [True, True, False]  # at the start, after three errors in a row, at the end
+    without_kernels(monkeypatch, songs, Ruling.ERROR)
+    with pytest.raises(CourseError, match=r"not marked as it was at the beginning.*mark again: \w+\.$"):
+        mark_folder(lesson, replace(plan, again=True))
+    statuses = [one.status.value for one in Store(plan.out).load_all()]
+    assert sorted(statuses) == ["examiner error", "marked", "marked", "marked"] and not songs
+
+
+def test_a_changed_package_ends_the_marking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lesson = load_lesson(str(LESSON))
+    without_kernels(monkeypatch, [True, True])
+    plan = folder_of(tmp_path, "ann", "bob")
+    lesson.__dict__["digest"] = "as it was"
+    with pytest.raises(CourseError, match="files of the course were changed"):
+        mark_folder(lesson, plan)
+    lesson = load_lesson(str(LESSON))
+    without_kernels(monkeypatch, [True])
+    lesson.__dict__["digest"] = "as it was"
+    assert mark_folder(lesson, replace(plan, level="bubblewrap")), "where nothing can be changed nothing is looked at"
+
+
+def test_who_ends_the_marking_comes_last_and_then_not_at_all(
+    tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a killed program leaves behind is which notebooks it had begun."""
+    plan = folder_of(tmp_path, "ann", "bob", "cyd")
+    running = tmp_path / "out" / "running"
+    running.mkdir(parents=True)
+    left = running / "ann"
+    with pytest.raises(KeyboardInterrupt):
+        with executors._noted(str(left)):
+            raise KeyboardInterrupt
+    assert executors.begun(left) == 1 and executors.begun(running / "bob") == 0
+    order: list[str] = []
+
+    def do(task: executors.Task) -> Marked:
+        order.append(Path(task.running).name)
+        return Marked({})
+
+    monkeypatch.setattr(executors, "do", do)
+    monkeypatch.setattr("course_utils.grading.mark_folder.self_test", lambda *_: None)
+    said: list[str] = []
+    mark_folder(lesson, plan, say=said.append)
+    assert order[-1] == "ann" and "ended while these were being marked: ann" in said[0] and not list(running.iterdir())
+    left.write_text("2")
+    order.clear()
+    ann = mark_folder(lesson, replace(plan, again=frozenset({"bob"})))[0]
+    assert "ann" not in order and "set aside" in ann.reason and left.exists()
+    mark_folder(lesson, replace(plan, again=frozenset({"ann"})))
+    assert order[-1] == "ann" and not left.exists()
