@@ -12,13 +12,14 @@ module for each; those of a teacher's own lesson come in through :func:`register
 from __future__ import annotations
 
 import importlib
-import inspect
 import secrets
 from typing import Any
 
-from course_utils.exercises import messages
+from course_utils.exercises import in_words, messages
+from course_utils.exercises.in_words import Question
 from course_utils.exercises.messages import say
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model, Verdict, attempt, judge
+from course_utils.exercises.showing import pasteable
 
 __all__ = [
     "Case",
@@ -26,6 +27,7 @@ __all__ = [
     "Hint",
     "Mistake",
     "Model",
+    "Question",
     "Verdict",
     "attempt",
     "check",
@@ -33,6 +35,7 @@ __all__ = [
     "get_exercise",
     "hint",
     "judge",
+    "questions",
     "register",
     "solution",
 ]
@@ -126,6 +129,29 @@ def hint(id: str) -> None:
         print(say(messages.NO_MORE_HINTS, exercise=id))
 
 
-def solution(id: str) -> None:
-    """Print the source of the reference solution."""
-    print(inspect.getsource(get_exercise(id).reference), end="")
+def questions(lesson: str | int) -> tuple[Question, ...]:
+    """A lesson's questions in words, in order; none for a lesson that is not the course's own."""
+    name = f"course_utils.exercises.{LESSONS.get(str(lesson))}.in_words"
+    try:
+        return tuple(importlib.import_module(name).QUESTIONS)
+    except ModuleNotFoundError as error:
+        if not name.startswith(str(error.name)):
+            raise
+        return ()
+
+
+def solution(id: str, words: str = "") -> None:
+    """Print the reference solution with the imports that it needs, ready to paste.
+
+    For a question in words it is an answer to compare with, once there are words of your own: in the notebook as it was
+    last saved, or in ``words``.
+
+    Raises:
+        KeyError: there is neither an exercise nor a question of that id.
+    """
+    for question in questions(str(id).split(".")[0]):
+        if question.id == id:
+            written = words.strip() or in_words.words_in(in_words.own_notebook() or {}, id)
+            print(question.answer if written else say(messages.WRITE_FIRST, question=id))
+            return
+    print(pasteable(get_exercise(id).reference), end="")

@@ -25,6 +25,10 @@ PRINTED = "Your code printed:\n{lines}"
 # Hints and names of exercises.
 HINT = "Hint {number} of {count} ({title}): {text}"
 NO_MORE_HINTS = 'That was the last hint. solution("{exercise}") shows the reference solution.'
+WRITE_FIRST = (
+    "Write an answer of your own under the question first, and save the notebook. "
+    'Or give it here: solution("{question}", "your answer").'
+)
 NO_LESSON = "There is no lesson {lesson!r}; there are {known}."
 NO_EXERCISE = "There is no exercise {exercise!r}; this lesson has {known}."
 

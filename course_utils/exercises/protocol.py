@@ -125,6 +125,9 @@ class Exercise:
         return list(self.draw(random.Random(f"{self.id}:{seed}")))
 
 
+Run = Callable[[Exercise, Callable[..., Any], Case], Outcome]
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What an answer was found to be. ``str(verdict)`` is the line that the learner sees.
@@ -156,22 +159,24 @@ def attempt(exercise: Exercise, answer: Any, seed: int) -> list[Outcome]:
     """
     outcomes: list[Outcome] = []
     for case in exercise.cases(seed):
-        outcomes.append(_run(exercise, answer, case))
+        outcomes.append(run_case(exercise, answer, case))
         if outcomes[-1].final:
             break
     return outcomes
 
 
-def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int) -> Verdict:
+def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run | None = None) -> Verdict:
     """Compare the outcomes of :func:`attempt` with the reference's on the same seed.
 
     A third of the points is for the right form (type, shape, dtype, keys) in every case, the rest for right values, by
-    case.
+    case. ``run`` runs the reference and the known mistakes, :func:`run_case` unless another is given: who judges many
+    answers to one exercise need not run those again for each.
     """
+    run = run or run_case
     if not outcomes or any(outcome.kind == "not tried" for outcome in outcomes):
         return Verdict(exercise.id, "not tried", 0, exercise.points, "")
     cases = exercise.cases(seed)
-    expected = [_run(exercise, exercise.reference, case) for case in cases]
+    expected = [run(exercise, exercise.reference, case) for case in cases]
     for case, reference in zip(cases, expected, strict=True):
         if reference.kind != "value":
             raise RuntimeError(f"The reference of exercise {exercise.id} failed on {case.label}: {reference.error}")
@@ -189,7 +194,7 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int) -> Verdict
     where = next(i for i, fault in enumerate(faults) if fault)
     fault, case = faults[where], cases[where]
     assert fault is not None
-    mistake = _known_mistake(exercise, cases, faults, outcomes)
+    mistake = _known_mistake(exercise, cases, faults, outcomes, run)
     told = fault.told
     sentences = [told if outcomes[where].kind == "error" else say(messages.ON_CASE, case=case.label, message=told)]
     if mistake:
@@ -200,7 +205,8 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int) -> Verdict
     return Verdict(exercise.id, "wrong", points, exercise.points, message, mistake.name if mistake else None, passed)
 
 
-def _run(exercise: Exercise, answer: Any, case: Case) -> Outcome:
+def run_case(exercise: Exercise, answer: Any, case: Case) -> Outcome:
+    """What ``answer`` does on one case; never raises."""
     return run_safely(exercise.drive or _call, answer, case.args, case.kwargs)
 
 
@@ -218,14 +224,18 @@ def _fault(exercise: Exercise, expected: Outcome, got: Outcome) -> Difference | 
 
 
 def _known_mistake(
-    exercise: Exercise, cases: Sequence[Case], faults: Sequence[Difference | None], outcomes: Sequence[Outcome]
+    exercise: Exercise,
+    cases: Sequence[Case],
+    faults: Sequence[Difference | None],
+    outcomes: Sequence[Outcome],
+    run: Run,
 ) -> Mistake | None:
     """The first mistake that gives the learner's values wherever the learner's are wrong."""
     wrong = [i for i, outcome in enumerate(outcomes) if faults[i] is not None and outcome.kind == "value"]
     if not wrong:
         return None
     for mistake in exercise.mistakes:
-        if all(_same(exercise, _run(exercise, mistake.answer, cases[i]), outcomes[i]) for i in wrong):
+        if all(_same(exercise, run(exercise, mistake.answer, cases[i]), outcomes[i]) for i in wrong):
             return mistake
     return None
 
