@@ -147,9 +147,10 @@ def _set(out: Path, student: str, exercise: str, points: str, *, because: str | 
     if not (because or "").strip():
         raise CourseError('--set needs --because "...": the student reads it beside the points')
     result = find_result(out, student)
-    if exercise not in result.exercises:
-        raise CourseError(f"there is no exercise {exercise!r} in {result.lesson}; it has {', '.join(result.exercises)}")
-    most = result.exercises[exercise].points
+    possible = {id: one.points for id, one in result.exercises.items()} | result.in_words
+    if exercise not in possible:
+        raise CourseError(f"there is no exercise {exercise!r} in {result.lesson}; it has {', '.join(possible)}")
+    most = possible[exercise]
     try:
         given = float(points.replace(",", "."))
     except ValueError:

@@ -20,7 +20,7 @@ def write(lesson: Lesson, results: list[Result], out: Path) -> None:
     write_atomically(out / "grades.csv", _csv(grades(lesson, results)))
     write_atomically(out / "moodle.csv", _csv(moodle(lesson, results)))
     write_atomically(out / "canvas.csv", _csv(canvas(lesson, results)))
-    marked = [result for result in results if result.has_points]
+    marked = [result for result in results if _total(result, results) != ""]
     current = {result.student.key for result in marked}
     for stale in (out / "gradescope").glob("*/results.json"):
         if stale.parent.name not in current:
@@ -37,6 +37,7 @@ def grades(lesson: Lesson, results: list[Result]) -> list[Row]:
     """
     head = ["student", "id", "email", "status", "points", "out of", "reason", "for a person", "flags", "by hand"]
     rows: list[Row] = [[*head, *(f"{id} {what}" for id in lesson.ids for what in ("points", "verdict", "mistake"))]]
+    rows[0] += [f"{id} points" for id in in_words(results)]
     for result in results:
         student = result.student
         row: Row = [student.name, student.id, student.email, result.status.value, _points(result), result.out_of]
@@ -46,6 +47,7 @@ def grades(lesson: Lesson, results: list[Result]) -> list[Row]:
             mark = result.marks.get(id)
             row.append(result.points_of(id) if mark or id in result.by_hand else "")
             row += [mark.verdict.value, mark.mistake or ""] if mark else ["", ""]
+        row += [result.points_of(id) if id in result.by_hand else "" for id in in_words(results)]
         rows.append(row)
     return rows
 
@@ -60,7 +62,7 @@ def moodle(lesson: Lesson, results: list[Result]) -> list[Row]:
         student = result.student
         number = student.accounts.get("participant", "")
         row: Row = [f"Participant {number}" if number else "", student.id, student.name, student.email]
-        rows.append([*row, _points(result), _feedback(result)])
+        rows.append([*row, _total(result, results), _feedback(result)])
     return rows
 
 
@@ -71,7 +73,7 @@ def canvas(lesson: Lesson, results: list[Result]) -> list[Row]:
     can be Canvas's own export.
     """
     rows: list[Row] = [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", lesson.name]]
-    rows.append(["    Points Possible", "", "", "", "", sum(exercise.points for exercise in lesson.exercises)])
+    rows.append(["    Points Possible", "", "", "", "", possible(lesson, results)])
     for result in results:
         student = result.student
         told = student.accounts
@@ -79,7 +81,7 @@ def canvas(lesson: Lesson, results: list[Result]) -> list[Row]:
         # A list whose one number is called "id" may mean either: then it stands where Canvas's files have it.
         school_id = student.id if student.id != canvas_id else ""
         login = told.get("login", "") or student.email
-        rows.append([student.name, canvas_id, school_id, login, told.get("section", ""), _points(result)])
+        rows.append([student.name, canvas_id, school_id, login, told.get("section", ""), _total(result, results)])
     return rows
 
 
@@ -103,6 +105,23 @@ def gradescope(result: Result) -> dict[str, Any]:
 
 def _points(result: Result) -> float | str:
     return result.points if result.has_points else ""
+
+
+def in_words(results: list[Result]) -> list[str]:
+    """The questions in words for which the teacher has begun to give points."""
+    return sorted({id for result in results for id in result.by_hand if id in result.in_words})
+
+
+def possible(lesson: Lesson, results: list[Result]) -> int:
+    """The points that can be had in this class."""
+    words = {id: points for result in results for id, points in result.in_words.items()}
+    return sum(exercise.points for exercise in lesson.exercises) + sum(words[id] for id in in_words(results))
+
+
+def _total(result: Result, results: list[Result]) -> float | str:
+    """What goes to a gradebook: nothing while a part of it is for a person to decide, since there it would be a 0."""
+    unread = any(id not in result.by_hand and result.marked.prose.get(id) for id in in_words(results))
+    return "" if result.is_open or unread else _points(result)
 
 
 def _by_hand(result: Result, id: str) -> str:

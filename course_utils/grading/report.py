@@ -18,6 +18,7 @@ from typing import Any
 import jinja2
 
 from course_utils.exercises import Exercise
+from course_utils.grading.exports import possible
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.results import Result, Ruling, Status
 from course_utils.grading.similar import Group
@@ -62,7 +63,7 @@ def class_page(lesson: Lesson, results: list[Result], groups: list[Group]) -> st
     handed_in = [result for result in results if result.status != Status.NOTHING]
     marked = [result for result in results if result.marks]
     points = [result.points for result in results if result.has_points]
-    out_of = sum(exercise.points for exercise in lesson.exercises)
+    out_of = possible(lesson, results)
     people = sum(result.needs_a_person for result in results)
     figures = [(str(len(handed_in)), "submissions"), (str(len(marked)), "marked"), (str(people), "for you to look at")]
     if len(handed_in) < len(results):
@@ -84,6 +85,7 @@ def class_page(lesson: Lesson, results: list[Result], groups: list[Group]) -> st
         legend=list(_COLOURS),
         other_colour=_OTHER,
         words=_words(marked),
+        looks_for={question.id: question.looks_for for question in lesson.questions},
     )
 
 
@@ -215,12 +217,12 @@ def _alike(group: Group, results: list[Result]) -> _Alike:
     return _Alike(group.exercise, told, [by_key[key] for key in group.students], group.reference)
 
 
-def _words(marked: list[Result]) -> dict[str, list[tuple[str, str]]]:
+def _words(marked: list[Result]) -> dict[str, list[tuple[Result, str]]]:
     """By question, who answered it in words, and how."""
-    questions: dict[str, list[tuple[str, str]]] = {}
+    questions: dict[str, list[tuple[Result, str]]] = {}
     for result in marked:
         for question, words in result.marked.prose.items():
             if words:
                 shown = words[:_SHOWN_WORDS] + (" … (more on their own page)" if len(words) > _SHOWN_WORDS else "")
-                questions.setdefault(question, []).append((result.student.name, shown))
+                questions.setdefault(question, []).append((result, shown))
     return questions

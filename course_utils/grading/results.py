@@ -254,7 +254,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class ByHand:
-    """The points that a teacher gave one exercise, why (the student reads it), and when (ISO 8601, UTC)."""
+    """The points that a teacher gave an exercise or an answer in words, why (for the student), and when (ISO 8601)."""
 
     points: float
     because: str
@@ -278,7 +278,8 @@ class Result:
         digest: sha256 of the file that was marked.
         reason: why it could not be marked, for the student and the teacher.
         notes: how it was handed in.
-        by_hand: by exercise, what the teacher gave instead of what marking found.
+        by_hand: by exercise or question, what the teacher gave instead of what marking found.
+        in_words: by question, the points that its rubric has: one for each thing that a right answer says.
     """
 
     format: int
@@ -293,6 +294,7 @@ class Result:
     notes: tuple[Raised, ...]
     marked: Marked
     by_hand: dict[str, ByHand] = field(default_factory=dict)
+    in_words: dict[str, int] = field(default_factory=dict)
 
     @property
     def marks(self) -> dict[str, Mark]:
@@ -313,12 +315,18 @@ class Result:
     @property
     def points(self) -> float:
         """All points that were had."""
-        return _plain(sum(self.points_of(id) for id in self.exercises))
+        return _plain(sum(self.points_of(id) for id in {**self.exercises, **self.by_hand}))
 
     @property
     def out_of(self) -> int:
-        """All points that could be had."""
-        return sum(exercise.points for exercise in self.exercises.values())
+        """All points that could be had; those of an answer in words once a teacher has given it some."""
+        words = sum(self.in_words.get(id, 0) for id in self.by_hand)
+        return sum(exercise.points for exercise in self.exercises.values()) + words
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a part of the points is for a person to decide, so that their sum is no mark yet."""
+        return any(mark.verdict.open for id, mark in self.marks.items() if id not in self.by_hand)
 
     @property
     def all_flags(self) -> list[tuple[str, Raised]]:
@@ -340,8 +348,7 @@ class Result:
             return False
         if not self.marks:
             return True
-        open_ = any(mark.verdict.open for id, mark in self.marks.items() if id not in self.by_hand)
-        return open_ or any(flag.must_look for id, flag in self.all_flags if id not in self.by_hand)
+        return self.is_open or any(flag.must_look for id, flag in self.all_flags if id not in self.by_hand)
 
 
 def _plain(points: float) -> float:

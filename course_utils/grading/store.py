@@ -56,6 +56,7 @@ def make_result(submission: Submission, lesson: Lesson, print_: str, marked: Mar
         status=status,
         reason=submission.reason or broken,
         notes=submission.notes,
+        in_words={question.id: len(question.looks_for) for question in lesson.questions},
         marked=found,
     )
 

@@ -18,7 +18,7 @@ import pytest
 
 from course_utils.cli import main
 from course_utils.errors import CourseError
-from course_utils.grading import commands, exports, handed_in, intake
+from course_utils.grading import commands, exports, handed_in, intake, report
 from course_utils.grading.flags import Flag
 from course_utils.grading.handed_in import read_folder
 from course_utils.grading.intake import Submission, collect
@@ -26,10 +26,11 @@ from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.read_notebook import CELL_LIMIT, SIZE_LIMIT, SOURCE_LIMIT, parse
 from course_utils.grading.readable import for_terminal, readable
-from course_utils.grading.results import Marked, Status
+from course_utils.grading.results import ByHand, Mark, Marked, Ruling, Status
 from course_utils.grading.roster import Student, find, key, read_owner, read_roster
 from course_utils.grading.sandbox import Limits
 from course_utils.grading.store import Store, make_result
+from course_utils.notebooks.normalise import exercise_roles
 from tests.grading import cohort
 from tests.grading.cohort import LESSON, RIGHT, Pupil
 
@@ -434,9 +435,34 @@ def test_points_by_hand_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert result.points == 9.5 and not result.needs_a_person and result.status == Status.UNREADABLE
     (page,) = (out / "report" / "students").glob("*.html")
     assert "Your teacher gave 2.5 points:" in page.read_text("utf-8") and "&lt;right&gt;" in page.read_text("utf-8")
+    assert main([*command[:4], "m.4", "1", "--because", "x"]) != 0, "a question without a rubric has no points"
     rows = list(csv.DictReader(io.StringIO((out / "grades.csv").read_text("utf-8"))))
     assert (rows[0]["m.1 points"], rows[0]["points"]) == ("2.5", "9.5") and "on paper" in rows[0]["by hand"]
     (out / "by-hand" / f"{result.student.key}.json").write_text("{half")
     with pytest.raises(CourseError, match="given by hand cannot be read"):
         mark_folder(lesson, plan(folder, out, again=True))
     assert Marked({}) == result.marked
+
+
+def test_answers_in_words_get_points_against_their_rubric(tmp_path: Path, lesson: Lesson) -> None:
+    """Here without the command; until each answer has its points, no gradebook has a sum in which they are 0."""
+    given = {"m.4": ByHand(1.0, "One of two.", "now")}
+    results = []
+    for name, words, by_hand in (("Ada", "Since ...", given), ("Ben", "So ...", {}), ("Cleo", "", {})):
+        marked = Marked({id: Mark(Ruling.PASS, 3, 3) for id in lesson.ids}, prose={"m.4": words})
+        one = make_result(Submission(Student(key(name), name), (), parse(NOTEBOOK)), lesson, "p", marked)
+        results.append(replace(one, by_hand=by_hand, in_words={"m.4": 2}))
+    assert [(one.points, one.out_of) for one in results] == [(10, 12), (9, 10), (9, 10)]
+    canvas = exports.canvas(lesson, results)
+    assert [row[-1] for row in canvas[1:]] == [12, 10, "", 9]
+    grades = exports.grades(lesson, results)
+    assert (grades[0][-1], [row[-1] for row in grades[1:]]) == ("m.4 points", [1, "", ""])
+    assert "of 2:</b> One of two." in report.student_page(lesson, results[0])
+    assert "1 of 2: One of two." in report.class_page(lesson, results, [])
+
+
+def test_every_question_of_the_course_has_a_rubric() -> None:
+    for number in ("1", "6"):
+        one = load_lesson(number)
+        asked = {id for id, role in exercise_roles(one.notebook).values() if role == "prose"}
+        assert asked and asked == {question.id for question in one.questions}
