@@ -193,7 +193,8 @@ class Plugin:
             self.right.add(exercise.id)
         elif verdict.status == "wrong" and not any(outcome.out_of_time for outcome in outcomes):
             self.doubtful, self.first = verdict, outcomes
-        return Answer(shown, tuple(_kept(outcome) for outcome in outcomes))
+        used = msgspec.json.decode(sent[0], type=Message).used
+        return Answer(shown, tuple(_kept(outcome) for outcome in outcomes), used=tuple(used))
 
     def _write(self, line: RecordLine) -> None:
         with self.record.open("ab") as file:  # at once: this process may be killed at any time

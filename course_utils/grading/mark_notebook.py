@@ -176,6 +176,13 @@ class _Marking:
         if self.marks[id].verdict.tried:
             answer = [*self.merged.extras(id), self.merged.answers[id] or ""]
             others = [source for parts in self.merged.everything.values() for _, source in parts]
-            found = unshown_functions(self.lesson, id, answer, others=others)
+            seen = {
+                name
+                for run in self.runs
+                for cell in run.cells
+                if cell.exercise == id and cell.answer is not None
+                for name in cell.answer.used
+            }
+            found = unshown_functions(self.lesson, id, answer, others, seen)
             flags += [Flag.USES_UNSHOWN.raised(function=name) for name in found]
         return replace(self.marks[id], source=self.merged.answers[id] or "").flagged(*flags)

@@ -130,11 +130,14 @@ class SentOutcome(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Message(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What the probe sends for one question; ``outcomes`` is None where nothing of the exercise's name was defined."""
+    """What the probe sends for one question; ``outcomes`` is None where nothing of the exercise's name was defined,
+    ``used`` names the functions of the course that the answer called.
+    """
 
     exercise: str
     nonce: str
     outcomes: Annotated[list[SentOutcome], msgspec.Meta(min_length=1, max_length=100)] | None
+    used: Annotated[list[Annotated[str, msgspec.Meta(max_length=200)]], msgspec.Meta(max_length=100)] = []
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,7 @@ class Answer:
         refused: why what was sent cannot be compared.
         failure: why judging itself failed; not the learner's fault.
         agrees: of a question that was asked again: whether the same came.
+        used: the functions of the course that it says the answer called. Not to be believed without a look.
     """
 
     verdict: Verdict | None = None
@@ -154,6 +158,7 @@ class Answer:
     refused: str = ""
     failure: str = ""
     agrees: bool | None = None
+    used: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -242,6 +242,9 @@ _OTHERS = _CALL.format(calls="[(101, 16, 1, 0, 0), (310, 1, 0, 0, 0, 0, 0), (424
 _SHARED = _CALL.format(
     calls="[(29, 7, 4096, 0o1777), (64, 7, 1, 0o1777), (68, 7, 0o1777), (240, b'x', 0o102, 0o666, 0)]"
 )
+_BY_ANOTHER_NAME = """\
+import importlib, random
+getattr(importlib.import_module("similarity" + "_exercises"), "_vec" + "tors")(random.Random(1), 1, 2)"""
 _HOG = "hoard = bytearray(64 << 30)\n"
 _SLOW_HOG = "hoard = []\nimport time\nfor _ in range(40):\n    hoard.append(b'x' * (20 << 20))\ntime.sleep(3)\n"
 _NEVER = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
@@ -346,6 +349,7 @@ PUPILS = [
           _hand_in("import threading, time\nthreading.Thread(target=time.sleep, args=(3600,)).start()"), hostile=True),
     Pupil("Dov Nan", first("fail"), instead("def standardise(values):\n    return values * float('nan')"),
           says="NaN"),
+    Pupil("Gia Getattr", ALL_PASS, _inside(_BY_ANOTHER_NAME), flag=Flag.USES_UNSHOWN, tries="_vectors", hostile=True),
     Pupil("Fin Chain", ALL_PASS, instead(RIGHT["m.1"] + " + 0" * 400), hostile=True),
     Pupil("Eno <script>", ALL_PASS, RIGHT),
 ]  # fmt: skip

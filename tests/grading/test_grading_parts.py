@@ -44,6 +44,7 @@ from course_utils.grading import (
 )
 from course_utils.grading.class_flags import add_class_flags
 from course_utils.grading.flags import Flag
+from course_utils.grading.inside import used
 from course_utils.grading.kernel_channel import KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
@@ -65,6 +66,7 @@ from course_utils.grading.results import (
     Trouble,
 )
 from course_utils.grading.store import Store, make_result
+from course_utils.grading.unshown_functions import unshown_functions
 from tests.grading import cohort
 from tests.grading.cohort import LESSON, PUPILS, RIGHT, Pupil
 
@@ -153,21 +155,29 @@ def test_packages_that_the_user_installed_are_seen_inside(tmp_path: Path, monkey
     assert words[words.index("PYTHONPATH") + 1].split(os.pathsep)[-1] == str(own)
 
 
-def test_copy_of_each_lesson_of_the_course_is_whole(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def copy_for_lesson_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as a sandbox for lesson 1 has it. Read it only."""
+    place = tmp_path_factory.mktemp("copy")
+    stripped_package.copy_stripped_package(load_lesson("1"), place)
+    return place
+
+
+def test_copy_of_each_lesson_of_the_course_is_whole(tmp_path: Path, copy_for_lesson_1: Path) -> None:
     """The stripped modules still parse and still draw; each reference in them refuses."""
     from course_utils.exercises import LESSONS, exercises
 
-    stripped_package.copy_stripped_package(load_lesson("1"), tmp_path)
+    package = copy_for_lesson_1 / "package"
     inside = subprocess.run(
         [sys.executable, "-c", DRAWN_INSIDE],
-        env=os.environ | {"PYTHONPATH": str(tmp_path / "package")},
+        env=os.environ | {"PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"},
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     ).stdout
     found = json.loads(inside)
-    assert found.pop("package") == str(tmp_path / "package" / "course_utils" / "__init__.py")
+    assert found.pop("package") == str(package / "course_utils" / "__init__.py")
     known = [exercise for number in LESSONS for exercise in exercises(number)]
     assert list(found) == [exercise.id for exercise in known]
     for exercise in known:
@@ -175,6 +185,41 @@ def test_copy_of_each_lesson_of_the_course_is_whole(tmp_path: Path) -> None:
         assert found[exercise.id]["cases"] == repr(exercise.cases(3)), (
             f"{exercise.id} draws other inputs in the sandbox"
         )
+
+
+def test_what_is_called_is_seen_whatever_its_source_says() -> None:
+    """A function of the copy tells that a cell called it, also through a decorator, and not what it calls itself."""
+    source = """
+import functools, torch
+
+def outer(x):
+    "Its docstring stays first."
+    return inner(x)
+
+@torch.no_grad()
+def inner(x):
+    return x
+
+class Both:
+    def __init__(self):
+        inner(1)
+"""
+    space: dict[str, Any] = {"__name__": "course_utils.steering"}
+    exec(stripped_package.tell_calls(source, "course_utils.steering"), space)
+    assert space["outer"].__doc__ == "Its docstring stays first."
+    for cell, seen in (
+        ("globals()['ou' + 'ter'](1)", ["outer"]),
+        ("inner(1)", ["inner"]),
+        ("Both()", ["Both"]),
+        ("1 + 1", []),
+    ):
+        used.forget()
+        exec(cell, {**space, "__name__": "__main__"})
+        assert used.called() == [f"{name} of course_utils.steering" for name in seen]
+    steering = load_lesson("5")
+    answer = "def concept_direction(*a):\n    return getattr(m, 'concept_' + 'directions')(*a)"
+    names = ["concept_directions of course_utils.steering", "no_such of course_utils.steering", "system of os"]
+    assert unshown_functions(steering, "5.1", [answer], seen=names) == names[:1]
 
 
 DRAWN_INSIDE = """
@@ -190,21 +235,22 @@ print(json.dumps(found))
 """
 
 
-def test_copy_has_no_function_that_only_a_mistake_uses(tmp_path: Path) -> None:
+def test_copy_has_no_function_that_only_a_mistake_uses(copy_for_lesson_1: Path) -> None:
     """Also none of those that several exercises share in a module of their own."""
     from course_utils.exercises import LESSONS, exercises
 
-    stripped_package.copy_stripped_package(load_lesson("1"), tmp_path)
     package = Path(exam_notebook.__file__).parents[1]
     checked = 0
     for mistake in [one for number in LESSONS for exercise in exercises(number) for one in exercise.mistakes]:
         source = Path(str(inspect.getsourcefile(mistake.answer)))
         if inspect.isroutine(mistake.answer) and source.is_relative_to(package / "exercises"):
-            copied = tmp_path / "package" / "course_utils" / source.relative_to(package)
+            copied = copy_for_lesson_1 / "package" / "course_utils" / source.relative_to(package)
             assert f"def {mistake.answer.__name__}(" not in copied.read_text(encoding="utf-8"), mistake.answer
             checked += 1
     assert checked > 50
-    assert "logits_of" not in "".join(path.read_text(encoding="utf-8") for path in tmp_path.rglob("tokens/*.py"))
+    assert "logits_of" not in "".join(
+        path.read_text(encoding="utf-8") for path in copy_for_lesson_1.rglob("tokens/*.py")
+    )
 
 
 # --- what a kernel sends is not believed
