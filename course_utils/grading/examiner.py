@@ -342,11 +342,16 @@ def _become_pytest(
 
 
 def _wait(pid: int, deadline: float) -> bool:
-    """Whether the process ended by itself before the deadline; it has ended in any case."""
-    pause = 0.005
+    """Whether the process ended by itself before the deadline; it has ended in any case.
+
+    Raises SystemExit where the parent of this worker is gone; its child then goes with it.
+    """
+    pause, parent = 0.005, os.getppid()
     while True:
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             return True
+        if os.getppid() != parent:  # whoever asked was killed: nobody waits for the answer any more
+            raise SystemExit(1)
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)

@@ -70,6 +70,10 @@ class _FolderMarking:
     def __init__(self, lesson: Lesson, plan: Plan, tell: Told, say: Callable[[str], None]) -> None:
         self.lesson, self.plan, self.tell, self.say = lesson, plan, tell, say
         self.submissions = collect(plan.submissions, lesson, plan.roster)
+        if not isinstance(plan.again, bool):
+            known = {name for one in self.submissions for name in _names(one)}
+            if unknown := [name for name in plan.again if name.casefold() not in known]:
+                raise CourseError(f"--again: nobody is called {', '.join(sorted(unknown))}")
         self.store = Store(plan.out)
         self.store.claim(plan.submissions, lesson)
         self.store.keep_only({submission.student.key for submission in self.submissions})
@@ -108,7 +112,7 @@ class _FolderMarking:
         again = self.plan.again
         if isinstance(again, bool):
             return again
-        return bool(again & {one.student.key, one.student.name, one.student.id, one.student.email} - {""})
+        return bool({name.casefold() for name in again} & _names(one))
 
     def _keep(self, one: Submission, answer: executors.Marking | None) -> None:
         result = make_result(one, self.lesson, self._fingerprint(one), answer)
@@ -173,6 +177,11 @@ class _FolderMarking:
         self._keep(one, answer)
         self.tell(one.student.name, len(self.done), len(self.submissions))
         watch.saw(self.done[one.student.key])
+
+
+def _names(one: Submission) -> set[str]:
+    student = one.student
+    return {name.casefold() for name in (student.key, student.name, student.id, student.email) if name}
 
 
 class _Spoilt(Exception):

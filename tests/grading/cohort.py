@@ -103,6 +103,23 @@ def _twice(notebook: dict[str, Any]) -> None:
     notebook["cells"].insert(place + 1, rival)
 
 
+def _twice_and_wrong(notebook: dict[str, Any]) -> None:
+    answer = cell_of(notebook, "m.1")
+    place = notebook["cells"].index(answer)
+    wrong = RIGHT["m.1"].replace("correction=0", "correction=1")
+    notebook["cells"].insert(place + 1, {**answer, "id": "copy", "metadata": {}, "source": wrong})
+
+
+def _all_over(notebook: dict[str, Any]) -> None:
+    """The first answer in its check cell, the second below its check, the third's helper in the prediction."""
+    check = cell_of(notebook, "m.1", "check")
+    check["source"] = f"{RIGHT['m.1']}\n\n{check['source']}"
+    place = notebook["cells"].index(cell_of(notebook, "m.2", "check"))
+    notebook["cells"].insert(place + 1, _own_cell(RIGHT["m.2"]))
+    notebook["cells"][2]["source"] = "prediction = 0.5\ndef both(a, b):\n    return standardise(a) * standardise(b)"
+    cell_of(notebook, "m.3")["source"] = "def correlation(a, b):\n    return both(a, b).mean().item()"
+
+
 def _edited(notebook: dict[str, Any]) -> None:
     notebook["cells"][1]["source"] += "\nimport numpy as np"
     cell_of(notebook, "m.1", "check")["source"] = "print('✓ m.1 · 3 of 3 points.')"
@@ -268,6 +285,9 @@ PUPILS = [
     Pupil("Hal Stripped", ALL_PASS, RIGHT, _stripped, flag=Flag.FOUND_BY_NAME, points=10),
     Pupil("Ida Scrambled", ALL_PASS, RIGHT, _scrambled, flag=Flag.LESSON_REORDERED, points=10),
     Pupil("Jon Twice", ALL_PASS, RIGHT, _twice, flag=Flag.SEVERAL_DEFINITIONS, points=10),
+    Pupil("Joy Doubt", first("unclear"), RIGHT, _twice_and_wrong, status="in part", flag=Flag.SEVERAL_DEFINITIONS,
+          says="Your teacher decides"),
+    Pupil("Jud Allover", ALL_PASS, {}, _all_over, flag=Flag.BELOW_ITS_CHECK, points=10),
     Pupil("Kim Imports", {"m.1": "pass", "m.2": "not tried", "m.3": "not tried"},
           {"m.1": "def standardise(values):\n    v = np.asarray(values)\n"
                   "    return torch.tensor((v - v.mean()) / v.std())"}, _edited,

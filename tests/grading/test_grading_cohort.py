@@ -211,7 +211,7 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path, short_folder: Path) ->
     for name in stored:
         decode_result((out / "results" / name).read_bytes())
     times = {name: (out / "results" / name).stat().st_mtime_ns for name in stored}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300  # a worker that is just starting sees that it is alone when it has started
     while (left := processes_of(str(short_folder))) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left

@@ -564,6 +564,13 @@ def test_report_is_escaped_and_shows_no_flag_to_students(tmp_path: Path, lesson:
     )
 
 
+def test_three_megabytes_of_words_make_no_large_page(tmp_path: Path, lesson: Lesson) -> None:
+    result = results_of(lesson, tmp_path)[0]
+    long = replace(result, marked=replace(result.marked, prose={"m.4": "word " * 600_000}))
+    assert len(report.class_page(lesson, [long] * 3, [])) < 60_000
+    assert len(report.student_page(lesson, long)) < 60_000
+
+
 def test_alike_under_other_names() -> None:
     one = (
         "def f(a, b: int = 2):\n    '''Says a lot.'''\n    total = 0  # from nothing\n"
@@ -741,5 +748,7 @@ def test_who_ends_the_marking_comes_last_and_then_not_at_all(
     order.clear()
     ann = mark_folder(lesson, replace(plan, again=frozenset({"bob"})))[0]
     assert "ann" not in order and "set aside" in ann.reason and left.exists()
-    mark_folder(lesson, replace(plan, again=frozenset({"ann"})))
+    mark_folder(lesson, replace(plan, again=frozenset({"Ann"})))
     assert order[-1] == "ann" and not left.exists()
+    with pytest.raises(CourseError, match="nobody is called eve"):
+        mark_folder(lesson, replace(plan, again=frozenset({"ann", "eve"})))
