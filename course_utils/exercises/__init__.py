@@ -18,8 +18,9 @@ from typing import Any
 from course_utils.exercises import in_words, messages
 from course_utils.exercises.forms import in_form
 from course_utils.exercises.in_words import Question
+from course_utils.exercises.judging import attempt, judge, run_case
 from course_utils.exercises.messages import say
-from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model, Verdict, attempt, judge, run_case
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model, Verdict
 from course_utils.exercises.running import Outcome, hand_over
 from course_utils.exercises.showing import pasteable
 

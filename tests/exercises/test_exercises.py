@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from course_utils.exercises import LESSONS, Case, Exercise, Model, attempt, exercises, judge
-from course_utils.exercises.protocol import run_case
+from course_utils.exercises.judging import run_case
 from course_utils.exercises.running import Outcome
 from course_utils.exercises.showing import pasteable
 from tests.wrong_answers import Wrong

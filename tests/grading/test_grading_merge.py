@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from course_utils.exercises import judge
-from course_utils.exercises.protocol import attempt
+from course_utils.exercises.judging import attempt
 from course_utils.grading import exam_notebook
 from course_utils.grading.flags import Flag
 from course_utils.grading.lesson import Lesson, load_lesson

@@ -27,7 +27,7 @@ import pytest
 
 from course_utils.errors import CourseError
 from course_utils.exercises import Verdict
-from course_utils.exercises.protocol import attempt
+from course_utils.exercises.judging import attempt
 from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
 from course_utils.grading import (
     exam_notebook,
