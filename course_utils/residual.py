@@ -115,18 +115,14 @@ def another_break(model: TransformersModel, sentence: str) -> str:
     The cosine similarity of the two vectors at depth 15 lies between 0.7 and 0.8. " break" stands in it once.
     """
     own = (
-        "If you drop the glass on the floor, it will break",
-        "We have worked for three hours, so let us take a break",
         "After years of bad luck the actor got his big break",
-        "On the X-ray of her leg one could see a break",
+        "We have worked for three hours, so let us take a break",
+        "If you drop the glass on the floor, it will break",
     )
-
-    def vector(text: str) -> torch.Tensor:
-        return residual_stream(model, text)[15, word_position(model, text, " break")]
-
-    given = vector(sentence)
-    similar = [float(torch.cosine_similarity(given, vector(text), dim=0)) for text in own]
-    return min(zip(own, similar, strict=True), key=lambda pair: abs(pair[1] - 0.75))[0]
+    for text in own:
+        if 0.7 <= float(word_similarity(model, sentence, text, " break")[15]) <= 0.8:
+            return text
+    return own[-1]
 
 
 # The stream as a sum.
@@ -235,9 +231,10 @@ def induction_scores(model: TransformersModel, half: Sequence[int]) -> torch.Ten
 
 
 def ordinary_vector(stream: torch.Tensor) -> torch.Tensor:
-    """What could stand at the first token in place of its giant, so that nobody rests there and the text can still be read.
+    """What could stand at the first token so that nobody rests there and the text can still be read.
 
-    Takes what layer 11 puts out, (batch, position, width), and returns a vector (width,). It must not change the stream.
+    Takes what layer 11 puts out, (batch, position, width), and returns a vector (width,) without the giant. It must not
+    change the stream.
     """
     return stream[0, 1:].mean(dim=0)
 

@@ -153,20 +153,21 @@ def heatmaps(
     Args:
         columns: how many stand side by side.
         limit: the value of the strongest colour in all of them; the greatest magnitude unless given.
-        own_scale: each table by its own greatest magnitude, with a colour bar of its own.
+        own_scale: each table by its own greatest magnitude, which stands in its title.
     """
     arrays = {name: as_array(values) for name, values in tables.items()}
     rows = -(-len(arrays) // columns)
-    figure, axes = new_picture(3.4 * columns, 0.6 + 1.5 * rows, rows, columns)
+    figure, axes = new_picture(10.0, 0.5 + (1.8 if columns < 4 else 0.95) * rows, rows, columns)
     shared = None if own_scale else limit or max(float(np.abs(table).max()) for table in arrays.values()) or 1.0
     places = np.atleast_1d(axes).flatten()
     for place, (name, table) in zip(places, arrays.items(), strict=False):
         largest = shared or float(np.abs(table).max()) or 1.0
-        image = place.imshow(table, norm=TwoSlopeNorm(0.0, -largest, largest), cmap="RdBu_r", aspect="auto")
-        place.set_title(show_token(name), fontsize=9)
-        place.tick_params(labelsize=7)
-        if own_scale:
-            figure.colorbar(image, ax=place)
+        colours = {"norm": TwoSlopeNorm(0.0, -largest, largest), "cmap": "RdBu_r", "interpolation": "nearest"}
+        image = place.imshow(table, aspect="auto", **colours)
+        scale = f" (±{largest:.2g})" if own_scale else ""
+        place.set_title(name.replace("$", r"\$").replace("\n", "↵") + scale, fontsize=8)
+        place.tick_params(labelsize=6)
+        place.locator_params(nbins=4, integer=True)
     for place in places[len(arrays) :]:
         place.set_axis_off()
     if not own_scale:

@@ -56,7 +56,7 @@ def test_every_first_token_gets_the_giant_and_no_other_does(real_model: Any) -> 
 
 
 def test_one_mlp_writes_the_giant_and_two_take_it_away(real_model: Any) -> None:
-    """Lesson 2, 2.4: MLP 11 writes it "in a single step", MLPs 28 and 29 take most of it away; whatever the first
+    """Lesson 2, 2.5: MLP 11 writes it "in a single step", MLPs 28 and 29 take most of it away; whatever the first
     token is.
     """
     for text in (PROMPT, "Paris is the capital of", "def main(argument):"):
@@ -67,7 +67,7 @@ def test_one_mlp_writes_the_giant_and_two_take_it_away(real_model: Any) -> None:
 
 
 class TestTheGiantKeepsTheRestingPlaceQuiet:
-    """Lesson 2, after 2.6: the table of five changes to what layer 11 puts out at the first token, and what is read
+    """Lesson 2, after 2.7: the table of five changes to what layer 11 puts out at the first token, and what is read
     from it.
     """
 
@@ -122,6 +122,28 @@ class TestTheGiantKeepsTheRestingPlaceQuiet:
         resting, _, kept = self.after(real_model, self.alone, text)
         assert abs(kept - surprise) < 0.3 and resting > 0.35
 
+    @pytest.mark.parametrize("text", [STORY, OTHER_STORY], ids=["the story", "another"])
+    def test_what_is_found_there_is_short_because_of_the_giant(self, real_model: Any, text: str) -> None:
+        """The column "its value", in all layers and not in one: the heads that rest most find least. The control is the
+        same without the giant.
+        """
+        parts, ids = anatomy(real_model), token_ids(real_model, text)
+        ratios = []
+        for change in (self.leave, self.gone):
+            found, resting = [], []
+            with real_model.trace([ids]):
+                change(parts.layers[11].output)
+                for layer in range(12, 28):
+                    found.append(parts.attentions[layer].v_proj.output[0].unflatten(-1, (3, 64)).norm(dim=-1).save())
+                    resting.append(parts.pattern(layer)[0, :, 1:, 0].mean(dim=-1).save())
+            lengths = torch.stack(found)  # (layer, position, key/value head)
+            ratio = (lengths[:, 0] / lengths[:, 1:].mean(dim=1)).repeat_interleave(3, dim=1)  # (layer, head)
+            ratios.append((ratio, torch.stack(resting)))
+        with_it, without = ratios
+        assert float(with_it[0].max()) < 0.7 and float(with_it[0].mean()) < 0.35
+        assert float(with_it[0][with_it[1] > 0.9].mean()) < 0.25, "who rests most takes least along"
+        assert float(without[0][:2].min()) > 0.9, "layers 12 and 13 find a long one"
+
     def test_another_token_can_lose_its_largest_number(self, real_model: Any) -> None:
         """The second row, at six positions and not at one."""
         _, _, surprise = self.after(real_model, self.leave)
@@ -137,7 +159,7 @@ class TestTheGiantKeepsTheRestingPlaceQuiet:
 
 
 def test_the_token_can_still_be_told_at_the_end(real_model: Any) -> None:
-    """Lesson 2, 2.4: "So the token *can* still be told at the end, in three of four cases" (57 of 77, 4 by chance)."""
+    """Lesson 2, 2.5: "So the token *can* still be told at the end, in three of four cases" (57 of 77, 4 by chance)."""
     texts = (
         "The old man went to the river and his daughter sang a quiet song.",
         "A quiet song came from the river, and the old man listened to it.",
@@ -244,6 +266,89 @@ def test_the_words_before_count_for_more_than_the_sense(real_model: Any) -> None
         assert float(word_similarity(real_model, fracture, text, " break")[15]) > max(near) + 0.02
 
 
+def test_a_stroke_of_luck_is_nearer_to_the_pause_than_to_the_glass(real_model: Any) -> None:
+    """Lesson 2, 2.4: a noun beside a noun. With three sentences of that sense, against the means over four of each."""
+    kinds = list(CROSSED)
+    streams = streams_of(real_model)[:, 15]
+    for luck in (
+        "After years of bad luck the actor got his big break",
+        "The film was for the young singer a lucky break",
+        "Everybody wants to be famous, but few get such a break",
+    ):
+        own = residual_stream(real_model, luck)[15, -1]
+        near = torch.cosine_similarity(own[None], streams, dim=-1).view(4, 4).mean(dim=1)
+        assert float(near[kinds.index(("pause", "noun"))]) > float(near[kinds.index(("snap", "verb"))]) + 0.01
+
+
+def test_the_end_of_the_stream_is_about_what_comes_next(real_model: Any) -> None:
+    """Lesson 2, after 2.4: another word in the same sentence is at the last depth more alike than the same word in
+    another one, and far less alike at depth 5; for four words and not for one.
+    """
+    for frame, words, elsewhere in (
+        ("We have worked for three hours, so let us take a {}", ("break", "walk"), "Everyone needed a coffee break"),
+        ("In the evening they sat by the {}", ("river", "fire"), "The old man went to the river"),
+        ("My brother would like to buy a new {}", ("house", "car"), "The children painted the house"),
+        ("On Sunday she read a long {}", ("book", "letter"), "Nobody could find the old book"),
+    ):
+        one, other, same = (residual_stream(real_model, text)[:, -1] for text in (*map(frame.format, words), elsewhere))
+        another_word, another_sentence = (torch.cosine_similarity(one, each, dim=-1) for each in (other, same))
+        assert float(another_word[5]) < float(another_sentence[5]) - 0.1
+        assert float(another_word[0]) + 0.3 < float(another_word[5]) < float(another_word[15]) < float(another_word[25])
+        assert float(another_word[30] - another_sentence[30]) > -0.02
+
+
+@pytest.mark.parametrize("text", [PROMPT, "She opened the door and saw", "My favourite animal is the"])
+def test_the_last_mlp_writes_the_most_by_far(text: str, real_model: Any) -> None:
+    """Lesson 2, 2.5: "the very last MLP by far"; and of the last token's vector less than half is there at nine
+    tenths.
+    """
+    terms = stream_parts(real_model, text)[:, -1]
+    lengths = terms.norm(dim=-1)
+    assert int(lengths.argmax()) == 60 and float(lengths[60]) > 1.5 * float(lengths[:60].max())
+    final = terms.sum(dim=0)
+    assert float(terms[:54].sum(dim=0) @ final / final.dot(final)) < 0.5
+
+
+# One layer by hand.
+
+
+def test_a_turned_product_depends_on_the_distance_alone(real_model: Any) -> None:
+    """Lesson 2, "by hand": the product of a turned query and key, with transformers' own turning. The control: at
+    another distance it is another.
+    """
+    from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+
+    query, key = torch.randn(2, 1, 1, 1, 64, generator=torch.Generator().manual_seed(0)).double()
+
+    def product(at_query: int, at_key: int) -> float:
+        rotary = real_model._module.model.rotary_emb
+        (q_cos, q_sin), (k_cos, k_sin) = (rotary(query, torch.tensor([[place]])) for place in (at_query, at_key))
+        turned_query, _ = apply_rotary_pos_emb(query, query, q_cos, q_sin)
+        _, turned_key = apply_rotary_pos_emb(key, key, k_cos, k_sin)
+        return float((turned_query * turned_key).sum())
+
+    assert product(9, 4) == pytest.approx(product(5, 0), abs=1e-3) == product(105, 100)
+    assert abs(product(9, 4) - product(9, 5)) > 0.1
+
+
+def test_few_gates_stand_open(real_model: Any) -> None:
+    """Lesson 2, "by hand": of the 1,536 gates of layer 16 few are above 0.5; for every token but the first, and none
+    far below 0.
+    """
+    gates: list[torch.Tensor] = []
+    hook = real_model._module.model.layers[16].mlp.act_fn.register_forward_hook(
+        lambda module, inputs, output: gates.append(output[0])
+    )
+    try:
+        with torch.no_grad():
+            real_model._module(torch.tensor([token_ids(real_model, STORY)]))
+    finally:
+        hook.remove()
+    share = (gates[0][1:] > 0.5).float().mean(dim=-1)
+    assert float(share.max()) < 0.25 and float(share.mean()) < 0.15
+    assert float(gates[0].min()) > -0.3
+
+
 # Causality; the mask.
 
 
@@ -272,7 +377,7 @@ def led_scores(model: Any, half: list[int], lead: str = "\n") -> torch.Tensor:
 
 
 def test_the_second_red_finds_the_river_behind_any_token(real_model: Any) -> None:
-    """Lesson 2, 2.7: 0.15 at the start, 0.96 and more with anything in front."""
+    """Lesson 2, 2.9: 0.15 at the start, 0.96 and more with anything in front."""
     repeated = token_ids(real_model, " red river seven music stone Paris" * 2)
     assert float(attention_patterns(real_model, repeated)[18, 6, 6, 1]) < 0.4
     for lead in ("\n", "The", " and", ".", " dog the"):
@@ -283,7 +388,7 @@ def test_the_second_red_finds_the_river_behind_any_token(real_model: Any) -> Non
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_first_position_lowers_the_scores_of_induction(seed: int, real_model: Any) -> None:
-    """Lesson 2, 2.7: "the five best are higher with a line break in front", on other random sequences in the mean."""
+    """Lesson 2, 2.9: "the five best are higher with a line break in front", on other random sequences in the mean."""
     half = random_half(seed)
     bare, led = induction_scores(real_model, half), led_scores(real_model, half)
     best = bare.flatten().topk(5).indices
@@ -293,7 +398,7 @@ def test_the_first_position_lowers_the_scores_of_induction(seed: int, real_model
 
 
 def test_induction_heads_lie_above_the_previous_token_heads(real_model: Any) -> None:
-    """Lesson 2, 2.7: "from layer 17 on", on three random sequences. The control: on a sequence that does not repeat no
+    """Lesson 2, 2.9: "from layer 17 on", on three random sequences. The control: on a sequence that does not repeat no
     head scores.
     """
     for seed in (0, 1, 2):
@@ -317,3 +422,34 @@ def test_the_repetition_is_cheap_only_when_it_repeats(real_model: Any) -> None:
             logits = real_model._module(torch.tensor([ids])).logits[0]
         means.append(float(nats(logits, ids)[-30:].mean()))
     assert means[0] < 3 and means[1] > 10.8
+
+
+@pytest.mark.parametrize("text", [STORY, OTHER_STORY], ids=["the story", "another"])
+def test_heads_rest_where_a_large_vector_stands(text: str, real_model: Any) -> None:
+    """Lesson 2, after 2.7: "more than a third of all heads"; in layers 3 to 9 and from 12 on, hardly in 10 and 11."""
+    to_first = attention_patterns(real_model, token_ids(real_model, text))[:, :, 1:, 0].mean(dim=-1)
+    assert 1 / 3 < float((to_first > 0.5).float().mean()) < 0.5
+    by_layer = to_first.mean(dim=1)
+    assert float(by_layer[3:10].min()) > 1.5 * float(by_layer[10:12].max())
+    assert float(by_layer[12:].min()) > 2 * float(by_layer[10:12].max())
+
+
+def test_the_greatest_over_the_least_head_finds_the_head_that_rests(real_model: Any) -> None:
+    """Lesson 2, "Further": it is largest in layer 18 for a name and for *to*, in other sentences as well, since a head
+    of that layer finds the same everywhere.
+    """
+    parts = anatomy(real_model)
+    for text, word in (
+        ("When Mike and Emma went to the cafe, Emma gave a coffee to", " Emma"),
+        ("When Mike and Emma went to the cafe, Emma gave a coffee to", " to"),
+        ("\nThe old man went to the river and his daughter sang by the river in the evening", " river"),
+        ("\nShe bought bread and a bottle of milk, and when she came home the bread was gone", " bread"),
+    ):
+        ids = token_ids(real_model, text)
+        first, second = (place for place, token in enumerate(ids) if token == token_ids(real_model, word)[0])
+        with real_model.trace([ids]):
+            outputs = nnsight.save(torch.stack([parts.heads(layer)[0] for layer in range(parts.n_layers)]))
+        distance = (outputs[:, second] - outputs[:, first]).norm(dim=-1)
+        ratio = distance.amax(dim=1) / distance.amin(dim=1)
+        assert int(ratio.argmax()) == 18 and int(distance[18].argmin()) == 8
+        assert float(ratio[18]) > 20 * float(ratio[:17].max())

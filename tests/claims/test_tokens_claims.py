@@ -225,6 +225,26 @@ def test_two_thirds_of_what_it_knows_of_a_sentence_hang_on_the_order(real_model:
     assert 0.55 < mean(shares) < 0.8
 
 
+def test_not_where_a_word_stands_but_beside_whom(real_model: Any) -> None:
+    """Lesson 1, 1.9: two halves exchanged, no word stands where it stood, and it costs less than half as much extra as
+    a shuffle; each word exchanged with its neighbour, none moves by more than one place, and it costs as much.
+    """
+    source = random.Random(6)
+    for sentence in SENTENCES[:3]:
+        words = sentence.split()
+        half = len(words) // 2
+        pairs = [word for i in range(0, len(words) - 1, 2) for word in (words[i + 1], words[i])]
+        in_order, exchanged, neighbours = (
+            float(settled_surprisals(real_model, " ".join(order) + ".").mean())
+            for order in (words, words[half:] + words[:half], pairs)
+        )
+        shuffled = mean(
+            float(settled_surprisals(real_model, " ".join(source.sample(words, len(words))) + ".").mean())
+            for _ in range(4)
+        )
+        assert exchanged - in_order < (shuffled - in_order) / 2 and neighbours - in_order > 0.7 * (shuffled - in_order)
+
+
 def test_bits_a_token_mislead_between_languages(real_model: Any) -> None:
     """Lesson 1, "Perplexity": Finnish costs half as much again by the token and over three times as much by the
     byte.

@@ -1,4 +1,4 @@
-"""Wrong answers to exercise 2.7."""
+"""Wrong answers to exercise 2.9."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def induction_head_by_layer(model, half):
 
 
 WRONG = [
-    Wrong("2.7", induction_same_token, "the same token"),
-    Wrong("2.7", induction_before, "the token before"),
-    Wrong("2.7", induction_whole_diagonal, "one query too many"),
-    Wrong("2.7", induction_over_everything, "first half in the mean"),
-    Wrong("2.7", induction_once, "not repeated"),
-    Wrong("2.7", induction_head_by_layer, says="(layer, head)"),
+    Wrong("2.9", induction_same_token, "the same token"),
+    Wrong("2.9", induction_before, "the token before"),
+    Wrong("2.9", induction_whole_diagonal, "one query too many"),
+    Wrong("2.9", induction_over_everything, "first half in the mean"),
+    Wrong("2.9", induction_once, "not repeated"),
+    Wrong("2.9", induction_head_by_layer, says="(layer, head)"),
 ]

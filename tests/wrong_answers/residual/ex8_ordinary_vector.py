@@ -1,4 +1,4 @@
-"""Wrong answers to exercise 2.10."""
+"""Wrong answers to exercise 2.8."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def gives_the_whole_stream(stream):
 
 
 WRONG = [
-    Wrong("2.10", gives_the_vector_back, "unchanged"),
-    Wrong("2.10", sets_the_giant_to_one, "giant removed"),
-    Wrong("2.10", gives_zeros, "still a place to rest"),
-    Wrong("2.10", gives_the_whole_stream, says="vector of shape"),
+    Wrong("2.8", gives_the_vector_back, "unchanged"),
+    Wrong("2.8", sets_the_giant_to_one, "giant removed"),
+    Wrong("2.8", gives_zeros, "still a place to rest"),
+    Wrong("2.8", gives_the_whole_stream, says="vector of shape"),
 ]

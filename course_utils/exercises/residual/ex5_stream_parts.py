@@ -59,7 +59,7 @@ def _embedding_bare(model: TransformersModel, prompt: str) -> torch.Tensor:
 
 
 EXERCISE = Exercise(
-    id="2.4",
+    id="2.5",
     title="The stream is a sum",
     minutes=15,
     points=3,

@@ -65,7 +65,7 @@ def _other_forgotten(model: TransformersModel) -> dict[str, int]:
 
 
 EXERCISE = Exercise(
-    id="2.5",
+    id="2.6",
     title="Where are the parameters?",
     minutes=10,
     points=2,

@@ -57,7 +57,7 @@ def _hook_left(model: TransformersModel, prompt: str, layer: int) -> torch.Tenso
 
 
 EXERCISE = Exercise(
-    id="2.8",
+    id="2.10",
     title="The same with a plain hook",
     minutes=15,
     points=3,

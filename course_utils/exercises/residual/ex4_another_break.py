@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
+from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_id, token_ids
-from course_utils.residual import another_break, residual_stream, word_position
+from course_utils.residual import another_break, word_position
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -39,8 +40,13 @@ def _measured(answer: Any, model: TransformersModel, sentence: str) -> dict[str,
 
 
 def _cosine(model: TransformersModel, first: str, second: str) -> float:
-    one, other = (residual_stream(model, text)[15, word_position(model, text, " break")] for text in (first, second))
-    return float(torch.cosine_similarity(one, other, dim=0))
+    """At depth 15, from runs that stop there."""
+    vectors = []
+    for text in (first, second):
+        with model.trace([token_ids(model, text)]) as tracer:
+            vectors.append(anatomy(model).layers[14].output[0, word_position(model, text, " break")].save())
+            tracer.stop()
+    return float(torch.cosine_similarity(vectors[0], vectors[1], dim=0))
 
 
 # What learners do instead.
@@ -59,7 +65,7 @@ def _far(model: TransformersModel, sentence: str) -> str:
 
 
 EXERCISE = Exercise(
-    id="2.9",
+    id="2.4",
     title="Write a break of your own",
     minutes=15,
     points=3,

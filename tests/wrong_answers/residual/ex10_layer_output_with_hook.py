@@ -1,4 +1,4 @@
-"""Wrong answers to exercise 2.8."""
+"""Wrong answers to exercise 2.10."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ def hook_keeps_the_batch(model, prompt, layer):
 
 
 WRONG = [
-    Wrong("2.8", hook_before, "layer's input"),
-    Wrong("2.8", hook_counts_from_one, "one layer too far"),
-    Wrong("2.8", hook_on_attention, "attention only"),
-    Wrong("2.8", hook_on_mlp, "MLP only"),
-    Wrong("2.8", hook_not_removed, "hook left behind"),
-    Wrong("2.8", hook_keeps_the_batch, says="(position, dimension)"),
+    Wrong("2.10", hook_before, "layer's input"),
+    Wrong("2.10", hook_counts_from_one, "one layer too far"),
+    Wrong("2.10", hook_on_attention, "attention only"),
+    Wrong("2.10", hook_on_mlp, "MLP only"),
+    Wrong("2.10", hook_not_removed, "hook left behind"),
+    Wrong("2.10", hook_keeps_the_batch, says="(position, dimension)"),
 ]

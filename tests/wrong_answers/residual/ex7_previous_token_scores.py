@@ -1,4 +1,4 @@
-"""Wrong answers to exercise 2.6."""
+"""Wrong answers to exercise 2.7."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def previous_head_by_layer(model, prompt):
 
 
 WRONG = [
-    Wrong("2.6", previous_upside_down, "query and key swapped"),
-    Wrong("2.6", previous_is_self, "own token"),
-    Wrong("2.6", previous_over_n, "divided by all positions"),
-    Wrong("2.6", previous_from_zero, "divided by all positions"),
-    Wrong("2.6", previous_summed, "sum for mean"),
-    Wrong("2.6", previous_of_the_last, "last position only"),
-    Wrong("2.6", previous_head_by_layer, says="(layer, head)"),
+    Wrong("2.7", previous_upside_down, "query and key swapped"),
+    Wrong("2.7", previous_is_self, "own token"),
+    Wrong("2.7", previous_over_n, "divided by all positions"),
+    Wrong("2.7", previous_from_zero, "divided by all positions"),
+    Wrong("2.7", previous_summed, "sum for mean"),
+    Wrong("2.7", previous_of_the_last, "last position only"),
+    Wrong("2.7", previous_head_by_layer, says="(layer, head)"),
 ]

@@ -1,4 +1,4 @@
-"""Wrong answers to exercise 2.5."""
+"""Wrong answers to exercise 2.6."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ def count_total_only(model):
 
 
 WRONG = [
-    Wrong("2.5", count_both_embeddings, "tied embedding counted twice"),
-    Wrong("2.5", count_one_layer, "one layer"),
-    Wrong("2.5", count_matrices, "tensors for numbers"),
-    Wrong("2.5", count_trainable, "only what trains"),
-    Wrong("2.5", count_without_norms, "norms left out"),
-    Wrong("2.5", count_total_only, says="expected 'embedding'"),
+    Wrong("2.6", count_both_embeddings, "tied embedding counted twice"),
+    Wrong("2.6", count_one_layer, "one layer"),
+    Wrong("2.6", count_matrices, "tensors for numbers"),
+    Wrong("2.6", count_trainable, "only what trains"),
+    Wrong("2.6", count_without_norms, "norms left out"),
+    Wrong("2.6", count_total_only, says="expected 'embedding'"),
 ]

@@ -1,4 +1,4 @@
-"""Wrong answers to exercise 2.4."""
+"""Wrong answers to exercise 2.5."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ def parts_in_the_wrong_order(model, prompt):
 
 
 WRONG = [
-    Wrong("2.4", parts_before_the_post_norm, "before the norm after it"),
-    Wrong("2.4", parts_swapped, "MLP before attention"),
-    Wrong("2.4", parts_in_two_blocks, "all attentions, then all MLPs"),
-    Wrong("2.4", parts_running_sum, "sums so far"),
-    Wrong("2.4", parts_from_the_embedding_module, "embedding without positions"),
-    Wrong("2.4", parts_in_the_wrong_order, says="read the earlier one first"),
+    Wrong("2.5", parts_before_the_post_norm, "before the norm after it"),
+    Wrong("2.5", parts_swapped, "MLP before attention"),
+    Wrong("2.5", parts_in_two_blocks, "all attentions, then all MLPs"),
+    Wrong("2.5", parts_running_sum, "sums so far"),
+    Wrong("2.5", parts_from_the_embedding_module, "embedding without positions"),
+    Wrong("2.5", parts_in_the_wrong_order, says="read the earlier one first"),
 ]

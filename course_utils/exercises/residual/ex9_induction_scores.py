@@ -53,7 +53,7 @@ def _not_repeated(model: TransformersModel, half: Sequence[int]) -> torch.Tensor
 
 
 EXERCISE = Exercise(
-    id="2.7",
+    id="2.9",
     title="Induction heads",
     minutes=20,
     points=4,
@@ -66,7 +66,7 @@ EXERCISE = Exercise(
             "Run `[*half, *half]` through `attention_patterns`. The second half starts at position n.",
         ),
         Hint("query and key", "The token at q stood at q - n. The one after it stood at q - n + 1: that is the key."),
-        Hint("nearly there", "`queries = torch.arange(n, 2 * n)`, `keys = queries - n + 1`, then as in 2.6."),
+        Hint("nearly there", "`queries = torch.arange(n, 2 * n)`, `keys = queries - n + 1`, then as in 2.7."),
     ),
     draw=_on_sequences,
     axes=("layer", "head"),

@@ -46,7 +46,7 @@ def _last_only(model: TransformersModel, prompt: str) -> torch.Tensor:
 
 
 EXERCISE = Exercise(
-    id="2.6",
+    id="2.7",
     title="Heads that look one token back",
     minutes=15,
     points=3,

@@ -1,4 +1,4 @@
-"""Wrong answers to exercise 2.9."""
+"""Wrong answers to exercise 2.4."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def starts_with_it(model, sentence):
 
 
 WRONG = [
-    Wrong("2.9", puts_something_in_front, "too alike"),
-    Wrong("2.9", writes_it_with_a_capital, "not once"),
-    Wrong("2.9", writes_it_twice, "not once"),
-    Wrong("2.9", starts_with_it, "too unlike"),
+    Wrong("2.4", puts_something_in_front, "too alike"),
+    Wrong("2.4", writes_it_with_a_capital, "not once"),
+    Wrong("2.4", writes_it_twice, "not once"),
+    Wrong("2.4", starts_with_it, "too unlike"),
 ]
