@@ -135,7 +135,7 @@ class TestTheGiantKeepsTheRestingPlaceQuiet:
                 change(parts.layers[11].output)
                 for layer in range(12, 28):
                     found.append(parts.attentions[layer].v_proj.output[0].unflatten(-1, (3, 64)).norm(dim=-1).save())
-                    resting.append(parts.pattern(layer)[0, :, 1:, 0].mean(dim=-1).save())
+                    resting.append(parts.pattern(layer)[0, :, 1:, 0].mean(dim=-1).save())  # type: ignore[attr-defined]
             lengths = torch.stack(found)  # (layer, position, key/value head)
             ratio = (lengths[:, 0] / lengths[:, 1:].mean(dim=1)).repeat_interleave(3, dim=1)  # (layer, head)
             ratios.append((ratio, torch.stack(resting)))
