@@ -7,7 +7,7 @@ longer includes the whole text again.
 
 The module goes the way of the lesson: an attention layer without a cache, the same with one, a model of one layer that
 generates with it, then the cache of a real model: its size, generating by hand, scoring several endings of one prefix,
-a cache of fixed size.
+a cache of fixed size; and at the end what servers of language models do with it.
 
 Sources: scaled dot-product attention: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762. Keys and values kept while
 decoding, and one key/value head for several query heads: Shazeer 2019, https://arxiv.org/abs/1911.02150, and Ainslie et
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class CacheMismatchError(ValueError, RuntimeError):
-    """What was given does not fit what a cache holds. A ValueError by its cause, and a RuntimeError for whoever catches those."""
+    """What was given does not fit what a cache holds: a ValueError by its cause, a RuntimeError as callers expect."""
 
 
 def causal_mask(n_new: int, n_held: int = 0) -> torch.Tensor:
@@ -254,27 +254,22 @@ class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
 
 
 def breaking_pieces(layer: ScaledDotProductAttentionWithCache, x: torch.Tensor) -> list[int] | None:
-    """A way to cut a text into pieces for which a layer with a cache is not what it is for the whole text.
+    """A way to cut a text into pieces on which a layer with a cache is not what it is on the whole.
 
-    x is (1, position, width). Returns the lengths of the pieces, in order, which sum to the number of positions; or
-    None if the layer is right however the text is cut. Leaves the layer with an empty cache.
+    x is (1, position, width). Returns the lengths of the pieces, in order: each above 0, together
+    the number of positions. Returns None if no cut was found that breaks the layer.
     """
     n = x.shape[1]
     whole, _ = layer(x, is_causal=True)
+    # A prompt and a chunk; a chunk, then a token, which sees what the chunk left behind; the same with other lengths.
+    cuts = [[n // 2, n - n // 2], [2, n - 3, 1], [1, 2, n - 3], [2] * (n // 2) + [1] * (n % 2)]
     found: list[int] | None = None
-    # One at a time; a prompt and then one at a time; two chunks; a prompt, then chunks; chunks of two.
-    for pieces in (
-        [1] * n,
-        [n - 2, 1, 1],
-        [n // 2, n - n // 2],
-        [1, n - 1],
-        [n - 4, 1, 3],
-        [2] * (n // 2) + [1] * (n % 2),
-    ):
-        layer.clear_cache()
-        outputs = [layer(piece, is_causal=True, use_cache=True)[0] for piece in x.split(pieces, dim=1)]
-        if found is None and not torch.allclose(torch.cat(outputs, dim=1), whole, atol=1e-4):
-            found = pieces
+    for pieces in cuts:
+        if found is None and min(pieces) > 0 and sum(pieces) == n:
+            layer.clear_cache()
+            outputs = [layer(piece, is_causal=True, use_cache=True)[0] for piece in x.split(pieces, dim=1)]
+            if not torch.allclose(torch.cat(outputs, dim=1), whole, atol=1e-3):
+                found = pieces
     layer.clear_cache()
     return found
 
@@ -519,21 +514,20 @@ class PreallocatedCache:
 def rotate(x: torch.Tensor, places: torch.Tensor, base: float) -> torch.Tensor:
     """Turn queries or keys (..., position, head width) to their places (position,): rotary positions.
 
-    Number i and number i + head width / 2 are a point in a plane, turned by place * base ** (-2 i / head width). Turning
-    twice adds the places, so keys that are already turned move by ``places``, which may be negative.
+    Number i and number i + head width / 2 are a point in a plane, turned by place * base ** (-2 i / head width).
+    Turning twice adds the places, so keys that are already turned move by ``places``, which may be negative.
     Su et al. 2021, https://arxiv.org/abs/2104.09864.
     """
     half = x.shape[-1] // 2
     speeds = base ** (-torch.arange(half, device=x.device) / half)
     angles = places.to(x.device)[:, None] * speeds
     left, right = x[..., :half], x[..., half:]
-    return torch.cat(
-        [left * angles.cos() - right * angles.sin(), right * angles.cos() + left * angles.sin()], dim=-1
-    ).to(x.dtype)
+    turned = [left * angles.cos() - right * angles.sin(), right * angles.cos() + left * angles.sin()]
+    return torch.cat(turned, dim=-1).to(x.dtype)
 
 
 class GroupedAttentionWithCache(nn.Module):
-    """The attention of one layer of a Llama-like model, with a preallocated cache of its own.
+    """The attention of one layer of a Llama-like model, with a cache of its own.
 
     Args:
         theirs: transformers' attention module of the layer, whose projections are used.
@@ -543,61 +537,79 @@ class GroupedAttentionWithCache(nn.Module):
 
     def __init__(self, theirs: Any, base: float, cache: PreallocatedCache) -> None:
         super().__init__()
-        self.theirs, self.base, self.cache = theirs, base, cache
+        self.theirs, self.base, self.cache, self.read = theirs, base, cache, 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """New positions x (batch, new position, width) to what attention adds to them, the same shape."""
-        width = self.theirs.head_dim
+        n_new, width = x.shape[1], self.theirs.head_dim
         queries, keys, values = (
             project(x).unflatten(-1, (-1, width)).transpose(1, 2)
             for project in (self.theirs.q_proj, self.theirs.k_proj, self.theirs.v_proj)
         )
-        places = self.cache.size + torch.arange(x.shape[1])
-        keys, values = self.cache.append(rotate(keys, places, self.base), values)
-        # Several query heads share a key/value head: each is repeated for the heads of its group.
+        places = self.read + torch.arange(n_new)
+        self.read += n_new
+        keys, values = self.cache.append(self.turn(keys, places), values)
         group = queries.shape[1] // keys.shape[1]
-        keys, values = (held.repeat_interleave(group, dim=1) for held in (keys, values))
-        scores = rotate(queries, places, self.base) @ keys.transpose(-2, -1) / math.sqrt(width)
-        n_new, n_keys = scores.shape[-2:]
-        allowed = torch.ones(n_new, n_keys, dtype=torch.bool, device=x.device).tril(n_keys - n_new)
-        weights = scores.masked_fill(~allowed, -math.inf).softmax(dim=-1)
+        keys, values = self.share(keys, group), self.share(values, group)
+        scores = self.turn(queries, places) @ keys.transpose(-2, -1) / math.sqrt(width)
+        hidden = torch.ones_like(scores, dtype=torch.bool).triu(self.read - n_new + 1)
+        weights = scores.masked_fill(hidden, -math.inf).softmax(dim=-1)
         return self.theirs.o_proj((weights @ values).transpose(1, 2).flatten(2))
+
+    def turn(self, x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Queries or keys (batch, head, position, head width) at their places (position,)."""
+        return rotate(x, places, self.base)
+
+    def share(self, held: torch.Tensor, group: int) -> torch.Tensor:
+        """Keys or values of the key/value heads, for each query head: a group of neighbours shares one."""
+        return held.repeat_interleave(group, dim=1)
 
 
 class DecoderWithOwnCache:
-    """A Llama-like model whose attention is ours: its embedding, norms, MLPs and unembedding, our cache in every layer.
+    """A Llama-like model with our attention and our caches; embedding, norms, MLPs and unembedding are its own.
+
+    It reads one text, from its first token on; for another text make another.
 
     Args:
+        max_positions: of the text.
         cache: the class of the caches, with the contract of :class:`PreallocatedCache`.
+        attention: the class of the attention layers.
     """
 
-    def __init__(self, model: TransformersModel, max_positions: int, cache: type[PreallocatedCache]) -> None:
+    def __init__(
+        self,
+        model: TransformersModel,
+        max_positions: int,
+        cache: type[PreallocatedCache],
+        attention: type[GroupedAttentionWithCache] = GroupedAttentionWithCache,
+    ) -> None:
         self.hf: Any = model._module
-        config = self.hf.config
-        self.attentions = [
-            GroupedAttentionWithCache(
-                block.self_attn,
-                config.rope_parameters["rope_theta"],
-                cache(1, config.num_key_value_heads, max_positions, block.self_attn.head_dim),
-            )
-            for block in self.hf.model.layers
-        ]
+        config, layers = self.hf.config, self.hf.model.layers
+        with next(self.hf.parameters()).device:  # so that a cache takes its memory where the model is
+            self.attentions = [
+                attention(
+                    layer.self_attn,
+                    config.rope_parameters["rope_theta"],
+                    cache(1, config.num_key_value_heads, max_positions, layer.self_attn.head_dim),
+                )
+                for layer in layers
+            ]
 
     @torch.no_grad()
     def __call__(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits (1, new position, vocabulary) of new ids (1, new position), which come after all that were given before."""
-        stream = self.hf.model.embed_tokens(ids)
-        for block, attention in zip(self.hf.model.layers, self.attentions, strict=True):
-            stream = stream + attention(block.input_layernorm(stream))
-            stream = stream + block.mlp(block.post_attention_layernorm(stream))
-        return self.hf.lm_head(self.hf.model.norm(stream))
+        """Logits (1, new position, vocabulary) of new ids (1, new position), which come after all that were given."""
+        residual = self.hf.model.embed_tokens(ids)
+        for layer, attention in zip(self.hf.model.layers, self.attentions, strict=True):
+            residual = residual + attention(layer.input_layernorm(residual))
+            residual = residual + layer.mlp(layer.post_attention_layernorm(residual))
+        return self.hf.lm_head(self.hf.model.norm(residual))
 
 
 class PagedCache:
-    """Keys and values of several texts in one memory, given out in pages.
+    """Keys and values of several texts in one memory, given out in pages of so many positions.
 
-    A text's page table says on which pages it lies, in order; the pages may lie anywhere. At most the rest of each
-    text's last page is taken and not used. Kwon et al. 2023, https://arxiv.org/abs/2309.06180.
+    A text's page table says on which pages it lies, in order; the pages may lie anywhere. Taken and not used is at most
+    the rest of each text's last page. Kwon et al. 2023, https://arxiv.org/abs/2309.06180.
     """
 
     def __init__(self, n_pages: int, page: int, n_heads: int, head_width: int) -> None:
@@ -610,14 +622,21 @@ class PagedCache:
     def append(self, text: str, keys: torch.Tensor, values: torch.Tensor) -> None:
         """Add new positions, each (head, new position, head width), to a text; a text that is not known begins.
 
-        Raises ValueError, and holds what it held, if there are not enough free pages.
+        Raises ValueError, and holds what it held, if there are not enough free pages or the shape does not fit.
         """
+        _, _, n_heads, _, width = self.memory.shape
+        if keys.ndim != 3 or keys.shape != values.shape or (keys.shape[0], keys.shape[2]) != (n_heads, width):
+            raise ValueError(
+                f"keys {tuple(keys.shape)} and values {tuple(values.shape)} came; expected ({n_heads}, new position, "
+                f"{width}) for both."
+            )
         size, new = self.sizes.get(text, 0), keys.shape[1]
         table = self.tables.get(text, [])
         missing = -(-(size + new) // self.page) - len(table)
         if missing > len(self.free):
-            raise ValueError(f"{missing} pages are needed for {text!r} and {len(self.free)} are free: release a text.")
-        table = self.tables[text] = [*table, *(self.free.pop(0) for _ in range(missing))]
+            raise ValueError(f"{text!r} needs {missing} more pages and {len(self.free)} are free: release a text.")
+        self.tables[text] = table = [*table, *self.free[:missing]]
+        self.free = self.free[missing:]
         for i in range(new):
             page, place = divmod(size + i, self.page)
             self.memory[0, table[page], :, place] = keys[:, i]
@@ -636,36 +655,91 @@ class PagedCache:
         del self.sizes[text]
 
 
-def in_few_bits(x: torch.Tensor, bits: int = 8) -> torch.Tensor:
+def in_few_bits(x: torch.Tensor, bits: int = 8, dim: int = -1) -> torch.Tensor:
     """Keys or values (..., position, head width) as whole numbers of that many bits would give them back.
 
-    One scale for each position of each head: its largest magnitude becomes 127 (for 8 bits).
+    The numbers along ``dim`` share a scale, by which their largest magnitude becomes 127 (for 8 bits): -1 is a scale
+    for each position, -2 one for each of the numbers of a head.
     """
     largest = 2 ** (bits - 1) - 1
-    scale = x.abs().amax(dim=-1, keepdim=True).clamp_min(1e-12) / largest
+    scale = x.abs().amax(dim=dim, keepdim=True).clamp_min(1e-12) / largest
     return (x / scale).round() * scale
 
 
 def changed_cache(
     cache: DynamicCache,
-    keys: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    values: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    keys: Callable[[torch.Tensor], torch.Tensor] = torch.clone,
+    values: Callable[[torch.Tensor], torch.Tensor] = torch.clone,
 ) -> DynamicCache:
     """A copy of a cache with a function applied to each layer's keys or values, (batch, head, position, head width)."""
     from transformers import DynamicCache
 
-    def same(x: torch.Tensor) -> torch.Tensor:
-        return x.clone()
-
-    return DynamicCache([((keys or same)(layer.keys), (values or same)(layer.values)) for layer in cache.layers])
+    return DynamicCache([(keys(layer.keys), values(layer.values)) for layer in cache.layers])
 
 
-def kept_positions(cache: DynamicCache, places: Sequence[int], base: float | None = None) -> DynamicCache:
-    """A copy of a cache that holds these places only; with ``base`` each kept key is turned to where it now stands."""
-    kept = torch.tensor(list(places))
+def kept_positions(cache: DynamicCache, kept: Sequence[int], base: float | None = None) -> DynamicCache:
+    """A copy of a cache that holds these positions only; with ``base`` each key is turned to where it now stands."""
+    places = torch.tensor(list(kept))
 
     def keys(x: torch.Tensor) -> torch.Tensor:
-        x = x[:, :, kept]
-        return x if base is None else rotate(x, torch.arange(len(kept)) - kept, base)
+        x = x[:, :, places]
+        return x if base is None else rotate(x, torch.arange(len(places)) - places, base)
 
-    return changed_cache(cache, keys, lambda x: x[:, :, kept])
+    return changed_cache(cache, keys, lambda x: x[:, :, places])
+
+
+@torch.no_grad()
+def read_on(
+    model: TransformersModel, cache: DynamicCache, ids: torch.Tensor, first_place: int | None = None
+) -> torch.Tensor:
+    """What a model that holds a cache predicts while it reads on; the cache then holds ids too.
+
+    ids are (batch, new position). first_place: the place of the first of them, where it is not the number of positions
+    that the cache holds. Returns log-probabilities, (batch, new position, vocabulary), float64, on the processor.
+    """
+    where = {}
+    if first_place is not None:
+        where["position_ids"] = first_place + torch.arange(ids.shape[1], device=ids.device)[None]
+    return model._module(ids, past_key_values=cache, use_cache=True, **where).logits.cpu().double().log_softmax(-1)
+
+
+PASSAGES = (
+    "The harbour of our town is small, and most of the boats in it belong to families who have fished here for "
+    "three generations. In the early morning, long before the shops open, the men carry their nets down to the "
+    "water and look at the sky. If the wind comes from the west they stay at home and repair what is broken. If "
+    "it comes from the south they go out, and nobody sees them until the afternoon. My grandfather used to say "
+    "that a good fisherman is known by the days on which he stays ashore. He himself stayed ashore on his wedding "
+    "day, and on the day when my mother was born, and on very few others.",
+    "To bake a simple bread you need flour, water, salt and a little yeast. Mix the yeast with warm water and "
+    "wait for ten minutes, until small bubbles appear on the surface. Then add the flour and the salt, and work "
+    "the dough with both hands until it is smooth and no longer sticks to the table. Cover the bowl with a cloth "
+    "and leave it in a warm place for an hour. The dough will be about twice as large. Press it down, give it the "
+    "form of a loaf, and let it rest again for half an hour. In the meantime heat the oven as hot as it will go.",
+    "The Moon has no light of its own. What we see is the light of the Sun, which falls on one half of the Moon "
+    "and is thrown back to us. As the Moon moves around the Earth, we see more or less of the half that is lit. "
+    "When the Moon stands between the Earth and the Sun, the dark side is turned to us, and we call it a new "
+    "moon. About two weeks later the Earth is between the two, and the whole disc is bright: this is the full "
+    "moon. Because the Moon turns once around itself in the same time in which it goes once around the Earth, it "
+    "always shows us the same face.",
+    "A list of numbers can be put in order in many ways. The simplest is to look for the smallest number, put it "
+    "in front, and do the same with the rest of the list. This is easy to understand, but it is slow: for a list "
+    "of a thousand numbers about half a million comparisons are needed. A better way is to cut the list into two "
+    "halves, put each half in order, and then merge the two. To merge them, compare the first numbers of both "
+    "halves, take the smaller one, and go on until nothing is left. Each half is put in order in the same way, by "
+    "cutting it into halves again.",
+    "Dear Anna, thank you for your long letter, which arrived on Monday together with the rain. I was glad to "
+    "hear that the children are well again and that your husband has found work. Here not much has changed. The "
+    "old cat sleeps all day beside the stove, and the garden is full of apples that nobody has the time to pick. "
+    "Last week my brother came to visit us with his new wife. She is a doctor, and she laughs at everything he "
+    "says, so he talks twice as much as before. We all went to the lake and had a picnic, although it was much "
+    "too cold.",
+    "The court heard on Thursday that the driver had worked for fourteen hours without a break before the "
+    "accident. The company, which runs buses in four cities, said that its drivers are free to rest whenever they "
+    "feel tired. Two former employees told the judge that this was not true. According to them, whoever asked for "
+    "a break was not given any work in the following week. The lawyer of the company called their statements "
+    "unfair and pointed out that both men had been dismissed. The judge asked for the records of the past three "
+    "years. They should be in the hands of the court by the end of the month. The families of the three "
+    "passengers who were injured said after the hearing that they did not want money, but an honest answer to the "
+    "question of who was responsible.",
+)
+"""Six beginnings of texts of different kinds, each of at least 120 tokens of the lessons' model; written for it."""

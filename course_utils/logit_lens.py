@@ -13,7 +13,7 @@ So there is one more depth than there are layers, and the last depth says what t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from nnsight import TransformersModel
 
 __all__ = [
+    "LANDMARKS",
     "FrozenNorm",
     "TunedLens",
+    "ablate_parts",
+    "counterexample",
     "english",
     "fit_translator",
     "fit_tuned_lens",
@@ -235,6 +238,70 @@ def logit_attribution(model: TransformersModel, prompt: str, token: str, against
     if parts.unembedding.bias is not None:
         constant = constant + parts.unembedding.bias[plus] - parts.unembedding.bias[minus]
     return torch.cat([frozen(written) @ direction, constant[None]]) * parts.logit_scale
+
+
+def ablate_parts(model: TransformersModel, prompt: str, silent: Sequence[int] | None = None) -> torch.Tensor:
+    """The next-token logits after a prompt, with single attentions and MLPs silent at the last position.
+
+    The runs are the rows of one batch. In each, one part of :func:`~course_utils.residual.stream_parts` writes zeros at
+    the last position, and all later parts read what is left.
+
+    Args:
+        silent: which parts, one for each row: 2 * l + 1 is layer l's attention, 2 * l + 2 its MLP. All of them in order
+            unless given.
+
+    Returns:
+        (1 + len(silent), vocabulary): row 0 is the model as it is.
+
+    Raises:
+        ValueError: there is no such part, or it is the start of the stream.
+    """
+    parts = anatomy(model)
+    last = 2 * parts.n_layers
+    chosen = list(range(1, last + 1)) if silent is None else list(silent)
+    if not all(1 <= place <= last for place in chosen):
+        raise ValueError(f"The parts {chosen} were to be silent; an attention or an MLP is a number from 1 to {last}.")
+    writers = [writer for pair in zip(parts.attention_writers, parts.mlp_writers, strict=True) for writer in pair]
+    rows = {place: [row for row, other in enumerate(chosen, start=1) if other == place] for place in set(chosen)}
+    with model.trace([token_ids(model, prompt)] * (1 + len(chosen))):
+        for place in sorted(rows):  # a trace meets the modules in forward order
+            output = writers[place - 1].output
+            written = output[0] if isinstance(output, tuple) else output
+            written[rows[place], -1] = 0.0
+        logits = model.output.logits[:, -1].save()
+    return logits
+
+
+LANDMARKS = (
+    "The Eiffel Tower",
+    "The Kremlin",
+    "The Prado",
+    "The Parthenon",
+    "The Golden Gate Bridge",
+    "The Acropolis",
+    "The Vatican",
+    "The Sagrada Familia",
+    "The Brandenburg Gate",
+    "The Colosseum",
+)
+"""Sights whose city this model may know."""
+
+
+def counterexample(model: TransformersModel, frame: str) -> str:
+    """A landmark whose city the model no longer names when attention 23 is silent at the last position.
+
+    frame: a sentence with one ``{}`` for the landmark, which ends where the city's name is due. The model gives the
+    city at least 0.1, and names it also when attention 22 is silent in place of 23. It is not the Eiffel Tower.
+    """
+    falls = {}
+    for landmark in LANDMARKS[1:]:
+        logits = ablate_parts(model, frame.format(landmark), [2 * 22 + 1, 2 * 23 + 1])
+        probabilities = logits.softmax(dim=-1)  # (3, vocabulary): untouched, without 22, without 23
+        first, without_22, without_23 = probabilities.argmax(dim=-1).tolist()
+        city = probabilities[:, first]
+        if first == without_22 != without_23 and city[0] >= 0.1:
+            falls[landmark] = float(city[0] - city[2])
+    return max(falls, key=lambda landmark: falls[landmark])
 
 
 # A lens that is fitted.

@@ -24,8 +24,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from course_utils.logit_lens import frozen_norm
 from course_utils.model.anatomy import Anatomy, anatomy
 from course_utils.model.prompts import token_id, token_ids
+from course_utils.residual import residual_stream
 from course_utils.sweeps import (
     Shortcuts,
     ablate_heads,
@@ -46,11 +48,16 @@ __all__ = [
     "ablate_heads",
     "attention_to",
     "attribution_patching",
+    "copy_scores",
+    "direct_effects",
     "head_outputs",
     "ioi_pairs",
     "logit_difference",
     "logit_differences",
     "mean_and_error",
+    "name_logits",
+    "paired_t",
+    "patch_and_hold",
     "patch_attention",
     "patch_head",
     "patch_heads",
@@ -60,6 +67,7 @@ __all__ = [
     "patch_together",
     "permute_head",
     "permute_heads",
+    "permute_positions",
     "positions_of",
     "recovered",
     "selectivity",
@@ -291,10 +299,176 @@ def patch_together(
     first, second = (token_id(model, answer) for answer in answers)
     kept = head_outputs(model, clean)  # (layer, position, head, head width)
     with model.trace(corrupted):
-        for layer, head in sorted(heads):  # a trace meets the layers in the order in which the model runs them
-            parts.heads(layer)[0, :, head] = kept[layer, :, head]
+        for layer in sorted({layer for layer, _ in heads}):  # a trace meets the layers in the order of the model
+            own = parts.heads(layer)  # once for each layer: a trace takes its time to reach into the model
+            for head in [head for place, head in heads if place == layer]:
+                own[0, :, head] = kept[layer, :, head]
         last = model.output.logits[0, -1].save()
     return float(last[first] - last[second])
+
+
+def patch_and_hold(
+    model: TransformersModel,
+    clean: str,
+    corrupted: str,
+    heads: Sequence[tuple[int, int]],
+    held: Sequence[tuple[int, int]],
+    answers: tuple[str, str] = (" Mike", " Emma"),
+) -> float:
+    """`patch_together`, while other heads are held: they put out what they do in the untouched corrupted run.
+
+    heads: (layer, head) pairs, taken from the clean run; held: the same, taken from the corrupted run.
+    A held head cannot pass on what the patched ones have brought.
+    """
+    parts = anatomy(model)
+    for layer, head in [*heads, *held]:
+        check_head(parts, layer, head)
+    check_prompts(model, clean, corrupted)
+    first, second = (token_id(model, answer) for answer in answers)
+    kept, own = head_outputs(model, clean), head_outputs(model, corrupted)  # (layer, position, head, head width)
+    with model.trace(corrupted):
+        for layer in sorted({layer for layer, _ in [*heads, *held]}):
+            here = parts.heads(layer)  # (1, position, head, head width)
+            for source, places in ((own, held), (kept, heads)):
+                for head in [head for place, head in places if place == layer]:
+                    here[0, :, head] = source[layer, :, head]
+        last = model.output.logits[0, -1].save()
+    return float(last[first] - last[second])
+
+
+def permute_positions(
+    model: TransformersModel,
+    prompt: str,
+    seeds: Sequence[int] = (0,),
+    answers: tuple[str, str] = (" Mike", " Emma"),
+) -> torch.Tensor:
+    """The logit difference when one head's outputs change places: what it found stays, where it found it is lost.
+
+    Position 0 keeps its own, since it is a place of its own; the others change places in one order for all heads,
+    `torch.randperm(positions - 1, generator=torch.Generator().manual_seed(seed))`. One trace for each seed, whose batch
+    grows: row 0 is the run as it is, and at each layer copies of it join, one for each head.
+
+    Returns:
+        (seed, layer, head).
+    """
+    parts = anatomy(model)
+    check_prompts(model, prompt)
+    ids = token_ids(model, prompt)
+    answer_ids = [token_id(model, answer) for answer in answers]
+    found = []
+    for seed in seeds:
+        order = torch.randperm(len(ids) - 1, generator=torch.Generator().manual_seed(seed)) + 1
+        with model.trace([ids], use_cache=False) as tracer:
+            for layer in range(parts.n_layers):
+                stream = parts.layers[layer].input
+                parts.layers[layer].input = torch.cat([stream, stream[:1].expand(parts.n_heads, -1, -1)])
+                heads = parts.heads(layer)  # (row, position, head, head width)
+                for head in range(parts.n_heads):
+                    heads[len(stream) + head, 1:, head] = heads[0, order, head]
+            last = parts.layers[-1].output[1:, -1].save()  # (layer * head, width)
+            tracer.stop()
+        logits = parts.unembed(last).cpu()[:, answer_ids]
+        found.append((logits[:, 0] - logits[:, 1]).unflatten(0, (parts.n_layers, parts.n_heads)))
+    return torch.stack(found)
+
+
+def direct_effects(
+    model: TransformersModel, clean: str, corrupted: str, answers: tuple[str, str] = (" Mike", " Emma")
+) -> torch.Tensor:
+    """The part of each head's effect that reaches the logits without any later layer: a matrix product, no patched run.
+
+    Clean output minus corrupted output at the last token, through the output projection, the final norm with its
+    divisor frozen at the corrupted run's, and the difference of two rows of the unembedding (direct logit attribution,
+    Elhage et al. 2021, https://transformer-circuits.pub/2021/framework/index.html).
+
+    Returns:
+        (layer, head), in logits.
+    """
+    parts = anatomy(model)
+    check_prompts(model, clean, corrupted)
+    moved = head_outputs(model, clean)[:, -1] - head_outputs(model, corrupted)[:, -1]  # (layer, head, head width)
+    frozen = frozen_norm(model, residual_stream(model, corrupted)[-1, -1])
+    plus, minus = (token_id(model, answer) for answer in answers)
+    direction = parts.unembedding.weight[plus] - parts.unembedding.weight[minus]
+    written = torch.stack([through_output(parts, layer, moved[layer]) for layer in range(parts.n_layers)])
+    return (frozen(written) @ direction).detach() * parts.logit_scale
+
+
+def name_logits(
+    model: TransformersModel, prompt: str, layer: int, head: int, names: Sequence[str] = tuple(NAMES.split())
+) -> dict[str, float]:
+    """What one head writes at a prompt's last token, as logits of names, above their mean.
+
+    Through the output projection, the final norm with its divisor frozen, and each name's row of the unembedding.
+
+    Returns:
+        For each name, without its space, its logit minus the mean over the names.
+
+    Raises:
+        ValueError: a name, with its space, is not one token, or there is no such head.
+    """
+    parts = anatomy(model)
+    check_head(parts, layer, head)
+    ids = [token_id(model, f" {name}") for name in names]
+    frozen = frozen_norm(model, residual_stream(model, prompt)[-1, -1])
+    written = through_output(parts, layer, head_outputs(model, prompt)[layer, -1])[head]
+    logits = (frozen(written) @ parts.unembedding.weight[ids].T).detach() * parts.logit_scale
+    return dict(zip(names, (logits - logits.mean()).tolist(), strict=True))
+
+
+def copy_scores(model: TransformersModel, names: Sequence[str] = tuple(NAMES.split())) -> torch.Tensor:
+    """What each head does to a name that it reads: raise it (copy it), lower it (suppress it), or neither.
+
+    Each name's residual after layer 0 goes through the head's value and output matrices, the final gain and the
+    unembedding's rows of all names, as in Wang et al. 2022, section 3.1 (https://arxiv.org/abs/2211.00593). The score
+    is how far the read name's logit stands above the mean of all names' logits, in their standard deviations, averaged
+    over the names.
+
+    The value matrix is found as `v_proj`: the Llama family's name for it.
+
+    Returns:
+        (layer, head). At most (names - 1) / sqrt(names): 4.4 with 21.
+
+    Raises:
+        ValueError: a name, with its space, is not one token, or the attention has no `v_proj`.
+    """
+    parts = anatomy(model)
+    ids = [token_id(model, f" {name}") for name in names]
+    read = torch.stack([residual_stream(model, f"Then, {name}")[1, -1] for name in names])  # (name, width)
+    unembedding = frozen_norm(model, read[0]).gain * parts.unembedding.weight[ids]  # (name, width)
+    scores = torch.zeros(parts.n_layers, parts.n_heads)
+    for layer in range(parts.n_layers):
+        block, attention = parts.layers[layer]._module, parts.attentions[layer]._module
+        if not hasattr(attention, "v_proj") or not hasattr(block, "input_layernorm"):
+            raise ValueError(f"{parts.family}: copy scores need an attention with v_proj behind an input_layernorm.")
+        with torch.no_grad():
+            values = attention.v_proj(block.input_layernorm(read)).unflatten(-1, (parts.n_kv_heads, parts.head_width))
+            values = values.repeat_interleave(parts.n_heads // parts.n_kv_heads, dim=1)  # (name, head, head width)
+            for head in range(parts.n_heads):
+                columns = slice(head * parts.head_width, (head + 1) * parts.head_width)
+                logits = values[:, head] @ attention.o_proj.weight[:, columns].T @ unembedding.T  # (read, said)
+                above = (logits.diagonal() - logits.mean(dim=1)) / logits.std(dim=1)
+                scores[layer, head] = above.mean()
+    return scores
+
+
+def through_output(parts: Anatomy, layer: int, heads: torch.Tensor) -> torch.Tensor:
+    """What each head's output (head, head width) adds to the residual stream, alone: (head, width).
+
+    The output projection's bias belongs to no head, and is left out. A family whose attention is normed before it is
+    added (Gemma, OLMo 2) is refused: there a head adds nothing alone.
+
+    Raises:
+        ValueError: attention is normed before it is added.
+    """
+    if parts.attention_writers[layer]._module is not parts.attentions[layer]._module:
+        raise ValueError(f"{parts.family} norms what attention writes: a single head's part of it is not defined.")
+    alone = torch.diag_embed(heads.T).permute(1, 2, 0)  # (head, head, head width): row h holds head h, and zeros
+    module = parts.out_projections[layer]._module
+    with torch.no_grad():
+        joined = torch.cat([alone.flatten(1), alone.new_zeros(1, alone[0].numel())])
+        through = module(joined)
+    return (through[:-1] - through[-1]) * parts.residual_scale
 
 
 def recovered(patched: torch.Tensor, clean: torch.Tensor | float, corrupted: torch.Tensor | float) -> torch.Tensor:
@@ -315,6 +489,22 @@ def mean_and_error(values: torch.Tensor, dim: int = 0) -> tuple[torch.Tensor, to
     if n < 2:
         raise ValueError(f"{n} value along dimension {dim}; a standard error needs at least two.")
     return values.mean(dim=dim), values.std(dim=dim) / n**0.5
+
+
+def paired_t(one: torch.Tensor, other: torch.Tensor) -> tuple[float, float]:
+    """The mean of one minus other over pairs (pair,), and that mean in standard errors: the t of a paired comparison.
+
+    What makes a pair easy or hard is common to both values, and drops out of their difference.
+
+    Raises:
+        ValueError: the two have different shapes, or fewer than two values.
+    """
+    if one.shape != other.shape or one.ndim != 1:
+        raise ValueError(
+            f"{tuple(one.shape)} and {tuple(other.shape)}; two values for each pair, (pair,), were expected."
+        )
+    mean, error = mean_and_error(one - other)
+    return float(mean), float(mean / error)
 
 
 def positions_of(model: TransformersModel, prompt: str, token: str) -> list[int]:

@@ -30,12 +30,22 @@ if TYPE_CHECKING:
     from nnsight import TransformersModel
 
 __all__ = [
+    "BAD_WORDS",
+    "GLAD",
+    "GOOD_WORDS",
+    "POLITE",
+    "RUDE",
+    "SAD",
     "LLMSteering",
     "Sweep",
     "concept_direction",
     "concept_directions",
+    "contrast_directions",
     "log_odds",
+    "not_glad_direction",
+    "odds_shift",
     "remove_direction",
+    "removed_log_odds",
     "slerp",
     "steered_generate",
     "steered_logits",
@@ -48,6 +58,62 @@ __all__ = [
 
 Prompts = str | Sequence[str]
 """One prompt, or several that stand for the same thing."""
+
+
+# The sentences and words of the lesson.
+
+GLAD = (
+    "I am so happy today",
+    "What a wonderful surprise, I love it",
+    "This is the best day of my life",
+    "We laughed and danced with joy",
+    "I feel great and full of hope",
+)
+SAD = (
+    "I am so sad today",
+    "What a terrible loss, I hate it",
+    "This is the worst day of my life",
+    "We cried and mourned in pain",
+    "I feel awful and without hope",
+)
+POLITE = (
+    "Could you please help me, if you have a moment?",
+    "Thank you so much for your kind answer.",
+    "I would be very grateful for your advice.",
+    "Please excuse me, I am sorry to trouble you.",
+    "It was a pleasure to meet you, dear friend.",
+)
+RUDE = (
+    "Help me now, you idiot.",
+    "Shut up, nobody asked you.",
+    "Your advice is stupid and useless.",
+    "Get out of my way, you fool.",
+    "I hate you, you disgusting liar.",
+)
+GOOD_WORDS = (
+    " good",
+    " great",
+    " wonderful",
+    " amazing",
+    " excellent",
+    " fantastic",
+    " brilliant",
+    " beautiful",
+    " delightful",
+    " fun",
+)
+BAD_WORDS = (
+    " bad",
+    " terrible",
+    " awful",
+    " horrible",
+    " boring",
+    " sad",
+    " disappointing",
+    " poor",
+    " dull",
+    " painful",
+)
 
 
 # What the functions are given.
@@ -145,6 +211,37 @@ def concept_directions(model: TransformersModel, positive: Prompts, negative: Pr
     return means[0] - means[1]
 
 
+def contrast_directions(
+    model: TransformersModel, contrasts: Sequence[tuple[str, str]], frames: Sequence[str], batch_size: int = 100
+) -> torch.Tensor:
+    """A direction for each of many pairs of words: :func:`concept_directions` of frames filled with either word.
+
+    What such directions do is what a direction made in this way does *whatever it means*: a control for one's own.
+
+    Args:
+        contrasts: pairs of words, (positive, negative).
+        frames: sentences with one ``{}``, which stands for the word.
+
+    Returns:
+        (contrast, layer, width).
+
+    Raises:
+        ValueError: there is no contrast or no frame.
+    """
+    layers = anatomy(model).layers
+    rows = prompt_rows(model, [frame.format(word) for pair in contrasts for word in pair for frame in frames])
+    found = []
+    for start in range(0, len(rows), batch_size):
+        with model.trace(rows[start : start + batch_size], use_cache=False) as tracer:
+            last = nnsight.save(torch.stack([layer.output[:, -1] for layer in layers], dim=1))
+            tracer.stop()  # nobody asks for the logits
+        found.append(last)  # (prompt, layer, width)
+    means = (
+        torch.cat(found).unflatten(0, (len(contrasts), 2, len(frames))).mean(dim=2)
+    )  # (contrast, side, layer, width)
+    return means[:, 0] - means[:, 1]
+
+
 def stream_norms(model: TransformersModel, prompts: Prompts) -> torch.Tensor:
     """How long the residual vectors are: their Euclidean norm at what each layer puts out, (layer, token).
 
@@ -193,6 +290,23 @@ def log_odds(logits: torch.Tensor, positive: Sequence[int], negative: Sequence[i
     if not len(positive) or not len(negative):
         raise ValueError("Each side needs at least one token id: word_ids(model, [...]) gives them.")
     return logits[..., list(positive)].logsumexp(dim=-1) - logits[..., list(negative)].logsumexp(dim=-1)
+
+
+def odds_shift(
+    model: TransformersModel,
+    prompt: str,
+    layer: int,
+    vectors: torch.Tensor,
+    positive: Sequence[int],
+    negative: Sequence[int],
+) -> torch.Tensor:
+    """How far each of many vectors, added at a layer, moves the log-odds of two word lists after a prompt.
+
+    vectors: (row, width), each added at every position. Returns a tensor (row,): steered minus untouched.
+    """
+    last = steered_residuals(model, prompt, vectors[None], [layer])[:, -1]
+    odds = log_odds(anatomy(model).unembed(last).float(), positive, negative)
+    return odds[1:] - odds[0]
 
 
 def strength_sweep(
@@ -500,3 +614,33 @@ def remove_direction(residual: torch.Tensor, direction: torch.Tensor) -> torch.T
         raise ValueError("The direction is all zeros: there is nothing to remove.")
     unit = direction / direction.norm()
     return residual - (residual @ unit)[..., None] * unit
+
+
+def not_glad_direction(model: TransformersModel, layer: int) -> torch.Tensor:
+    """A direction (width,) at a layer's output that has nothing to do with gladness and moves the log-odds as much.
+
+    Its cosine with the glad direction is below 0.5. Its length does not matter: it is made as long as the glad one.
+    """
+    return concept_direction(model, POLITE, RUDE, layer)
+
+
+def removed_log_odds(
+    model: TransformersModel, prompt: str, directions: torch.Tensor, positive: Sequence[int], negative: Sequence[int]
+) -> torch.Tensor:
+    """The log-odds after a prompt without each of many directions, removed from what every layer puts out.
+
+    directions: (row, layer, width). Where one is all zeros nothing is removed, so that single layers can be asked for.
+    Returns a tensor (1 + row,): entry 0 is the untouched model.
+    """
+    parts = anatomy(model)
+    checked_vectors(model, directions, "row", "layer")
+    if directions.shape[1] != parts.n_layers:
+        raise ValueError(f"directions are for {directions.shape[1]} layers; this model has {parts.n_layers}.")
+    units = torch.nn.functional.normalize(directions, dim=-1)
+    units = torch.cat([torch.zeros_like(units[:1]), units])  # row 0 stays as it is
+    with model.trace([token_ids(model, prompt)] * len(units)):
+        for layer, block in enumerate(parts.layers):
+            stream, unit = block.output, units[:, layer, None]  # (row, position, width), (row, 1, width)
+            block.output = stream - (stream * unit.to(stream)).sum(dim=-1, keepdim=True) * unit.to(stream)
+        logits = model.output.logits[:, -1].save()
+    return log_odds(logits.float(), positive, negative)

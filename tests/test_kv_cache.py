@@ -353,7 +353,7 @@ def test_formula_is_what_transformers_holds(model: Any, n_tokens: int) -> None:
 
 def test_published_shapes_are_those_of_transformers_configurations() -> None:
     """As far as transformers' own default configurations are these models'; and Gemma 3's pattern of windows."""
-    from transformers import Gemma3TextConfig, GPT2Config, LlamaConfig
+    from transformers import DeepseekV3Config, Gemma3TextConfig, GPT2Config, LlamaConfig
 
     gpt2, llama = GPT2Config(), LlamaConfig()
     assert kv_cache.PUBLISHED["GPT-2"] == kv_cache.CacheShape(
@@ -367,6 +367,10 @@ def test_published_shapes_are_those_of_transformers_configurations() -> None:
         assert kv_cache.PUBLISHED[name].windows == tuple(
             window if kind == "sliding_attention" else None for kind in gemma.layer_types
         )
+    latent = DeepseekV3Config()
+    deepseek = kv_cache.PUBLISHED["DeepSeek-V3"]
+    assert (len(deepseek.windows), deepseek.n_heads) == (latent.num_hidden_layers, latent.num_attention_heads)
+    assert 2 * deepseek.n_kv_heads * deepseek.head_width == latent.kv_lora_rank + latent.qk_rope_head_dim
     assert (
         cache_bytes(kv_cache.PUBLISHED["Llama 2 7B"], 4096, bytes_per_number=2) == 2 * 2**30
     )  # 2 GiB, as is well known
@@ -495,24 +499,24 @@ def test_rotate_is_transformers_rotary(tiny: Any) -> None:
 
     hf = tiny("tiny-llama")._module
     base, width = hf.config.rope_parameters["rope_theta"], hf.model.layers[0].self_attn.head_dim
-    x, places = torch.randn(2, 3, 7, width), torch.arange(4, 11)
-    cos, sin = hf.model.rotary_emb(x, places[None])
-    expected, _ = apply_rotary_pos_emb(x, x, cos, sin)
+    x, places = draw(2, 3, 7, width), torch.arange(4, 11)
+    expected, _ = apply_rotary_pos_emb(x, x, *hf.model.rotary_emb(x, places[None]))
     turned = kv_cache.rotate(x, places, base)
     torch.testing.assert_close(turned, expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(kv_cache.rotate(turned, -places, base), x, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("pieces", [[12], [5, 4, 1, 2], [1] * 12], ids=str)
-@pytest.mark.parametrize("name", ["tiny-llama", "the lesson's model"])
-def test_own_cache_gives_transformers_logits(name: str, pieces: list[int], tiny: Any, real_model: Any) -> None:
-    model = real_model if name == "the lesson's model" else tiny(name)
+@pytest.mark.parametrize("name", ["tiny-llama", "embedded"])
+def test_own_cache_gives_transformers_logits(name: str, tiny: Any, real_model: Any) -> None:
+    """However the text is cut, against one pass of transformers without a cache."""
+    model = real_model if name == "embedded" else tiny(name)
     ids = torch.arange(20, 32)[None]
     with torch.no_grad():
         expected = model._module(ids).logits
-    own = kv_cache.DecoderWithOwnCache(model, max_positions=12, cache=kv_cache.PreallocatedCache)
-    got = torch.cat([own(piece) for piece in ids.split(pieces, dim=1)], dim=1)
-    torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+    for pieces in ([12], [5, 4, 1, 2], [1] * 12):
+        own = kv_cache.DecoderWithOwnCache(model, max_positions=12, cache=PreallocatedCache)
+        got = torch.cat([own(piece) for piece in ids.split(pieces, dim=1)], dim=1)
+        torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_pages_hold_what_concatenation_holds() -> None:
@@ -526,40 +530,59 @@ def test_pages_hold_what_concatenation_holds() -> None:
     for text, expected in whole.items():
         assert all(torch.equal(*pair) for pair in zip(pages.get(text), expected, strict=True))
     assert len(pages.free) == 9 - 3 - 3 - 1
-    with pytest.raises(ValueError, match="3 pages are needed for 'd' and 2 are free"):
+    with pytest.raises(ValueError, match="'d' needs 3 more pages and 2 are free"):
         pages.append("d", *torch.randn(2, 2, 9, 8))
+    with pytest.raises(ValueError, match=r"expected \(2, new position, 8\)"):
+        pages.append("d", *torch.randn(2, 3, 1, 8))
     assert len(pages.free) == 2 and "d" not in pages.tables
     pages.release("b")
     pages.append("d", *torch.randn(2, 2, 9, 8))
     assert all(torch.equal(*pair) for pair in zip(pages.get("a"), whole["a"], strict=True))
+    assert sorted(sum(pages.tables.values(), pages.free)) == list(range(9))
 
 
-def test_few_bits_are_torchs_quantization() -> None:
-    x = torch.randn(2, 3, 5, 16)
-    expected = x.clone()
-    for row in expected.flatten(0, 2):
-        row.copy_(torch.quantize_per_tensor(row, float(row.abs().max()) / 127, 0, torch.qint8).dequantize())
-    torch.testing.assert_close(kv_cache.in_few_bits(x), expected, rtol=1e-4, atol=1e-5)
-    assert float((kv_cache.in_few_bits(x, 4) - x).abs().max()) > float((kv_cache.in_few_bits(x, 8) - x).abs().max())
+@pytest.mark.parametrize("dim", [-1, -2])
+def test_few_bits_are_torchs_fake_quantization(dim: int) -> None:
+    x = draw(2, 3, 5, 16)
+    rows = x if dim == -1 else x.transpose(-1, -2)
+    flat = rows.flatten(0, -2)
+    for bits, largest in ((8, 127), (4, 7)):
+        scale = flat.abs().amax(-1) / largest
+        zero = torch.zeros(len(flat), dtype=torch.int32)
+        expected = torch.fake_quantize_per_channel_affine(flat, scale, zero, 0, -largest, largest).view_as(rows)
+        got = kv_cache.in_few_bits(x, bits, dim)
+        torch.testing.assert_close(got if dim == -1 else got.transpose(-1, -2), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_kept_keys_of_the_first_layer_are_those_of_the_shorter_text(real_model: Any) -> None:
-    """Against a run on the kept tokens alone: the first layer's keys do not depend on other tokens, only on their places."""
-    ids = torch.arange(20, 40)[None]
-    kept = [0, 7, 8, 9, 15]
+def test_kept_keys_of_the_first_layer_are_those_of_the_shorter_text(tiny: Any) -> None:
+    """Against a run on the kept tokens alone: the first layer's keys depend on their places alone."""
+    model, ids, kept = tiny("tiny-llama"), torch.arange(20, 40)[None], [0, 7, 8, 9, 15]
     with torch.no_grad():
-        cache = real_model._module(ids, use_cache=True).past_key_values
-        shorter = real_model._module(ids[:, kept], use_cache=True).past_key_values.layers[0]
-    base = real_model.config.rope_parameters["rope_theta"]
-    turned = kv_cache.kept_positions(cache, kept, base).layers[0]
-    torch.testing.assert_close(turned.keys, shorter.keys, rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(turned.values, shorter.values, rtol=1e-3, atol=1e-3)
+        cache = model._module(ids, use_cache=True).past_key_values
+        shorter = model._module(ids[:, kept], use_cache=True).past_key_values.layers[0]
+    turned = kv_cache.kept_positions(cache, kept, model.config.rope_parameters["rope_theta"]).layers[0]
+    torch.testing.assert_close(turned.keys, shorter.keys, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(turned.values, shorter.values, rtol=1e-4, atol=1e-5)
     left = kv_cache.kept_positions(cache, kept).layers[0]
-    torch.testing.assert_close(left.keys, cache.layers[0].keys[:, :, kept])
+    torch.testing.assert_close(left.keys, cache.layers[0].keys[:, :, kept], rtol=0, atol=0)
+
+
+def test_reading_on_is_the_whole_text_at_once(tiny: Any) -> None:
+    """Against one pass of transformers over the whole; and at other places, against its own position_ids."""
+    model, ids = tiny("tiny-llama"), torch.arange(20, 44).view(2, 12)
+    with torch.no_grad():
+        cache = model._module(ids[:, :7], use_cache=True).past_key_values
+        whole = model._module(ids).logits.double().log_softmax(-1)
+        places = torch.tensor([[*range(7), *range(30, 35)]])
+        elsewhere = model._module(ids, position_ids=places).logits.double().log_softmax(-1)
+    copied = kv_cache.changed_cache(cache)
+    torch.testing.assert_close(kv_cache.read_on(model, copied, ids[:, 7:]), whole[:, 7:], rtol=1e-4, atol=1e-4)
+    assert (copied.get_seq_length(), cache.get_seq_length()) == (12, 7)
+    torch.testing.assert_close(kv_cache.read_on(model, cache, ids[:, 7:], 30), elsewhere[:, 7:], rtol=1e-4, atol=1e-4)
 
 
 def test_another_batch_is_both_a_value_error_and_a_runtime_error() -> None:
-    layer = kv_cache.ScaledDotProductAttentionWithCache(8, 2)
+    layer = ScaledDotProductAttentionWithCache(8, 2)
     layer(torch.randn(1, 2, 8), use_cache=True)
     with pytest.raises(RuntimeError, match="batch of 2") as caught:
         layer(torch.randn(2, 1, 8), use_cache=True)

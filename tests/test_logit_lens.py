@@ -17,6 +17,7 @@ import torch
 from course_utils import load_model
 from course_utils.logit_lens import (
     TunedLens,
+    ablate_parts,
     english,
     fit_translator,
     fit_tuned_lens,
@@ -219,6 +220,31 @@ def test_each_share_by_hand(name: str) -> None:
     torch.testing.assert_close(found, torch.stack(expected), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["tiny-gpt2", "tiny-llama", "tiny-gpt-neox", "tiny-gemma3"])
+def test_a_silent_part_is_a_plain_hook_that_writes_zeros(name: str) -> None:
+    model = load_model(name)
+    decoder = model._module.get_decoder()
+    layers = decoder.h if name == "tiny-gpt2" else decoder.layers
+
+    def silence(_: Any, __: Any, output: Any) -> Any:
+        (output[0] if isinstance(output, tuple) else output)[0, -1] = 0.0
+        return output
+
+    expected = [true_logits(model)[-1]]
+    for layer in layers:
+        if name == "tiny-gemma3":
+            both = (layer.post_attention_layernorm, layer.post_feedforward_layernorm)
+        else:
+            both = (getattr(layer, "attn", None) or getattr(layer, "attention", None) or layer.self_attn, layer.mlp)
+        for part in both:
+            hook = part.register_forward_hook(silence)
+            expected.append(true_logits(model)[-1])
+            hook.remove()
+    torch.testing.assert_close(ablate_parts(model, PROMPT), torch.stack(expected), rtol=1e-3, atol=1e-3)
+    some = ablate_parts(model, PROMPT, [3, 1])
+    torch.testing.assert_close(some, torch.stack([expected[i] for i in (0, 3, 1)]), rtol=1e-3, atol=1e-3)
+
+
 def test_fit_is_the_least_squares_solution() -> None:
     """Against torch.linalg.lstsq, with sqrt(ridge) * matrix = sqrt(ridge) * identity as further rows for the ridge."""
     source = torch.Generator().manual_seed(5)
@@ -353,6 +379,8 @@ def test_bad_input_is_told() -> None:
         frozen_norm(model, torch.zeros(3, 64))
     with pytest.raises(ValueError, match=r"expected \(depth, position, 64\)"):
         next(lens_chunks(model, torch.zeros(4, 2, 63)))
+    with pytest.raises(ValueError, match=r"an attention or an MLP is a number from 1 to 4"):
+        ablate_parts(model, PROMPT, [0])
     with pytest.raises(ValueError, match="memory_mb is 0"):
         positions_at_once(model, 0)
     with pytest.raises(ValueError, match="two positions or more"):

@@ -170,6 +170,143 @@ def test_patch_together_is_hooks_on_all_of_them(model: Any) -> None:
     close(patching.patch_together(model, CLEAN, CORRUPTED, []), patching.logit_difference(model, CORRUPTED))
 
 
+def test_patch_and_hold_is_hooks_from_both_runs(model: Any) -> None:
+    _, clean = hooked(model, CLEAN)
+    _, corrupted = hooked(model, CORRUPTED)
+
+    def both(own: torch.Tensor) -> torch.Tensor:
+        return taken_from(corrupted[1], [cut_of(model, 2)])(taken_from(clean[1], [cut_of(model, 0)])(own))
+
+    edits = {
+        0: taken_from(clean[0], [cut_of(model, 3)]),
+        1: both,
+        2: taken_from(corrupted[2], [cut_of(model, 1), cut_of(model, 3)]),
+    }
+    expected = difference(model, hooked(model, CORRUPTED, edits)[0])
+    patched, held = [(1, 0), (0, 3)], [(2, 3), (1, 2), (2, 1)]
+    close(patching.patch_and_hold(model, CLEAN, CORRUPTED, patched, held), expected)
+    free = patching.patch_together(model, CLEAN, CORRUPTED, patched)
+    assert abs(expected - free) > 1e-3
+    close(patching.patch_and_hold(model, CLEAN, CORRUPTED, patched, []), free)
+
+
+def test_permute_positions_is_a_hook_that_moves_positions_and_leaves_the_first(model: Any) -> None:
+    got = patching.permute_positions(model, CLEAN, seeds=(3, 4))
+    parts = anatomy(model)
+    assert got.shape == (2, parts.n_layers, parts.n_heads)
+    order = [0] + [1 + i for i in torch.randperm(13, generator=torch.Generator().manual_seed(4)).tolist()]
+    for layer, head in ((0, 1), (1, 3)):
+        cut = cut_of(model, head)
+
+        def edit(own: torch.Tensor, cut: slice = cut) -> torch.Tensor:
+            own[:, cut] = own[order, cut]
+            return own
+
+        expected = difference(model, hooked(model, CLEAN, {layer: edit})[0])
+        assert abs(expected - difference(model, hooked(model, CLEAN)[0])) > 1e-3
+        close(got[1, layer, head], expected)
+
+
+def written_by(model: Any, layer: int, head: int, output: torch.Tensor) -> torch.Tensor:
+    """A head's output (head width,) through its slice of the output projection's weight, by hand."""
+    projection, cut = anatomy(model).out_projections[layer]._module, cut_of(model, head)
+    if type(projection).__name__ == "Conv1D":
+        return output @ projection.weight[cut]
+    return projection.weight[:, cut] @ output
+
+
+def frozen_logits(model: Any, prompt: str, added: torch.Tensor) -> torch.Tensor:
+    """What a vector added to the last residual adds to the logits (vocabulary,), the final norm's divisor as it is.
+
+    Norm and unembedding are run as they are, on the residual with and without the vector, and the change of the divisor
+    is taken out again by hand.
+    """
+    parts, seen = anatomy(model), []
+    norm, unembedding = parts.norm._module, parts.unembedding._module
+    handle = norm.register_forward_pre_hook(lambda _, args: seen.append(args[0][0, -1]))
+    hooked(model, prompt)
+    handle.remove()
+    (x,) = seen
+
+    def divisor(y: torch.Tensor) -> torch.Tensor:
+        centred = y if "RMS" in type(norm).__name__ else y - y.mean()
+        return centred.square().mean().sqrt()
+
+    with torch.no_grad():
+        bias = getattr(norm, "bias", None)
+        bias = torch.zeros_like(x) if bias is None else bias
+        with_it, without = (norm(y[None, None])[0, 0] - bias for y in (x + added, x))
+        change = unembedding(with_it * divisor(x + added) / divisor(x)) - unembedding(without)
+    return change * getattr(model._module.config, "logit_scale", 1.0)
+
+
+NORMED = ("tiny-gemma3", "tiny-gemma2", "tiny-olmo2")
+"""Families that norm what attention writes, so that no head writes anything alone."""
+
+
+def test_direct_effects_are_what_a_run_without_later_layers_gives(model: Any, request: pytest.FixtureRequest) -> None:
+    if request.node.callspec.params["model"] in NORMED:
+        with pytest.raises(ValueError, match="norms what attention writes"):
+            patching.direct_effects(model, CLEAN, CORRUPTED)
+        return
+    got = patching.direct_effects(model, CLEAN, CORRUPTED, OTHER)
+    _, clean = hooked(model, CLEAN)
+    _, corrupted = hooked(model, CORRUPTED)
+    for layer, head in ((0, 2), (1, 0), (2, 3)):
+        moved = (clean[layer] - corrupted[layer])[-1, cut_of(model, head)]
+        logits = frozen_logits(model, CORRUPTED, written_by(model, layer, head, moved))
+        close(got[layer, head], difference(model, logits, OTHER))
+
+
+@pytest.mark.parametrize("family", ["tiny-llama", "tiny-gpt2"])
+def test_name_logits_are_those_of_what_the_head_writes(tiny: Callable[..., Any], family: str) -> None:
+    model, names = tiny(family), ("Mike", "Emma", "Anna")
+    got = patching.name_logits(model, CLEAN, 1, 2, names)
+    written = written_by(model, 1, 2, hooked(model, CLEAN)[1][1][-1, cut_of(model, 2)])
+    logits = frozen_logits(model, CLEAN, written)
+    expected = torch.stack([logits[model.tokenizer.encode(f" {name}")[-1]] for name in names])
+    assert tuple(got) == names
+    close(torch.tensor(list(got.values())), expected - expected.mean())
+
+
+@pytest.mark.parametrize("family", ["tiny-llama", "tiny-qwen2", "tiny-qwen3"])
+def test_copy_scores_are_those_of_attention_that_sees_the_name_alone(tiny: Callable[..., Any], family: str) -> None:
+    """The layer's own attention, run on the name's residual as a text of one token: it can only look at the name."""
+    model, names = tiny(family), ("Mike", "Emma", "Anna", "Tom", "Paul")
+    module, parts = model._module, anatomy(model)
+    got = patching.copy_scores(model, names)
+    ids = [model.tokenizer.encode(f" {name}")[-1] for name in names]
+    for layer, head in ((0, 1), (1, 2), (2, 3)):
+        block, cut = module.model.layers[layer], cut_of(model, head)
+
+        def alone(_: Any, args: tuple[torch.Tensor, ...], cut: slice = cut) -> tuple[torch.Tensor]:
+            kept = torch.zeros_like(args[0])
+            kept[..., cut] = args[0][..., cut]
+            return (kept,)
+
+        above = []
+        for place, name in enumerate(names):
+            text = torch.tensor([model.tokenizer(f"Then, {name}")["input_ids"]])
+            with torch.no_grad():
+                read = module(text, output_hidden_states=True).hidden_states[1][:, -1:]
+                turned = module.model.rotary_emb(read, torch.tensor([[0]]))
+                handle = block.self_attn.o_proj.register_forward_pre_hook(alone)
+                written = block.self_attn(block.input_layernorm(read), position_embeddings=turned, attention_mask=None)
+                handle.remove()
+                logits = module.lm_head(module.model.norm.weight * written[0][0, -1])[ids]
+            above.append((logits[place] - logits.mean()) / logits.std())
+        close(got[layer, head], torch.stack(above).mean())
+    assert parts.n_heads == got.shape[1] and float(got.abs().max()) <= (len(names) - 1) / len(names) ** 0.5 + 1e-5
+
+
+def test_paired_t_is_that_of_the_textbook() -> None:
+    """Student's own example, ten patients and two drugs (1908): mean 1.58, t = 4.06."""
+    one = torch.tensor([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])
+    other = torch.tensor([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
+    assert patching.paired_t(one, other) == pytest.approx((1.58, 4.0621), abs=1e-4)
+    assert patching.paired_t(other, one) == pytest.approx((-1.58, -4.0621), abs=1e-4)
+
+
 def test_all_heads_of_all_layers_together_leave_only_the_direct_path_of_the_token(model: Any) -> None:
     """With every head from the clean run, the last position's own token is the same in both runs: the clean answer
     comes out.
@@ -263,7 +400,19 @@ BAD_INPUT: list[tuple[Callable[[Any], Any], str]] = [
     (lambda m: patching.head_outputs(m, ""), "empty"),
     (lambda m: patching.selectivity(torch.ones(2, 5, 3, 4), 0, 5), "no position 5"),
     (lambda m: ioi_pairs(0), "at least 1"),
+    (lambda m: patching.patch_and_hold(m, CLEAN, CORRUPTED, [(0, 0)], [(5, 0)]), "no layer 5"),
+    (lambda m: patching.permute_positions(m, ""), "empty"),
+    (lambda m: patching.direct_effects(m, CLEAN, "Mike gave"), "The clean prompt has 14 tokens"),
+    (lambda m: patching.name_logits(m, CLEAN, 0, 4), "no head 4"),
+    (lambda m: patching.copy_scores(m, ["Mike", "Bartholomew"]), "exactly one token"),
+    (lambda m: patching.paired_t(torch.ones(3), torch.ones(4)), "two values for each pair"),
+    (lambda m: patching.paired_t(torch.ones(1), torch.ones(1)), "at least two"),
 ]
+
+
+def test_copy_scores_need_the_llama_family(tiny: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match="need an attention with v_proj"):
+        patching.copy_scores(tiny("tiny-gpt2"), ["Mike", "Emma"])
 
 
 @pytest.mark.parametrize("case", BAD_INPUT, ids=[says for _, says in BAD_INPUT])

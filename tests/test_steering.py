@@ -142,6 +142,45 @@ def test_log_odds_is_the_logarithm_of_a_quotient_of_probabilities() -> None:
     torch.testing.assert_close(steering.log_odds(logits, [1, 2, 3], [7, 9]).double(), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_odds_shift_is_the_change_under_a_plain_hook(model: Any) -> None:
+    vectors = vectors_for(model, 2)
+    found = steering.odds_shift(model, PROMPT, 1, vectors, [5, 6], [7, 8, 9])
+    before = steering.log_odds(plain_logits(model, PROMPT)[-1], [5, 6], [7, 8, 9])
+    for shift, vector in zip(found, vectors, strict=True):
+        with hooked(blocks(model)[1], vector):
+            after = steering.log_odds(plain_logits(model, PROMPT)[-1], [5, 6], [7, 8, 9])
+        torch.testing.assert_close(shift, after - before, rtol=1e-3, atol=2e-3)
+
+
+def test_contrasts_are_directions_of_the_filled_frames(tiny: Tiny) -> None:
+    model = tiny("tiny-llama", seed=5)
+    frames, pairs = ["the {} is old", "I see a {}"], [("train", "red car"), ("winter", "day")]
+    found = steering.contrast_directions(model, pairs, frames, batch_size=3)
+    for direction, (one, other) in zip(found, pairs, strict=True):
+        sides = [[frame.format(word) for frame in frames] for word in (one, other)]
+        torch.testing.assert_close(direction, steering.concept_directions(model, *sides), rtol=1e-3, atol=1e-4)
+
+
+def test_removal_is_a_plain_hook_at_every_layer(model: Any) -> None:
+    n_layers = len(blocks(model))
+    directions = vectors_for(model, 2, n_layers)
+    directions[1, :-1] = 0  # the second row is removed from the last layer only
+    found = steering.removed_log_odds(model, PROMPT, directions, [5, 6], [7, 8, 9])
+    expected = [steering.log_odds(plain_logits(model, PROMPT)[-1], [5, 6], [7, 8, 9])]
+    for row in directions:
+        with contextlib.ExitStack() as stack:
+            for block, direction in zip(blocks(model), row, strict=True):
+                if direction.any():
+                    hook = block.register_forward_hook(
+                        lambda _, __, output, direction=direction: steering.remove_direction(output, direction)
+                    )
+                    stack.callback(hook.remove)
+            expected.append(steering.log_odds(plain_logits(model, PROMPT)[-1], [5, 6], [7, 8, 9]))
+    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-3, atol=2e-3)
+    with pytest.raises(ValueError, match=f"directions are for 1 layers; this model has {n_layers}"):
+        steering.removed_log_odds(model, PROMPT, directions[:, :1], [5], [6])
+
+
 @pytest.mark.parametrize("prompt_only", [False, True])
 def test_generation_is_transformers_generate_under_a_hook(model: Any, prompt_only: bool) -> None:
     vectors = vectors_for(model, 3)

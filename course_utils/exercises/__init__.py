@@ -12,13 +12,17 @@ module for each; those of a teacher's own lesson come in through :func:`register
 from __future__ import annotations
 
 import importlib
-import inspect
 import secrets
 from typing import Any
 
-from course_utils.exercises import messages
+from course_utils.exercises import in_words, messages
+from course_utils.exercises.forms import in_form
+from course_utils.exercises.in_words import Question
+from course_utils.exercises.judging import attempt, judge, run_case
 from course_utils.exercises.messages import say
-from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model, Verdict, attempt, judge
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model, Verdict
+from course_utils.exercises.running import Outcome, hand_over
+from course_utils.exercises.showing import pasteable
 
 __all__ = [
     "Case",
@@ -26,13 +30,16 @@ __all__ = [
     "Hint",
     "Mistake",
     "Model",
+    "Question",
     "Verdict",
     "attempt",
     "check",
     "exercises",
+    "failing_case",
     "get_exercise",
     "hint",
     "judge",
+    "questions",
     "register",
     "solution",
 ]
@@ -42,6 +49,7 @@ LESSONS = {"1": "tokens", "2": "residual", "3": "kv_cache", "4": "logit_lens", "
 
 _registered: dict[str, Exercise] = {}
 _hints_given: dict[str, int] = {}
+_failed: dict[str, tuple[int, int]] = {}  # by exercise, the seed and the place of the case that went wrong last
 
 
 def register(*exercises: Exercise) -> None:
@@ -88,7 +96,8 @@ def get_exercise(id: str) -> Exercise:
 def check(id: str, answer: Any, seed: int | None = None) -> Any:
     """Say how ``answer`` does on exercise ``id``, and return what the lesson goes on with.
 
-    That is the answer if it is right, else the reference.
+    That is the answer if it is right, else the reference. A right answer that returns its values in another form than
+    the reference (an array for a tensor, a tuple for a list) comes back so that it returns them in the reference's.
 
     Args:
         id: as in the lesson, "4.1".
@@ -104,13 +113,46 @@ def check(id: str, answer: Any, seed: int | None = None) -> Any:
         return answer
     seed = secrets.randbelow(2**31) if seed is None else seed
     outcomes = attempt(exercise, answer, seed)
-    verdict = judge(exercise, outcomes, seed)
+    expected: list[Outcome] = []
+
+    def run(exercise: Exercise, answer: Any, case: Case) -> Outcome:
+        outcome = run_case(exercise, answer, case)
+        if answer is exercise.reference:
+            expected.append(outcome)
+        return outcome
+
+    verdict = judge(exercise, outcomes, seed, run)
     print(verdict)
     printed = outcomes[0].printed.strip() if outcomes and verdict.status == "wrong" else ""
     if printed:
         lines = "\n".join(f"  {line[:110]}" for line in printed.splitlines()[:10])
         print(say(messages.PRINTED, lines=lines))
-    return answer if verdict.status == "right" else exercise.reference
+    if verdict.status == "wrong":
+        _failed[id] = (seed, [ok for _, ok in verdict.passed].index(False))
+        print(say(messages.INPUTS, exercise=id))
+    if verdict.status != "right":
+        return exercise.reference
+    wanted = [outcome.form for outcome in expected]
+    if exercise.drive is not None or wanted[0] is None or [outcome.form for outcome in outcomes] == wanted:
+        return answer
+    return in_form(answer, wanted[0])
+
+
+def failing_case(id: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The inputs on which the last check of exercise ``id`` found an answer wrong: its arguments, and those by name.
+
+    Run the cell with your answer again first (the check put the reference in its place), then
+    ``args, kwargs = failing_case("4.1")`` and call it: ``logit_lens(*args, **kwargs)``.
+
+    Raises:
+        KeyError: there is no exercise of that id, or no check has found an answer to it wrong.
+    """
+    exercise = get_exercise(id)
+    if id not in _failed:
+        raise KeyError(say(messages.NOTHING_FAILED, exercise=id))
+    seed, place = _failed[id]
+    case = exercise.cases(seed)[place]
+    return tuple(map(hand_over, case.args)), {name: hand_over(value) for name, value in case.kwargs.items()}
 
 
 def hint(id: str) -> None:
@@ -126,6 +168,29 @@ def hint(id: str) -> None:
         print(say(messages.NO_MORE_HINTS, exercise=id))
 
 
-def solution(id: str) -> None:
-    """Print the source of the reference solution."""
-    print(inspect.getsource(get_exercise(id).reference), end="")
+def questions(lesson: str | int) -> tuple[Question, ...]:
+    """A lesson's questions in words, in order; none for a lesson that is not the course's own."""
+    name = f"course_utils.exercises.{LESSONS.get(str(lesson))}.in_words"
+    try:
+        return tuple(importlib.import_module(name).QUESTIONS)
+    except ModuleNotFoundError as error:
+        if not name.startswith(str(error.name)):
+            raise
+        return ()
+
+
+def solution(id: str, words: str = "") -> None:
+    """Print the reference solution with the imports that it needs, ready to paste.
+
+    For a question in words it is an answer to compare with, once there are words of your own: in the notebook as it was
+    last saved, or in ``words``.
+
+    Raises:
+        KeyError: there is neither an exercise nor a question of that id.
+    """
+    for question in questions(str(id).split(".")[0]):
+        if question.id == id:
+            written = words.strip() or in_words.words_in(in_words.own_notebook() or {}, id)
+            print(question.answer if written else say(messages.WRITE_FIRST, question=id))
+            return
+    print(pasteable(get_exercise(id).reference), end="")

@@ -99,6 +99,8 @@ def _values(
         if not e.is_floating_point():
             apart = e != g
         else:
+            if g.is_floating_point():  # within the precision of the type in which it came
+                tolerance = max(tolerance, torch.finfo(g.dtype).eps)
             e, g = e.double(), g.double()
             finite = e[e.isfinite()].abs()
             scale = float(finite.max()) if finite.numel() else 1.0

@@ -20,6 +20,7 @@ def raised_by(error: BaseException, answer: Any) -> bool:
 
 
 def _file(answer: Any) -> str | None:
+    answer = inspect.unwrap(answer) if callable(answer) else answer  # a check gives some answers back wrapped
     if inspect.isclass(answer):
         functions = [member for member in vars(answer).values() if inspect.isfunction(member)]
         answer = functions[0] if functions else None
@@ -64,6 +65,8 @@ def _advice(name: str, text: str) -> str:
         return say(messages.NOT_SAVED, name=text.split("'")[1])
     if name == "OutOfOrderError":
         return messages.OUT_OF_ORDER
+    if "<timed exec>" in text or "<timed eval>" in text:
+        return messages.TIMED_CELL
     if "outside of interleaving" in text:
         return messages.OUTSIDE_A_TRACE
     if name == "SyntaxError" and "'return' outside function" in text:

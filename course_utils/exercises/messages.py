@@ -21,10 +21,19 @@ IS_THE_REFERENCE = (
     "○ {exercise} this is the reference solution. To check your own, run the cell with your {name} again first."
 )
 PRINTED = "Your code printed:\n{lines}"
+INPUTS = (
+    "  To have these inputs: from course_utils.exercises import failing_case; "
+    'args, kwargs = failing_case("{exercise}")'
+)
+NOTHING_FAILED = "No check has found an answer to {exercise} wrong."
 
 # Hints and names of exercises.
 HINT = "Hint {number} of {count} ({title}): {text}"
 NO_MORE_HINTS = 'That was the last hint. solution("{exercise}") shows the reference solution.'
+WRITE_FIRST = (
+    "Write an answer of your own under the question first, and save the notebook. "
+    'Or give it here: solution("{question}", "your answer").'
+)
 NO_LESSON = "There is no lesson {lesson!r}; there are {known}."
 NO_EXERCISE = "There is no exercise {exercise!r}; this lesson has {known}."
 
@@ -32,6 +41,7 @@ NO_EXERCISE = "There is no exercise {exercise!r}; this lesson has {known}."
 ON_CASE = "On {case}: {message}"
 AT_PLACE = "{place}: {message}"
 THE_LESSONS_MODEL = "the lesson's model"
+THE_MODEL = "the model"
 A_TINY_MODEL = "a tiny random {family}"
 INDEX = "index"
 
@@ -62,7 +72,10 @@ A_BOOL = "True or False"
 A_WHOLE_NUMBER = "a whole number"
 A_NUMBER = "a number"
 A_TEXT = "a text"
+COMPLEX_TENSOR = "tensor of complex numbers"
+HUGE_NUMBER = "whole number of more than 18 digits"
 META_TENSOR = "tensor without values (meta device)"
+TOO_LONG = "list that does not end"
 TOO_DEEP = "structure nested more than 20 deep"
 
 # What an answer did instead of returning.
@@ -86,6 +99,7 @@ OUT_OF_ORDER = "A trace reads the parts in the order in which the model runs the
 OUTSIDE_A_TRACE = "Activations exist only while the model runs: read them inside `with model.trace(...):`."
 RETURN_IN_TRACE = "A trace's body cannot return: save the value there and return it after the block."
 NO_SUCH_PART = "print(model) shows the names of the parts."
+TIMED_CELL = "Take %%time off the cell with your answer: nnsight reads a trace's source, and %%time hides it."
 EXITS = "An answer returns; it does not exit."
 
 # What it changed and should not have.
@@ -93,4 +107,9 @@ INPUT_CHANGED = "The values are right, but your code changed its input in place:
 HOOK_LEFT_ON_MODEL = "Your code left a hook behind on the model: remove it, whatever happens (try ... finally)."
 HOOK_LEFT = "Your code left a hook behind on {part}: remove it, whatever happens (try ... finally)."
 WEIGHTS_CHANGED = "Your code changed the model's weights: they belong to everyone, so change activations instead."
+DTYPE_CHANGED = "Your code changed the dtype of the model's weights: it was put back. Convert activations instead."
+EDIT_LEFT = "Your code left an edit on the model (edit(inplace=True)): it was taken away. Use model.edit() without it."
+FORWARD_REPLACED = "Your code replaced the forward of {part}: it was put back. Read or write activations in a trace."
+HOOK_ON_EVERY_MODULE = "Your code left a hook behind on every module of torch: it was removed."
+FUNCTION_REPLACED = "Your code replaced {name} for everyone: it was put back. Define a function of another name."
 MODE_CHANGED = "Your code left the model in another mode (train or eval) than it found it in."

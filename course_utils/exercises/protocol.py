@@ -1,14 +1,7 @@
-"""What an exercise is, and the two steps of judging an answer to it.
+"""What an exercise is: its text, its reference, its inputs and the mistakes that people really make.
 
-An exercise knows its reference solution, how to draw fresh inputs from a seed, and the mistakes that people really
-make: each is a wrong answer that runs, with the sentence its author should hear. So a verdict is a comparison of
-values, never of source:
-
-1. :func:`attempt` runs an answer on the inputs of one seed and freezes what came back (it never raises);
-2. :func:`judge` runs the reference on the same inputs, compares, and names the mistake whose values are the same.
-
-The check cell in a lesson does both in one process. Marking does the first where the learner's code can do no harm, and
-the second elsewhere.
+An exercise knows its reference solution, how to draw fresh inputs from a seed, and the known mistakes: each is a wrong
+answer that runs, with the sentence its author should hear. How an answer is judged is in `judging`.
 """
 
 from __future__ import annotations
@@ -19,9 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from course_utils.exercises import messages
-from course_utils.exercises.differences import Difference, first_difference
 from course_utils.exercises.messages import say
-from course_utils.exercises.running import Outcome, run_safely
 
 
 @dataclass(frozen=True)
@@ -147,92 +138,3 @@ class Verdict:
         template = messages.RIGHT if self.status == "right" else messages.WRONG
         points = {"points": self.points, "out_of": self.out_of}
         return say(template, exercise=self.exercise, message=self.message, **points)
-
-
-def attempt(exercise: Exercise, answer: Any, seed: int) -> list[Outcome]:
-    """Run ``answer`` on each case of ``seed``; never raises.
-
-    Stops at the first case that was not tried or ran out of time.
-    """
-    outcomes: list[Outcome] = []
-    for case in exercise.cases(seed):
-        outcomes.append(_run(exercise, answer, case))
-        if outcomes[-1].final:
-            break
-    return outcomes
-
-
-def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int) -> Verdict:
-    """Compare the outcomes of :func:`attempt` with the reference's on the same seed.
-
-    A third of the points is for the right form (type, shape, dtype, keys) in every case, the rest for right values, by
-    case.
-    """
-    if not outcomes or any(outcome.kind == "not tried" for outcome in outcomes):
-        return Verdict(exercise.id, "not tried", 0, exercise.points, "")
-    cases = exercise.cases(seed)
-    expected = [_run(exercise, exercise.reference, case) for case in cases]
-    for case, reference in zip(cases, expected, strict=True):
-        if reference.kind != "value":
-            raise RuntimeError(f"The reference of exercise {exercise.id} failed on {case.label}: {reference.error}")
-
-    faults = [_fault(exercise, *pair) for pair in zip(expected, outcomes, strict=False)]
-    faults += [Difference("", messages.NOT_RUN, True)] * (len(cases) - len(outcomes))
-    passed = tuple((case.label, fault is None) for case, fault in zip(cases, faults, strict=True))
-    right = sum(ok for _, ok in passed)
-    if right == len(cases):
-        return Verdict(exercise.id, "right", exercise.points, exercise.points, exercise.shows, passed=passed)
-
-    points = 0
-    if not any(fault and fault.form for fault in faults):
-        points = int(exercise.points * (1 + 2 * right / len(cases)) / 3)
-    where = next(i for i, fault in enumerate(faults) if fault)
-    fault, case = faults[where], cases[where]
-    assert fault is not None
-    mistake = _known_mistake(exercise, cases, faults, outcomes)
-    told = fault.told
-    sentences = [told if outcomes[where].kind == "error" else say(messages.ON_CASE, case=case.label, message=told)]
-    if mistake:
-        sentences.append(mistake.says)
-    elif exercise.diagnose and outcomes[where].kind == "value":
-        sentences.append(exercise.diagnose(case, expected[where].value, outcomes[where].value) or "")
-    message = " ".join(sentence for sentence in sentences if sentence)
-    return Verdict(exercise.id, "wrong", points, exercise.points, message, mistake.name if mistake else None, passed)
-
-
-def _run(exercise: Exercise, answer: Any, case: Case) -> Outcome:
-    return run_safely(exercise.drive or _call, answer, case.args, case.kwargs)
-
-
-def _call(answer: Any, *args: Any, **kwargs: Any) -> Any:
-    return answer(*args, **kwargs)
-
-
-def _fault(exercise: Exercise, expected: Outcome, got: Outcome) -> Difference | None:
-    if got.kind == "error":
-        return Difference("", got.error, True)
-    found = first_difference(expected.value, got.value, exercise.axes, exercise.tolerance)
-    if found is None and got.harm:
-        return Difference("", got.harm, False)
-    return found
-
-
-def _known_mistake(
-    exercise: Exercise, cases: Sequence[Case], faults: Sequence[Difference | None], outcomes: Sequence[Outcome]
-) -> Mistake | None:
-    """The first mistake that gives the learner's values wherever the learner's are wrong."""
-    wrong = [i for i, outcome in enumerate(outcomes) if faults[i] is not None and outcome.kind == "value"]
-    if not wrong:
-        return None
-    for mistake in exercise.mistakes:
-        if all(_same(exercise, _run(exercise, mistake.answer, cases[i]), outcomes[i]) for i in wrong):
-            return mistake
-    return None
-
-
-def _same(exercise: Exercise, wrong: Outcome, got: Outcome) -> bool:
-    if wrong.kind != "value":
-        return False
-    return (
-        first_difference(wrong.value, got.value, exercise.axes, exercise.tolerance) is None and wrong.harm == got.harm
-    )

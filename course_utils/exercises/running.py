@@ -10,12 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
-import os
-import signal
-import sys
-import threading
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,8 +19,16 @@ import torch
 from course_utils.exercises import messages
 from course_utils.exercises.differences import first_difference
 from course_utils.exercises.explaining import explain, own_frames, raised_by
-from course_utils.exercises.leftovers import clean_up, fingerprint, torch_module
+from course_utils.exercises.forms import Form, form_of
+from course_utils.exercises.leftovers import put_back, remove_global_hooks, state_of, torch_module
 from course_utils.exercises.messages import say
+from course_utils.exercises.surroundings import (
+    OutOfTime,
+    functions_in_place,
+    put_functions_back,
+    surroundings_kept,
+    time_limit,
+)
 from course_utils.exercises.values import freeze, from_json, to_json
 
 TIME_LIMIT = 60.0
@@ -42,7 +45,8 @@ class Outcome:
     ``error`` is one sentence. ``harm`` is a sentence about what the answer changed and should not have, or "".
     ``printed`` is the start of what it printed. ``final``: a further case would end the same way (not tried, time out,
     interrupt). ``trace``: the traceback of an error, the frames in the learner's own code only. ``out_of_time``: it was
-    stopped at the time limit. ``raised``: the name of the exception.
+    stopped at the time limit. ``raised``: the name of the exception. ``form``: of a value, where the answer ran in this
+    process.
     """
 
     kind: str
@@ -54,10 +58,7 @@ class Outcome:
     trace: str = ""
     out_of_time: bool = False
     raised: str = ""
-
-
-class _OutOfTime(BaseException):
-    """Raised into the answer; no `except Exception` of the learner's swallows it."""
+    form: Form | None = None
 
 
 def is_stub(answer: Any) -> bool:
@@ -94,25 +95,27 @@ def run_safely(drive: Callable[..., Any], answer: Any, args: tuple[Any, ...], kw
         name = type(answer).__name__
         template = messages.NOT_CALLABLE_AN if name[:1].lower() in "aeiou" else messages.NOT_CALLABLE_A
         return Outcome("error", error=say(template, type=name), final=True)
-    args = tuple(_hand_over(arg) for arg in args)
-    kwargs = {name: _hand_over(arg) for name, arg in kwargs.items()}
+    args = tuple(hand_over(arg) for arg in args)
+    kwargs = {name: hand_over(arg) for name, arg in kwargs.items()}
     given = [*args, *kwargs.values()]
     models = [arg for arg in given if torch_module(arg) is not None]
     inputs = [arg for arg in given if torch_module(arg) is None]
     before = [freeze(arg) for arg in inputs]
-    weights = [fingerprint(model) for model in models]
+    states = [state_of(model) for model in models]
+    functions = functions_in_place()
     printed = _Start()
     outcome: Outcome
     try:
-        with _surroundings_kept(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            with _time_limit(TIME_LIMIT):
-                outcome = Outcome("value", freeze(drive(answer, *args, **kwargs)))
+        with surroundings_kept(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            with time_limit(TIME_LIMIT):
+                value = drive(answer, *args, **kwargs)
+                outcome = Outcome("value", freeze(value), form=form_of(value))
     except NotImplementedError as error:
         tried = not raised_by(error, answer)
         outcome = (
             Outcome("error", error=explain(error, answer), final=False) if tried else Outcome("not tried", final=True)
         )
-    except _OutOfTime:
+    except OutOfTime:
         outcome = Outcome(
             "error",
             error=say(messages.OUT_OF_TIME, seconds=TIME_LIMIT),
@@ -124,14 +127,17 @@ def run_safely(drive: Callable[..., Any], answer: Any, args: tuple[Any, ...], kw
     except BaseException as error:
         name = type(error).__name__[:200]
         outcome = Outcome("error", error=explain(error, answer), trace=own_frames(error, answer), raised=name)
-    harm = clean_up(models, weights)
+    # Functions first: the rest is put back with them.
+    harm = put_functions_back(functions) or remove_global_hooks()
+    harm = next(filter(None, [put_back(state) for state in states]), harm)
     after = [freeze(arg) for arg in inputs]
     if not harm and _changed(before, after):
         harm = messages.INPUT_CHANGED
     return replace(outcome, harm=harm, printed=printed.text)
 
 
-def _hand_over(arg: Any) -> Any:
+def hand_over(arg: Any) -> Any:
+    """An argument of a case as an answer gets it: a model in the place of what stands for one, a tensor as a copy."""
     if hasattr(arg, "load"):
         return arg.load()
     return arg.clone() if isinstance(arg, torch.Tensor) else arg
@@ -151,49 +157,6 @@ class _Start(io.TextIOBase):
         if len(self.text) < KEEP_PRINTED:
             self.text += str(text)[: KEEP_PRINTED - len(self.text)]
         return len(text)
-
-
-@contextlib.contextmanager
-def _surroundings_kept() -> Iterator[None]:
-    """Put back what an answer may leave changed for the cells after it."""
-    gradients, dtype, threads, folder = (
-        torch.is_grad_enabled(),
-        torch.get_default_dtype(),
-        torch.get_num_threads(),
-        os.getcwd(),
-    )
-    recursion, stdout, stderr = sys.getrecursionlimit(), sys.stdout, sys.stderr
-    try:
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        torch.set_grad_enabled(gradients)
-        torch.set_default_dtype(dtype)
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
-        os.chdir(folder)
-        sys.setrecursionlimit(recursion)
-        sys.stdout, sys.stderr = stdout, stderr
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    # Signals reach the main thread only, and Windows has no such timer: there the learner's own interrupt is the limit.
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: Any) -> None:
-        raise _OutOfTime
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again each second, should the answer swallow it
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:

@@ -7,13 +7,21 @@ own making is ever asked to compare itself.
 from __future__ import annotations
 
 import base64
+import itertools
 import math
+from collections import deque
+from collections.abc import Iterator, KeysView, ValuesView
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from course_utils.exercises import messages
+
+MOST_ITEMS = 1_000_000
+"""Of a list; a generator need not end."""
+
+_RUN_THROUGH_ONCE = (Iterator, range, deque, KeysView, ValuesView)
 
 
 @dataclass(frozen=True)
@@ -34,41 +42,62 @@ class Unknown:
 def freeze(value: Any, depth: int = 0) -> Any:
     """A copy of ``value`` made of None, bool, int, float, str, list, dict and :class:`Frozen`.
 
-    Tuples become lists, arrays tensors, numbers of zero dimensions Python numbers. Everything else becomes
-    :class:`Unknown`.
+    Tuples and whatever is run through once (generators, ranges, views of a dictionary) become lists, arrays tensors,
+    numbers of zero dimensions Python numbers. Everything else becomes :class:`Unknown`.
     """
     kind = type(value)
-    if value is None or kind in (bool, int, float, str):
+    if value is None or kind in (bool, float, str):
         return value
+    if kind is int:
+        return value if abs(value) < 10**18 else Unknown(messages.HUGE_NUMBER)
     if isinstance(value, torch.Tensor):
-        if value.is_meta:
-            return Unknown(messages.META_TENSOR)
-        tensor = value.detach().cpu().clone()
-        return tensor.item() if tensor.ndim == 0 else Frozen(tensor, value.device.type)
+        return _freeze_tensor(value)
     if kind.__module__ == "numpy":
         import numpy as np
 
+        if isinstance(value, np.str_):
+            return str(value)
         if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
             return freeze(torch.from_numpy(np.array(value)))
     if depth > 20:
         return Unknown(messages.TOO_DEEP)
-    if kind in (list, tuple):
-        return [freeze(item, depth + 1) for item in value]
+    if kind in (list, tuple) or isinstance(value, _RUN_THROUGH_ONCE):
+        items = list(itertools.islice(value, MOST_ITEMS + 1))
+        return [freeze(item, depth + 1) for item in items] if len(items) <= MOST_ITEMS else Unknown(messages.TOO_LONG)
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
         return [freeze(item, depth + 1) for item in tuple(value)]
-    if isinstance(value, dict) and all(type(key) in (str, int) for key in value):
-        return {key: freeze(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, dict):
+        keys = [freeze(key, 20) for key in value]  # numpy's integers and texts are as good as Python's
+        if len(set(map(type, keys)) - {str, int}) == 0:
+            return dict(zip(keys, (freeze(item, depth + 1) for item in value.values()), strict=True))
     return Unknown(kind.__name__)
+
+
+def _freeze_tensor(value: torch.Tensor) -> Any:
+    if value.is_meta:
+        return Unknown(messages.META_TENSOR)
+    if value.is_complex():
+        return Unknown(messages.COMPLEX_TENSOR)
+    tensor = value.detach()
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    elif tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
+    # Outside inference mode, so that what was made in it can be compared like any other.
+    with torch.inference_mode(False):
+        tensor = tensor.cpu().clone()
+    return freeze(tensor.item()) if tensor.ndim == 0 else Frozen(tensor, value.device.type)
 
 
 def to_json(value: Any) -> Any:
     """A frozen value as plain JSON data. Numbers of a tensor travel as base64 of their bytes, so nothing is rounded."""
     if isinstance(value, Frozen):
         tensor = value.tensor.contiguous()
-        # bfloat16 has no numpy type; float32 holds each of its values exactly
-        array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        # bfloat16 has no numpy type: its bytes travel as those of whole numbers.
+        array = (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
         data = base64.b64encode(array.tobytes()).decode()
-        return {"tensor": data, "dtype": str(array.dtype), "shape": list(array.shape), "device": value.device}
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        return {"tensor": data, "dtype": dtype, "shape": list(array.shape), "device": value.device}
     if isinstance(value, Unknown):
         return {"unknown": value.type_name}
     if isinstance(value, float) and not math.isfinite(value):
@@ -105,7 +134,7 @@ def from_json(data: Any, limit: int = 50_000_000) -> Any:
     raise ValueError("not a value that an answer sends")
 
 
-_DTYPES = {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"}
+_DTYPES = {"bfloat16", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"}
 
 
 def _tensor_from_json(data: dict[str, Any], limit: int) -> Frozen:
@@ -121,10 +150,12 @@ def _tensor_from_json(data: dict[str, Any], limit: int) -> Frozen:
         raise ValueError("not a tensor that an answer sends")
     if not isinstance(shape, list) or len(shape) > 16 or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
         raise ValueError("not a tensor's shape")
-    size = math.prod(shape) * np.dtype(dtype).itemsize
+    stored = "int16" if dtype == "bfloat16" else dtype
+    size = math.prod(shape) * np.dtype(stored).itemsize
     if size > limit or len(data["tensor"]) > 2 * limit:
         raise ValueError(f"a tensor of {size} bytes, more than {limit}")
     raw = base64.b64decode(data["tensor"], validate=True)
     if len(raw) != size:
         raise ValueError("a tensor whose bytes do not fill its shape")
-    return Frozen(torch.from_numpy(np.frombuffer(raw, dtype=dtype).reshape(shape).copy()), data["device"][:20])
+    tensor = torch.from_numpy(np.frombuffer(raw, dtype=stored).reshape(shape).copy())
+    return Frozen(tensor.view(torch.bfloat16) if dtype == "bfloat16" else tensor, data["device"][:20])

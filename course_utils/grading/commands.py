@@ -15,6 +15,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from course_utils.errors import CourseError
 
 if TYPE_CHECKING:
+    from course_utils.grading.lesson import Lesson
     from course_utils.grading.results import Result
     from course_utils.grading.sandbox import Limits
 
@@ -33,7 +34,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--out", type=Path, metavar="FOLDER", help="where marks and feedback go; default: SUBMISSIONS-marked"
     )
-    parser.add_argument("--roster", type=Path, metavar="CSV", help="your students: columns such as name, id, email")
+    parser.add_argument(
+        "--roster",
+        type=Path,
+        metavar="CSV",
+        help="your students: columns such as name, id, email; in a column folder you say what someone's work is called",
+    )
     parser.add_argument(
         "--workers",
         type=int,
@@ -42,6 +48,14 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="notebooks at once; default: one for each core",
     )
     parser.add_argument("--force", action="store_true", help="mark again what is marked already")
+    parser.add_argument("--again", action="append", metavar="STUDENT", help="mark this student again, and no other")
+    parser.add_argument(
+        "--set",
+        nargs=3,
+        metavar=("STUDENT", "EXERCISE", "POINTS"),
+        help="give points by hand; no marking ever changes them again",
+    )
+    parser.add_argument("--because", metavar="TEXT", help="with --set: why, for the student to read")
     parser.add_argument(
         "--explain", nargs=2, metavar=("STUDENT", "EXERCISE"), help="say what happened, cell by cell; marks nothing"
     )
@@ -64,16 +78,16 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from course_utils.grading import exports, report
-    from course_utils.grading.class_flags import add_class_flags
     from course_utils.grading.lesson import load_lesson
     from course_utils.grading.mark_folder import Plan, mark_folder
     from course_utils.grading.sandbox import NOT_PROTECTED, choose_level
 
     submissions: Path = arguments.submissions
-    out = arguments.out or submissions.with_name(f"{submissions.resolve().stem}-marked")
+    out = arguments.out or _beside(submissions)
     if arguments.explain:
         return _explain(out, *arguments.explain)
+    if arguments.set:
+        return _set(out, *arguments.set, because=arguments.because)
     if arguments.workers < 1:
         raise CourseError("--workers must be 1 or more")
     level, why = choose_level(arguments.sandbox)
@@ -89,18 +103,71 @@ def _run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         executor=arguments.executor,
         roster=arguments.roster,
-        again=arguments.force,
+        again=frozenset(arguments.again) if arguments.again and not arguments.force else arguments.force,
         seed=arguments.seed,
     )
     with _Progress(quiet=arguments.json) as progress:
         results = mark_folder(lesson, plan, progress.tell, progress.say)
-    results, groups = add_class_flags(lesson, results)
-    exports.write(lesson, results, out)
-    report.write(lesson, results, out, groups)
+    results = _write(lesson, results, out)
     if arguments.json:
         print(json.dumps([_short(result) for result in results], ensure_ascii=False, indent=1))
     else:
         _summary(results, out)
+    return 0
+
+
+def _beside(submissions: Path) -> Path:
+    """Where marks go unless it is said: beside the folder (also where it is called "."), or beside the zip."""
+    place = submissions.resolve()
+    if not place.name:
+        raise CourseError(f"{submissions}: there is no place beside it for the marks; say --out FOLDER")
+    return place.with_name(f"{place.stem if place.is_file() else place.name}-marked")
+
+
+def _write(lesson: Lesson, results: list[Result], out: Path) -> list[Result]:
+    """Write tables and pages; the results as they are shown there, with the flags of the class."""
+    from course_utils.grading import exports, report
+    from course_utils.grading.class_flags import add_class_flags
+
+    results, groups = add_class_flags(lesson, results)
+    exports.write(lesson, results, out)
+    report.write(lesson, results, out, groups)
+    return results
+
+
+def _set(out: Path, student: str, exercise: str, points: str, *, because: str | None) -> int:
+    """Keep the teacher's points, and write tables and pages again."""
+    from datetime import UTC, datetime
+
+    from course_utils.grading.explain import find_result
+    from course_utils.grading.lesson import load_lesson
+    from course_utils.grading.results import ByHand
+    from course_utils.grading.store import Store
+
+    if not (because or "").strip():
+        raise CourseError('--set needs --because "...": the student reads it beside the points')
+    result = find_result(out, student)
+    possible = {id: one.points for id, one in result.exercises.items()} | result.in_words
+    if exercise not in possible:
+        raise CourseError(f"there is no exercise {exercise!r} in {result.lesson}; it has {', '.join(possible)}")
+    most = possible[exercise]
+    try:
+        given = float(points.replace(",", "."))
+    except ValueError:
+        given = -1.0
+    if not 0 <= given <= most:
+        raise CourseError(f"{points} is not a number of points for exercise {exercise}, which has 0 to {most}")
+    store = Store(out)
+    lesson = load_lesson(store.lesson())
+    before = result.points_of(exercise)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    store.set_by_hand(result.student.key, exercise, ByHand(given, str(because).strip(), now))
+    results = store.load_all()
+    for one in results:
+        if one.student.key == result.student.key:
+            store.save(one)
+            print(f"{one.student.name}: {exercise} had {before}, has {one.points_of(exercise)} of {most} points")
+    _write(lesson, results, out)
     return 0
 
 
@@ -118,17 +185,19 @@ def _limits(arguments: argparse.Namespace) -> Limits:
 
 def _guess(submissions: Path) -> str:
     """The lesson that most of the notebooks are of."""
-    from course_utils.grading.intake import collect
+    from course_utils.grading.handed_in import read_folder
+    from course_utils.grading.intake import is_of
     from course_utils.grading.lesson import load_lesson
     from course_utils.notebooks.files import lessons, project_root
 
+    found = [file.notebook for file in read_folder(submissions) if file.notebook is not None]
     best, most = "", 0
     for path in lessons(project_root()):
         try:
             lesson = load_lesson(str(path))
         except CourseError:
             continue  # one that is being written
-        count = sum(one.notebook is not None for one in collect(submissions, lesson))
+        count = sum(is_of(lesson, notebook) for notebook in found)
         if count > most:
             best, most = str(path), count
     if not best:
@@ -150,7 +219,7 @@ def _short(result: Result) -> dict[str, Any]:
     marks = {
         id: {
             "verdict": mark.verdict,
-            "points": mark.points,
+            "points": result.points_of(id),
             "mistake": mark.mistake,
             "flags": [str(flag) for flag in mark.flags],
         }
@@ -163,6 +232,7 @@ def _short(result: Result) -> dict[str, Any]:
         "points": result.points,
         "out_of": result.out_of,
         "flags": [str(flag) for flag in result.marked.flags],
+        "by_hand": {id: asdict(given) for id, given in result.by_hand.items()},
         "notes": [str(flag) for flag in result.notes],
         "marks": marks,
     }
@@ -171,11 +241,17 @@ def _short(result: Result) -> dict[str, Any]:
 def _summary(results: list[Result], out: Path) -> None:
     from collections import Counter
 
+    from course_utils.grading.readable import for_terminal
+
     statuses = Counter(result.status.value for result in results)
     print(f"{len(results)} submissions: " + ", ".join(f"{count} {status}" for status, count in statuses.most_common()))
     for result in results:
         if result.status != "marked":
-            print(f"  {result.student.name}: {result.status}. {result.reason[:300]}")
+            print(for_terminal(f"  {result.student.name}: {result.status}. {result.reason[:300]}"))
+    for result in results:
+        for note in result.notes:
+            if note.must_look:
+                print(for_terminal(f"  {result.student.name}: {note}"))
     print(f"Marks: {out / 'grades.csv'}")
     print(f"Report: {out / 'report' / 'index.html'}")
 

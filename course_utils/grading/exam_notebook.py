@@ -4,9 +4,7 @@ cells that they need.
 
 from __future__ import annotations
 
-import ast
 import re
-import symtable
 from collections.abc import Collection
 from typing import Any
 
@@ -16,9 +14,9 @@ from nbformat import NotebookNode
 from course_utils.exercises import Exercise
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.merge import Merged
-from course_utils.notebooks.normalise import exercise_roles, parse_cell
+from course_utils.grading.names import is_dynamic, names_bound, names_used
+from course_utils.notebooks.normalise import exercise_roles
 
-_DYNAMIC = {"globals", "locals", "vars", "eval", "exec", "get_ipython", "__import__"}
 _MARKER = re.compile(r"^(\s*#.*)\b(?:NBVAL|PYTEST_VALIDATE)_(?=[A-Z_]+\s*$)", re.MULTILINE)
 _INSIDE = "course_utils.grading.inside.probe"
 
@@ -54,8 +52,8 @@ def build(
         id, role = roles.get(index, ("", ""))
         if role == "answer":
             if id not in drop:
-                cells += [_cell("extra", id, _tame(source)) for source in merged.extras.get(id, [])]
-                cells.append(_cell("answer", id, _tame(merged.answers[id] or "")))
+                parts = merged.everything if whole else merged.cells
+                cells += [_cell(kind, id, _tame(source)) for kind, source in parts.get(id, [])]
         elif role == "check":
             exercise = lesson.exercise(id)
             if id in ask:
@@ -95,7 +93,7 @@ def _tame(source: str) -> str:
 def _needed(cells: list[NotebookNode]) -> list[NotebookNode]:
     """Leave out the lesson's cells that bind no name which an answer, or a cell that an answer needs, uses."""
     learners = [cell for cell in cells if cell.metadata["exam"]["kind"] in ("answer", "extra")]
-    if any(_is_dynamic(cell.source) for cell in learners):
+    if any(is_dynamic(cell.source) for cell in learners):
         return cells
     wanted: set[str] = set()
     kept: list[NotebookNode] = []
@@ -111,74 +109,3 @@ def _needed(cells: list[NotebookNode]) -> list[NotebookNode]:
             wanted |= names_used(cell.source)
         kept.append(cell)
     return kept[::-1]
-
-
-def _is_dynamic(source: str) -> bool:
-    """Whether names may be used that the source does not show: magics, ``eval``, ``import *``, or a source that does
-    not parse.
-    """
-    body = parse_cell(source)
-    if (not body and source.strip()) or re.search(r"^\s*[%!]", source, re.MULTILINE):
-        return True
-    nodes = [node for statement in body for node in ast.walk(statement)]
-    return any(
-        (isinstance(node, ast.Name) and node.id in _DYNAMIC)
-        or (isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
-        for node in nodes
-    )
-
-
-def names_used(source: str) -> set[str]:
-    """The names that a cell takes from the notebook: what its functions look up there, and what it reads before it
-    binds it itself.
-
-    A function's own variables are not among them, or every answer with a variable `text` would need the cell that has
-    another one.
-    """
-    used: set[str] = set()
-    bound: set[str] = set()
-    inner: set[str] = set()
-    for statement in parse_cell(source):
-        table = symtable.symtable(ast.unparse(statement), "<cell>", "exec")
-        inner |= _looked_up(table)
-        used |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()} - bound
-        bound |= {
-            symbol.get_name()
-            for symbol in table.get_symbols()
-            if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
-        }
-    return used | (inner - bound)
-
-
-def _looked_up(table: symtable.SymbolTable) -> set[str]:
-    """The globals that the functions and classes in a scope refer to."""
-    found: set[str] = set()
-    for child in table.get_children():
-        found |= {
-            symbol.get_name() for symbol in child.get_symbols() if symbol.is_global() and symbol.is_referenced()
-        } | _looked_up(child)
-    return found
-
-
-def names_bound(source: str) -> set[str]:
-    """The names that a cell binds, or whose values it may change."""
-    bound: set[str] = set()
-    for statement in parse_cell(source):
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-                bound.add(node.id)
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                bound.add(node.name)
-            elif isinstance(node, ast.alias):
-                bound.add((node.asname or node.name).split(".")[0])
-            elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
-                bound |= {leaf.id for leaf in ast.walk(node.value) if isinstance(leaf, ast.Name)}
-        if (
-            isinstance(statement, ast.Expr)
-            and isinstance(statement.value, ast.Call)
-            and isinstance(statement.value.func, ast.Attribute)
-        ):
-            changed = statement.value.func.value  # `results.append(...)`
-            if isinstance(changed, ast.Name) and changed.id != "plots":
-                bound.add(changed.id)
-    return bound

@@ -39,7 +39,17 @@ from course_utils.grading.inside import linux
 from course_utils.grading.inside.probe import MIME
 from course_utils.grading.kernel_channel import KernelChannel, KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson
-from course_utils.grading.results import Answer, CellError, CellRecord, Message, RecordLine, Run, SentOutcome, Trouble
+from course_utils.grading.results import (
+    LACKS_A_CELL,
+    Answer,
+    CellError,
+    CellRecord,
+    Message,
+    RecordLine,
+    Run,
+    SentOutcome,
+    Trouble,
+)
 from course_utils.grading.sandbox import KERNEL_NAME, Limits
 from course_utils.notebooks.normalise import ANSI
 
@@ -49,13 +59,19 @@ KEPT_VALUES = 200_000  # characters of the values of one outcome
 
 @dataclass(frozen=True)
 class Question:
-    """What one run asks: the inputs' seed, the word that must come back with the values, and whose answers are known
-    to be right.
+    """What one run asks.
+
+    Attributes:
+        seed: of the hidden inputs.
+        nonce: the word that must come back with the values.
+        right: the exercises whose answers are known to be right.
+        left_out: the names that the lesson's cells bind, where some of these cells are left out.
     """
 
     seed: int
     nonce: str
     right: frozenset[str] = frozenset()
+    left_out: frozenset[str] = frozenset()
 
 
 class Plugin:
@@ -68,6 +84,7 @@ class Plugin:
         self.channel: KernelChannel | None = None
         self.doubtful: Verdict | None = None  # the verdict that a second run of the same question should confirm
         self.first: list[Outcome] = []
+        self.cells: list[CellRecord] = []
         self.started = 0.0
 
     @pytest.hookimpl(trylast=True)  # the kernel is started by the set-up of the notebook, before
@@ -125,8 +142,13 @@ class Plugin:
             forged=0 if answer is not None else len(sent),
         )
         self._write(RecordLine(cell=cell))
+        self.cells.append(cell)
         if alarm:
             item.session.shouldstop = alarm
+        elif cell.kind == "probe" and missing_names(self.cells, cell.exercise) & self.question.left_out:
+            # Here and not when the run is over: the next cell shows the reference, and what was shown is not asked for
+            # again.
+            item.session.shouldstop = LACKS_A_CELL
 
     def _alarm(self, item: Any, error: BaseException | None) -> str:
         """What makes everything after this cell worthless, or ""."""
@@ -171,11 +193,23 @@ class Plugin:
             self.right.add(exercise.id)
         elif verdict.status == "wrong" and not any(outcome.out_of_time for outcome in outcomes):
             self.doubtful, self.first = verdict, outcomes
-        return Answer(shown, tuple(_kept(outcome) for outcome in outcomes))
+        used = msgspec.json.decode(sent[0], type=Message).used
+        return Answer(shown, tuple(_kept(outcome) for outcome in outcomes), used=tuple(used))
 
     def _write(self, line: RecordLine) -> None:
         with self.record.open("ab") as file:  # at once: this process may be killed at any time
             file.write(msgspec.json.encode(line) + b"\n")
+
+
+def missing_names(cells: Sequence[CellRecord], exercise: str) -> frozenset[str]:
+    """The names for want of which an answer raised: in its cells, or when it was called."""
+    texts: list[str] = []
+    for cell in cells:
+        if cell.exercise == exercise and cell.error is not None and cell.error.name == "NameError":
+            texts.append(cell.error.text)
+        if cell.exercise == exercise and cell.answer is not None:
+            texts += [one.error for one in cell.answer.outcomes if one.raised == "NameError"]
+    return frozenset(name for text in texts for name in re.findall(r"name '(\w+)' is not defined", text))
 
 
 def open_message(sent: Sequence[Any], exercise: str, nonce: str) -> list[Outcome] | None:
@@ -249,14 +283,16 @@ def run(
     cells = tuple(line.cell for line in lines if line.cell)
     exams = [cell.metadata["exam"] for cell in exam.cells]
     asked = tuple(one["exercise"] for one in exams if one["kind"] == "probe")
-    return Run(asked, cells, trouble, stopped or "", kernel_end(sockets))
+    return Run(asked, cells, trouble, stopped or "", *kernel_report(sockets))
 
 
-def kernel_end(sockets: Path) -> str:
-    """Why the kernel of ``sockets`` was ended by its watch ("memory: ..."), or ""."""
+def kernel_report(sockets: Path) -> tuple[str, tuple[str, ...]]:
+    """What the watch of the kernel of ``sockets`` said: why it ended it ("memory: ..."), or "", and what it tried."""
+    lines: list[str] = []
     with contextlib.suppress(OSError):
-        return (sockets / "end.txt").read_text(encoding="utf-8", errors="replace")[:500]
-    return ""
+        lines = (sockets / "end.txt").read_text(encoding="utf-8", errors="replace")[:5000].splitlines()
+    ended = next((line.removeprefix("ended: ")[:500] for line in lines if line.startswith("ended: ")), "")
+    return ended, tuple(line.removeprefix("tried: ") for line in lines if line.startswith("tried: "))
 
 
 def _become_pytest(
@@ -306,11 +342,16 @@ def _become_pytest(
 
 
 def _wait(pid: int, deadline: float) -> bool:
-    """Whether the process ended by itself before the deadline; it has ended in any case."""
-    pause = 0.005
+    """Whether the process ended by itself before the deadline; it has ended in any case.
+
+    Raises SystemExit where the parent of this worker is gone; its child then goes with it.
+    """
+    pause, parent = 0.005, os.getppid()
     while True:
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             return True
+        if os.getppid() != parent:  # whoever asked was killed: nobody waits for the answer any more
+            raise SystemExit(1)
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)

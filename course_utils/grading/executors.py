@@ -34,6 +34,8 @@ class Task:
     notebook: str
     seed: int | None = None
     ask_all: bool = False
+    running: str = ""
+    """A file that is there while it is being marked, where the one who marks can see it."""
 
 
 _idle: dict[tuple[str, str, Limits], queue.SimpleQueue[Worker]] = {}
@@ -46,6 +48,30 @@ Marking = Marked | Broken
 
 def do(task: Task) -> Marking:
     """Mark a notebook with a warm worker of this process. A broken worker is tried once more with a new one."""
+    with _noted(task.running):
+        return _do(task)
+
+
+@contextmanager
+def _noted(running: str) -> Iterator[None]:
+    """Count in a file how often this was begun and not ended: who ends the marker leaves it behind."""
+    if not running:
+        yield
+        return
+    Path(running).write_text(str(begun(Path(running)) + 1), encoding="utf-8")
+    yield  # not in a `finally`: what raises here ends the marking
+    Path(running).unlink(missing_ok=True)
+
+
+def begun(running: Path) -> int:
+    """How often a notebook was begun and not ended."""
+    try:
+        return int(running.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+
+
+def _do(task: Task) -> Marking:
     told = ""
     for _ in range(2):
         worker = _take(task)
@@ -189,12 +215,16 @@ class _Submitted(ThreadPoolExecutor):
         """Start no more jobs, and end those that run."""
         self.shutdown(wait=False, cancel_futures=True)
         self._stopped.set()
-        for job in list(self._jobs):
+        with self._submitting:  # one that is being handed to the cluster is a job by then, and would else live on
+            jobs = list(self._jobs)
+        for job in jobs:
             with contextlib.suppress(OSError):
                 job.cancel(check=False)
 
     def _through_a_job(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         with self._submitting:
+            if self._stopped.is_set():
+                raise RuntimeError("marking was stopped")
             job = self._cluster.submit(fn, *args, **kwargs)
             self._jobs.append(job)
         while not job.done():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from course_utils.errors import CourseError
+from course_utils.grading.readable import for_terminal
 from course_utils.grading.results import Answer, CellRecord, Result
+from course_utils.grading.roster import Student
 from course_utils.grading.store import Store
 
 _KINDS = {
@@ -26,7 +27,7 @@ def explain(out: Path, student: str, exercise: str) -> str:
     Raises:
         CourseError: there is no such student or exercise; it lists those that come near.
     """
-    result = _find(out, student)
+    result = find_result(out, student)
     name, marked = result.student.name, result.marked
     if exercise not in result.marks:
         if not result.marks:
@@ -35,6 +36,9 @@ def explain(out: Path, student: str, exercise: str) -> str:
     mark = result.marks[exercise]
     title = result.exercises[exercise].title
     lines = [f"{name} · {exercise} {title}: {mark.verdict}, {mark.points} of {mark.out_of} points", mark.message, ""]
+    if exercise in result.by_hand:
+        given = result.by_hand[exercise]
+        lines.insert(1, f"given by hand, {given.when}: {result.points_of(exercise)} points, because {given.because}")
     lines += [f"flag: {flag}" for id, flag in result.all_flags if id in ("", exercise)]
     lines.append(f"file: {', '.join(result.files)}")
     lines.append(f"hidden inputs: seed {marked.seed}; sandbox: {marked.level}")
@@ -49,21 +53,31 @@ def explain(out: Path, student: str, exercise: str) -> str:
         if run.kernel_end:
             lines.append(f"  the kernel was ended: {run.kernel_end}")
     lines += ["", "the answer:", *(f"  {line}" for line in mark.source.splitlines() or ["(none)"])]
-    return "\n".join(lines)
+    return for_terminal("\n".join(lines))
 
 
-def _find(out: Path, student: str) -> Result:
+def find_result(out: Path, student: str) -> Result:
+    """The stored result of the student who is called so, or whose id, email or key it is.
+
+    Raises:
+        CourseError: nobody or several are meant; it lists those that come near.
+    """
     if not (out / "results").is_dir() or not (results := Store(out).load_all()):
         raise CourseError(
-            f"{out / 'results'}: nothing has been marked there; run the same command without --explain first"
+            f"{out / 'results'}: nothing has been marked there; run the same command without --explain and --set first"
         )
     wanted = student.casefold()
-    exact = [one for one in results if wanted in {value.casefold() for value in asdict(one.student).values() if value}]
+    exact = [one for one in results if wanted in _called(one.student)]
     near = exact or [one for one in results if wanted in one.student.name.casefold()]
     if len(near) != 1:
         names = ", ".join(one.student.name for one in (near or results)[:20])
         raise CourseError(f"{len(near)} students are meant by {student!r}; there are {names}")
     return near[0]
+
+
+def _called(student: Student) -> set[str]:
+    names = (student.key, student.name, student.id, student.email, *student.accounts.values())
+    return {name.casefold() for name in names if name}
 
 
 def _cell(cell: CellRecord, exercise: str) -> list[str]:

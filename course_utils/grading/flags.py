@@ -36,10 +36,16 @@ class Flag(Enum):
         Severity.NOTE,
         "{count} notebooks of this lesson; {marked} was marked, not {others}",
     )
+    WHOSE = "whose", Severity.LOOK, "the roster does not say for certain whose {owner} is; it may be {students}"
+    NOT_ON_ROSTER = "not-on-roster", Severity.LOOK, "nobody on the roster is called {owner}"
     # what was done to the notebook
     OWN_CELLS = "own-cells", Severity.NOTE, "{cells} of the learner's own"
     LESSON_EDITED = "lesson-edited", Severity.NOTE, "{cells} of the lesson edited (as given when marked)"
-    IMPORTS_KEPT = "imports-kept", Severity.NOTE, "imports that were added are kept"
+    ADDITIONS_KEPT = (
+        "additions-kept",
+        Severity.NOTE,
+        "what was added to the lesson's cells (imports, functions) is kept",
+    )
     LESSON_DELETED = "lesson-deleted", Severity.NOTE, "{cells} of the lesson deleted (there again when marked)"
     LESSON_REORDERED = (
         "lesson-reordered",
@@ -58,6 +64,7 @@ class Flag(Enum):
         Severity.LOOK,
         "{count} cells define {name}; the last one before the check was marked",
     )
+    BELOW_ITS_CHECK = "below-its-check", Severity.NOTE, "the cell that defines {name} stands below the check"
     ANSWER_GONE = "answer-gone", Severity.NOTE, "the answer cell is gone"
     ANSWER_IS_NO_CODE = "answer-is-no-code", Severity.NOTE, "the answer cell is not a code cell any more"
     # what happened when it was run
@@ -65,6 +72,13 @@ class Flag(Enum):
     NOT_REPEATED = "not-repeated", Severity.NOTE, "did not repeat itself"
     DISTURBED = "disturbed", Severity.LOOK, "the question was disturbed"
     FORGED = "forged", Severity.LOOK, "a cell sent what only a probe sends"
+    TRIED = "tried", Severity.LOOK, "tried to reach {what}, which the sandbox does not allow"
+    SANDBOX_CHANGED = (
+        "sandbox-changed",
+        Severity.LOOK,
+        "files of the sandbox were changed while it was marked, by it or by another that was marked at the same time",
+    )
+    STARTED_A_PROGRAM = "started-a-program", Severity.NOTE, "started another program or process"
     # whose work it is
     CALLS_REFERENCE = "calls-reference", Severity.LOOK, "calls the reference solution"
     USES_UNSHOWN = "uses-unshown", Severity.LOOK, "uses {function}, which the solution does not"

@@ -1,47 +1,36 @@
-"""From a folder of whatever a school's system handed out to one notebook for each student. Nothing in it is executed
-or imported.
+"""From a folder of whatever a school's system handed out to one notebook for each student.
 
 Known shapes: Moodle (``Ada Lovelace_123_assignsubmission_file_/x.ipynb``, or without the folder), Canvas
 (``lovelaceada_LATE_123_456_x-1.ipynb``), GitHub Classroom (a clone for each student), Gradescope
-(``submission_123/x.ipynb``), plain e-mail (one file or one folder each), a zip of any of these, and a zip for each
-student.
+(``assignment_1_export/submission_123/x.ipynb``), ILIAS, Teams, plain e-mail (one file or one folder each), a zip of any
+of these, and a zip for each student.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import re
-import stat
-import unicodedata
-import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from nbformat import NotebookNode
 
 from course_utils.errors import CourseError
+from course_utils.exercises import LESSONS
+from course_utils.grading import roster as lists
 from course_utils.grading.flags import Flag, Raised
+from course_utils.grading.handed_in import File, read_folder
 from course_utils.grading.lesson import Lesson
+from course_utils.grading.readable import readable
+from course_utils.grading.roster import Owner, Student, find, names_an_owner, read_owner, read_roster, unlisted
 from course_utils.notebooks.normalise import PROSE_MARK, checks_in, exercise_roles
 
-SIZE_LIMIT = 20_000_000  # bytes of one notebook
-CELL_LIMIT = 2_000
-ZIP_LIMIT = 2_000  # entries
-_IGNORED = {"__MACOSX", ".ipynb_checkpoints", ".git", "node_modules", ".venv", "__pycache__"}
-
-
-@dataclass(frozen=True)
-class Student:
-    """Who handed in. ``key`` is unique and fit for a file's name; ``id`` and ``email`` are "" where nobody told."""
-
-    key: str
-    name: str
-    id: str = ""
-    email: str = ""
+NOTHING = "nothing handed in"
+_THE_CLASSES = {"submitted files", "working files", "student work", "student submissions"}  # Teams
+_OF_A_CLONE = {"readme.md", "pyproject.toml", "environment.yml", "requirements.txt", "makefile", "license"}
+_TABLES = {".csv", ".tsv", ".xlsx", ".xls", ".ods", ".yml", ".yaml", ".md", ".log"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +39,7 @@ class Submission:
 
     Attributes:
         files: where it was found, relative to the folder.
-        status: "" if it can be marked, else "unreadable" or "wrong notebook".
+        status: "" if it can be marked, else "unreadable", "wrong notebook" or "nothing handed in".
         reason: why not, for the student and the teacher.
         digest: sha256 of the file.
         notes: what a person may want to know of how it was handed in.
@@ -65,123 +54,26 @@ class Submission:
     notes: tuple[Raised, ...] = ()
 
 
-@dataclass(frozen=True)
-class _File:
-    """A file that may be a notebook: its path in the folder, for people; its bytes, or why they were not read."""
-
-    path: PurePosixPath
-    data: bytes
-    reason: str = ""
-
-
 def collect(folder: Path, lesson: Lesson, roster: Path | None = None) -> list[Submission]:
-    """The submissions in ``folder`` (a folder or a zip), by student, in the order of their names; students of the
-    roster who handed nothing in are not among them.
+    """The submissions in ``folder`` (a folder or a zip), by student, in the order of their names; with a roster, also
+    its students who handed nothing in.
 
     Raises:
         CourseError: there is no such folder, nothing in it, or the roster cannot be read.
     """
-    if not folder.exists():
-        raise CourseError(f"{folder}: no such folder")
-    known = read_roster(roster) if roster else []
-    groups: dict[str, list[_File]] = {}
-    for file in _files(folder):
-        groups.setdefault(_owner(file.path), []).append(file)
-    if not groups:
+    students = read_roster(roster) if roster else []
+    owners = _by_owner(read_folder(folder), students, lesson)
+    if not owners:
         raise CourseError(f"{folder}: no notebook (.ipynb) in it, nor in a zip or a folder below")
-    found: dict[str, tuple[Student, list[_File]]] = {}
-    for owner, files in groups.items():
-        student = _identify(owner, known)
-        found.setdefault(student.key, (student, []))[1].extend(files)
-    return [
-        _choose(student, files, lesson)
-        for student, files in sorted(found.values(), key=lambda pair: pair[0].name.casefold())
-    ]
-
-
-def read_roster(path: Path) -> list[Student]:
-    """The students of a CSV file whose first line names its columns; those called name (or first and last name), id
-    and email, in one of the usual spellings, are used.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        rows = list(
-            csv.DictReader(
-                io.StringIO(text), dialect=csv.Sniffer().sniff(text.splitlines()[0] + "\n", delimiters=",;\t")
-            )
-        )
-    except (OSError, UnicodeDecodeError, csv.Error, IndexError) as error:
-        raise CourseError(f"{path}: cannot be read as a CSV file in UTF-8 ({error})") from None
-    students = []
-    for row in rows:
-        columns = {
-            re.sub(r"[^a-z]", "", (key or "").casefold()): (value or "").strip()
-            for key, value in row.items()
-            if isinstance(value, str)
-        }
-        name = _first(columns, "fullname", "name", "student", "studentname")
-        first, last = _first(columns, "firstname", "givenname"), _first(columns, "lastname", "surname", "familyname")
-        name = name or f"{first} {last}".strip()
-        id = _first(
-            columns,
-            "id",
-            "studentid",
-            "idnumber",
-            "sid",
-            "sisuserid",
-            "matriculation",
-            "githubusername",
-            "username",
-            "identifier",
-        )
-        email = _first(columns, "email", "emailaddress", "mail")
-        if name or id or email:
-            students.append(Student(_key(id or email or name), name or email or id, id, email))
-    if not students:
-        raise CourseError(f"{path}: no student in it; its first line must name columns such as name, id, email")
-    return students
-
-
-def parse(data: bytes) -> NotebookNode:
-    """The notebook in these bytes, at nbformat 4.5.
-
-    Raises:
-        ValueError: it is none, with the reason in words for the one who handed it in.
-    """
-    if len(data) > SIZE_LIMIT:
-        raise ValueError(
-            f"it has {len(data):,} bytes; at most {SIZE_LIMIT:,} are read. Clear its outputs and hand it in again"
-        )
-    if not data.strip():
-        raise ValueError("the file is empty")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError("it is not text in UTF-8, which every notebook is") from None
-    try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        what = (
-            "a web page was saved instead of the notebook"
-            if text.lstrip().startswith("<")
-            else f"it is not JSON ({str(error)[:200]})"
-        )
-        raise ValueError(what) from None
-    if not isinstance(raw, dict) or "nbformat" not in raw:
-        raise ValueError("it is JSON, but not a notebook (it has no nbformat)")
-    if raw["nbformat"] != 4:
-        raise ValueError(
-            f"it is in notebook format {str(raw['nbformat'])[:20]}; open it in Jupyter and save it in format 4"
-        )
-    cells = raw.get("cells")
-    if not isinstance(cells, list) or len(cells) > CELL_LIMIT:
-        raise ValueError(
-            "it has no list of cells"
-            if not isinstance(cells, list)
-            else f"it has {len(cells)} cells; at most {CELL_LIMIT} are read"
-        )
-    read = [_cell(cell, number) for number, cell in enumerate(cells)]
-    return NotebookNode(nbformat=4, nbformat_minor=5, metadata=NotebookNode(), cells=read)
+    claims = _claims(owners, students, lesson)
+    found = [_choose(claim, lesson) for claim in claims]
+    present = {claim.student.key for claim in claims}
+    for student in students:
+        if student.key not in present:
+            unsure = [claim.said for claim in claims if student.name in claim.may_be]
+            maybe = f" {', '.join(unsure)[:300]} may be theirs; the roster does not say so." if unsure else ""
+            found.append(Submission(student, (), status=NOTHING, reason=f"Nothing was handed in.{maybe}"))
+    return _told_apart(sorted(found, key=lambda one: one.student.name.casefold()))
 
 
 def is_of(lesson: Lesson, notebook: NotebookNode) -> bool:
@@ -202,194 +94,157 @@ def other_lesson(notebook: NotebookNode) -> str:
         }
     )
     if ids:
-        return f"it has the exercises {', '.join(ids)[:200]}"
+        return f"it has the exercises {readable(', '.join(ids))}"
     return "it has none of the lesson's cells"
 
 
-def _first(columns: dict[str, str], *names: str) -> str:
-    return next((columns[name] for name in names if columns.get(name)), "")
+# --- whose it is
 
 
-def _files(folder: Path) -> Iterator[_File]:
-    if folder.is_file():
-        yield from (
-            _zipped(folder.read_bytes(), PurePosixPath(), 0)
-            if zipfile.is_zipfile(folder)
-            else _one(folder, PurePosixPath(folder.name))
+@dataclass(frozen=True)
+class _Claim:
+    """Whose some files are: a student of the roster, or one made of their name, and then whom they may be."""
+
+    student: Student
+    files: tuple[File, ...]
+    said: str = ""
+    may_be: tuple[str, ...] = ()
+    notes: tuple[Raised, ...] = ()
+
+
+def _claims(owners: dict[str, list[File]], students: Sequence[Student], lesson: Lesson) -> list[_Claim]:
+    """The owners by student. Two of one format with two numbers are two people, whatever they are called."""
+    read = {text: read_owner(text) for text in owners}
+    means = {text: find(owner, students, lesson.name) for text, owner in read.items()}
+    numbers: dict[str, set[tuple[str, str]]] = {}
+    for text, (found, _) in means.items():
+        if len(found) == 1 and (number := read[text].number):
+            numbers.setdefault(found[0].key, set()).add(number)
+    claims: dict[str, _Claim] = {}
+    for text, files in owners.items():
+        owner, (found, near) = read[text], means[text]
+        sure = len(found) == 1 and len(numbers.get(found[0].key, ())) < 2
+        student, notes = (found[0], ()) if sure else (unlisted(owner), _doubts(owner, found or near, students))
+        if not sure and any(one.key == student.key for one in students):
+            student = replace(student, key=lists.key(f"{student.key}, not on the roster"))
+        may_be = () if sure else tuple(one.name for one in found or near)
+        before = claims.get(student.key, _Claim(student, ()))
+        claims[student.key] = replace(
+            before, files=(*before.files, *files), said=readable(owner.text), may_be=may_be, notes=notes
         )
-        return
-    for path in sorted(folder.rglob("*")):
-        inside = PurePosixPath(path.relative_to(folder).as_posix())
-        if _IGNORED & set(inside.parts) or inside.name.startswith("._"):
-            continue
-        if path.suffix.lower() in (".ipynb", ".zip") and not path.is_dir():
-            yield from _one(path, inside)
+    return list(claims.values())
 
 
-def _one(path: Path, inside: PurePosixPath) -> Iterator[_File]:
-    try:
-        status = path.lstat()
-        if not stat.S_ISREG(status.st_mode):
-            yield _File(inside, b"", "it is a link or another special file, which is not followed")
-        elif path.suffix.lower() == ".zip":
-            if status.st_size > 50 * SIZE_LIMIT:
-                yield _File(inside, b"", f"the zip has {status.st_size:,} bytes; at most {50 * SIZE_LIMIT:,} are read")
-            else:
-                yield from _zipped(path.read_bytes(), inside.with_suffix(""), 0)
-        else:
-            with path.open("rb") as file:
-                yield _File(inside, file.read(SIZE_LIMIT + 1))
-    except OSError as error:
-        yield _File(inside, b"", f"it cannot be read ({error.strerror})")
+def _doubts(owner: Owner, near: Sequence[Student], students: Sequence[Student]) -> tuple[Raised, ...]:
+    if not students:
+        return ()
+    if not near:
+        return (Flag.NOT_ON_ROSTER.raised(owner=readable(owner.text)),)
+    told = ", ".join(f"{one.name} ({one.id})" if one.id else one.name for one in near[:5])
+    return (Flag.WHOSE.raised(owner=readable(owner.text), students=told),)
 
 
-def _zipped(data: bytes, inside: PurePosixPath, depth: int) -> Iterator[_File]:
-    """The notebooks in a zip, read in memory: no path of it is ever written. A zip in a zip is opened, one in that is
-    not.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            if len(entries) > ZIP_LIMIT:
-                yield _File(inside, b"", f"the zip has {len(entries)} entries; at most {ZIP_LIMIT} are read")
-                return
-            for entry in entries:
-                place = PurePosixPath(entry.filename.replace("\\", "/"))
-                parts = [part for part in place.parts if part not in ("..", "/", ".")]
-                suffix = place.suffix.lower()
-                if (
-                    entry.is_dir()
-                    or _IGNORED & set(parts)
-                    or place.name.startswith("._")
-                    or suffix not in (".ipynb", ".zip")
-                ):
-                    continue
-                limit = SIZE_LIMIT if suffix == ".ipynb" else 10 * SIZE_LIMIT
-                with archive.open(entry) as file:
-                    contents = file.read(limit + 1)  # what the zip says of its sizes may be a lie
-                if suffix == ".ipynb":
-                    yield _File(inside.joinpath(*parts), contents)
-                elif depth == 0 and len(contents) <= limit:
-                    yield from _zipped(contents, inside.joinpath(*parts).with_suffix(""), 1)
-                else:
-                    yield _File(
-                        inside.joinpath(*parts), b"", "a zip in a zip in a zip, or a very large one, is not opened"
-                    )
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
-        yield _File(inside, b"", f"the zip cannot be opened ({error})")
-    except Exception as error:  # zlib and lzma raise their own
-        yield _File(inside, b"", f"the zip cannot be opened ({type(error).__name__})")
+def _told_apart(found: list[Submission]) -> list[Submission]:
+    """Two students of one name get what else is known of them beside it."""
+    counts = Counter(one.student.name for one in found)
+
+    def named(one: Submission) -> Submission:
+        student = one.student
+        told = student.id or student.email or next(iter(student.accounts.values()), student.key)
+        return replace(one, student=replace(student, name=f"{student.name} ({told})"))
+
+    return [named(one) if counts[one.student.name] > 1 else one for one in found]
 
 
-_MOODLE = re.compile(r"^(?P<name>.+?)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)(?:_.*)?$")
-_CANVAS = re.compile(r"^(?P<name>[^_]+)(?:_(?i:late))?_(?P<id>\d+)_\d+_.+$")
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+def _by_owner(files: Iterable[File], students: Sequence[Student], lesson: Lesson) -> dict[str, list[File]]:
+    """The files by the part of their path that says whose they are."""
+    below = [(_below_the_class(file.path.parts), file) for file in files]
+    while depth := _shared_folder([parts for parts, _ in below], students, lesson):
+        below = [(parts[depth:], file) for parts, file in below]
+    owners: dict[str, list[File]] = {}
+    for parts, file in below:
+        if len(parts) == 1 and file.other and file.path.suffix.lower() in _TABLES:
+            continue  # the teacher's own
+        owners.setdefault(_owner(parts, students), []).append(file)
+    return owners
 
 
-def _owner(path: PurePosixPath) -> str:
-    """The part of a path that says whose it is: the first folder that is not the whole class's, else the file's own
-    name.
-    """
-    if len(path.parts) == 1:
-        return path.stem
-    for part in path.parts[:-1]:
-        if _MOODLE.match(part) or _EMAIL.search(part):
+def _below_the_class(parts: tuple[str, ...]) -> tuple[str, ...]:
+    kept = tuple(part for part in parts[:-1] if part.casefold() not in _THE_CLASSES)
+    return (*kept, parts[-1])
+
+
+def _shared_folder(paths: Sequence[tuple[str, ...]], students: Sequence[Student], lesson: Lesson) -> int:
+    """1 if all files lie in one folder that is the whole class's, else 0: it may be one student's clone."""
+    if len(paths) < 2 or any(len(parts) < 2 for parts in paths) or len({parts[0] for parts in paths}) > 1:
+        return 0
+    top, names = paths[0][0], {parts[1].casefold() for parts in paths if len(parts) == 2}
+    if names_an_owner(top) or len(find(read_owner(top), students)[0]) == 1 or names & _OF_A_CLONE:
+        return 0
+    lessons = [_named_words(name) for name in (lesson.name, *LESSONS.values())]
+    return 0 if any(_named_words(PurePosixPath(name).stem) in lessons for name in names) else 1
+
+
+def _named_words(stem: str) -> list[str]:
+    """The words of a notebook's name, without what a copy has more."""
+    return [word for word in lists.words(stem) if not word.isdigit() and word not in ("copy", "of", "ipynb")]
+
+
+def _owner(parts: tuple[str, ...], students: Sequence[Student]) -> str:
+    stem = PurePosixPath(parts[-1]).stem.removesuffix(".ipynb").removesuffix(".tar")
+    for part in parts[:-1]:
+        if names_an_owner(part):
             return part
-    for part in (path.name,):
-        if _CANVAS.match(PurePosixPath(part).stem) or _MOODLE.match(PurePosixPath(part).stem):
-            return PurePosixPath(part).stem
-    return path.parts[0]
+    if lists.is_canvas(stem) or read_owner(stem).number:
+        return stem
+    for part in (*parts[:-1], stem):
+        if students and len(find(read_owner(part), students)[0]) == 1:
+            return part
+    return stem if len(parts) == 1 else parts[0]
 
 
-def _identify(owner: str, roster: list[Student]) -> Student:
-    name, id, email = owner, "", ""
-    if (match := _MOODLE.match(owner)) or (match := _CANVAS.match(owner)):
-        name, id = match["name"], match["id"]
-    elif match := re.fullmatch(r"submission_(\d+)", owner):
-        id = match[1]
-    if found := _EMAIL.search(owner):
-        email = found[0].removesuffix(".ipynb")
-        name = email if name == owner else name
-    plain, flat = _plain(owner), _plain(owner).replace(" ", "")
-    for student in roster:
-        exact = {value for value in (student.id, student.email) if value}
-        if {id, email} & exact or any(_plain(value) and _plain(value) in plain.split() for value in exact):
-            return student
-        if student.email and student.email.casefold() in owner.casefold():
-            return student
-        words = _plain(student.name).split()
-        if words and (
-            flat in ("".join(words), "".join(reversed(words))) or (len(words) > 1 and _plain(name) == " ".join(words))
-        ):
-            return student
-        if len(words) > 1 and _plain(name).replace(" ", "") in ("".join(words), "".join([words[-1], *words[:-1]])):
-            return student
-        if len(words) > 1 and set(words) <= set(plain.split()):
-            return student
-    return Student(_key(f"{name} {id}" if id and id not in name else name), name, id, email)
+# --- which notebook of theirs
 
 
-def _plain(text: str) -> str:
-    """Letters without accents and digits, in lower case; all else is a blank."""
-    folded = unicodedata.normalize("NFKD", text.casefold())
-    return " ".join(re.sub(r"[^\w]|_", " ", "".join(one for one in folded if not unicodedata.combining(one))).split())
-
-
-def _key(text: str) -> str:
-    """Fit for a file's name on every system, and still different for different students."""
-    short = re.sub(r"[^0-9A-Za-z]+", "-", _plain(text)).strip("-")[:60]
-    return short if short and short == text else f"{short or 'student'}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-
-
-def _choose(student: Student, files: list[_File], lesson: Lesson) -> Submission:
+def _choose(claim: _Claim, lesson: Lesson) -> Submission:
     """The one notebook of a student that is marked."""
-    paths = tuple(str(file.path) for file in files)
-    read: list[tuple[_File, NotebookNode]] = []
-    reasons: list[str] = []
+    student, called = claim.student, [file for file in claim.files if not file.other]
+    files = called or list(claim.files)
+    paths = tuple(str(file.path) for file in files[:20])
+    reasons = [f"{file.path.name}: {file.reason}" for file in files if file.reason]
+    candidates: dict[str, File] = {}  # the same file twice is one
     for file in files:
-        try:
-            if file.reason:
-                raise ValueError(file.reason)
-            read.append((file, parse(file.data)))
-        except ValueError as error:
-            reasons.append(f"{file.path.name}: {error}")
-    candidates: dict[str, tuple[_File, NotebookNode]] = {}  # the same file twice is one
-    for file, notebook in read:
-        if is_of(lesson, notebook):
-            candidates.setdefault(hashlib.sha256(file.data).hexdigest(), (file, notebook))
+        if file.notebook is not None and is_of(lesson, file.notebook):
+            candidates.setdefault(file.digest, file)
+    digest = hashlib.sha256(" ".join(sorted(file.digest for file in files)).encode()).hexdigest()
     if not candidates and reasons:
-        return Submission(student, paths, status="unreadable", reason="; ".join(reasons)[:1000], digest=_digest(files))
+        more = f"; and {len(reasons) - 5} more files" if len(reasons) > 5 else ""
+        told = ("; ".join(reasons[:5]) + more)[:1000]
+        return Submission(student, paths, None, "unreadable", told, digest, claim.notes)
     if not candidates:
-        seen = "; ".join(f"{file.path.name}: {other_lesson(notebook)}" for file, notebook in read)
-        reason = f"no notebook of {lesson.name} was handed in. {seen}"[:1000]
-        return Submission(student, paths, status="wrong notebook", reason=reason, digest=_digest(files))
-    ranked = sorted(
-        candidates.values(), key=lambda pair: (_version(pair[0].path), _worked_on(lesson, pair[1]), str(pair[0].path))
-    )
-    file, notebook = ranked[-1]
-    notes = [Flag.NOT_READ.raised(reason=reason) for reason in reasons]
+        seen = "; ".join(f"{file.path.name}: {other_lesson(file.notebook)}" for file in files if file.notebook)
+        told = f"no notebook of {lesson.name} was handed in. {seen}"[:1000]
+        return Submission(student, paths, None, "wrong notebook", told, digest, claim.notes)
+    ranked = sorted(candidates.values(), key=lambda file: (_version(file.path), _worked_on(lesson, file), file.path))
+    chosen = ranked[-1]
+    notes = [*claim.notes, *(Flag.NOT_READ.raised(reason=reason) for reason in reasons)]
     if len(ranked) > 1:
-        others = ", ".join(str(other.path) for other, _ in ranked[:-1])
-        notes.append(Flag.SEVERAL_NOTEBOOKS.raised(count=len(ranked), marked=str(file.path), others=others))
-    return Submission(
-        student, (str(file.path),), notebook, digest=hashlib.sha256(file.data).hexdigest(), notes=tuple(notes)
-    )
-
-
-def _digest(files: list[_File]) -> str:
-    return hashlib.sha256(b"\0".join(sorted(file.data + file.reason.encode() for file in files))).hexdigest()
+        others = readable(", ".join(str(other.path) for other in ranked[:-1]), 500)
+        notes.append(Flag.SEVERAL_NOTEBOOKS.raised(count=len(ranked), marked=str(chosen.path), others=others))
+    return Submission(student, (str(chosen.path),), chosen.notebook, digest=chosen.digest, notes=tuple(notes))
 
 
 def _version(path: PurePosixPath) -> int:
     """Canvas numbers what is handed in again: ``x-1.ipynb``."""
     match = re.search(r"-(\d{1,2})$", path.stem)
-    return int(match[1]) if match and _CANVAS.match(path.stem) else 0
+    return int(match[1]) if match and lists.is_canvas(path.stem) else 0
 
 
-def _worked_on(lesson: Lesson, notebook: NotebookNode) -> int:
+def _worked_on(lesson: Lesson, file: File) -> int:
     """How many code cells are not as the lesson gave them."""
     given = {cell.source.strip() for cell in lesson.notebook.cells}
-    return sum(cell.cell_type == "code" and cell.source.strip() not in given for cell in notebook.cells)
+    cells = file.notebook.cells if file.notebook is not None else []
+    return sum(cell.cell_type == "code" and cell.source.strip() not in given for cell in cells)
 
 
 def _likeness(lesson: Lesson, notebook: NotebookNode) -> int:
@@ -409,31 +264,3 @@ def _likeness(lesson: Lesson, notebook: NotebookNode) -> int:
         id = cell.get("id") or cell.metadata.get("id")
         score += id in ours or bool(told & asked) or (cell.source.strip() in texts and cell.cell_type == "code")
     return score
-
-
-def _cell(raw: object, number: int) -> NotebookNode:
-    """One cell, without its outputs; what a damaged one lacks is not guessed."""
-    if not isinstance(raw, dict) or raw.get("cell_type") not in ("code", "markdown", "raw"):
-        raise ValueError(f"cell {number} is not a cell of a notebook")
-    source = raw.get("source", "")
-    if isinstance(source, list) and all(isinstance(line, str) for line in source):
-        source = "".join(source)
-    if not isinstance(source, str):
-        raise ValueError(f"the source of cell {number} is not text")
-    source = source.encode("utf-8", "replace").decode("utf-8")  # JSON can carry halves of characters
-    metadata = raw.get("metadata", {})
-    kept = {}
-    if isinstance(metadata, dict):
-        course = metadata.get("course")
-        if isinstance(course, dict):
-            kept["course"] = {key: str(course[key])[:100] for key in ("exercise", "role") if key in course}
-        if isinstance(metadata.get("id"), str):
-            kept["id"] = metadata["id"][:100]
-    cell: NotebookNode = NotebookNode(cell_type=raw["cell_type"], metadata=NotebookNode(kept), source=source)
-    if cell["cell_type"] == "code":
-        cell["outputs"], cell["execution_count"] = [], None
-    if "course" in kept:
-        cell.metadata["course"] = NotebookNode(kept["course"])
-    if isinstance(raw.get("id"), str):
-        cell["id"] = raw["id"][:100]
-    return cell

@@ -15,7 +15,8 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from course_utils.errors import CourseError
-from course_utils.exercises import LESSONS, Exercise, get_exercise, register
+from course_utils.exercises import LESSONS, Exercise, get_exercise, questions, register
+from course_utils.exercises.in_words import Question
 from course_utils.notebooks import files
 from course_utils.notebooks.normalise import exercise_roles, normalise, parse_cell
 
@@ -56,6 +57,15 @@ class Lesson:
             if exercise.id == id:
                 return exercise
         raise KeyError(id)
+
+    @cached_property
+    def questions(self) -> tuple[Question, ...]:
+        """The questions in words with their rubrics; a teacher's own modules list theirs as `QUESTIONS`."""
+        if self.folder is None:
+            return tuple(
+                one for number in dict.fromkeys(id.split(".")[0] for id in self.ids) for one in questions(number)
+            )
+        return tuple(one for name in self.modules for one in getattr(sys.modules[name], "QUESTIONS", ()))
 
     @cached_property
     def model(self) -> str | None:

@@ -1,11 +1,12 @@
 """Mark one notebook: ask, read what came, and where a run ended early, ask again without what ended it.
 
-One answer that kills its process, or never ends, costs its own exercise and no other.
+One answer that kills its process, or never ends, costs its own exercise and no other. Whatever a run was for, an
+exercise whose reference it came to show is closed from then on: its mark stands, and no later run asks for it. Else
+whoever carries anything from one kernel to the next could hand in what he was shown.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 import shutil
 import time
@@ -14,10 +15,10 @@ from dataclasses import replace
 from nbformat import NotebookNode
 
 from course_utils.grading import exam_notebook, examiner, verdicts
-from course_utils.grading.exam_notebook import names_bound
 from course_utils.grading.flags import Flag, Raised
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.merge import Merged, merge
+from course_utils.grading.names import names_bound
 from course_utils.grading.results import Mark, Marked, Ruling, Run
 from course_utils.grading.sandbox import Limits, Sandbox
 from course_utils.grading.unshown_functions import unshown_functions
@@ -50,6 +51,8 @@ class _Marking:
         self.flags: list[Raised] = []
         self.runs: list[Run] = []
         self.whole = False
+        code = (cell.source for cell in lesson.notebook.cells if cell.cell_type == "code")
+        self.left_out = merged.own_names | {name for source in code for name in names_bound(source)}
         self.started = time.monotonic()
         for exercise in lesson.exercises:
             if merged.answers[exercise.id] is None:
@@ -82,6 +85,7 @@ class _Marking:
             seed=self.seed,
             level=self.sandbox.level,
             nested=self.sandbox.nested,
+            filter=self.sandbox.filter,
             seconds=round(time.monotonic() - self.started, 2),
             runs=tuple(self.runs),
         )
@@ -109,7 +113,7 @@ class _Marking:
         run = examiner.run(
             self.lesson,
             notebook,
-            examiner.Question(self.seed, nonce, right),
+            examiner.Question(self.seed, nonce, right, frozenset() if self.whole else self.left_out),
             self.limits,
             spec_folder=self.sandbox.spec_folder,
             sockets=sockets,
@@ -119,18 +123,28 @@ class _Marking:
         self.runs.append(replace(run, whole=self.whole))
         for place in (sockets, scratch):
             shutil.rmtree(place, ignore_errors=True)
-        return verdicts.read(self.lesson, run)
+        reading = verdicts.read(self.lesson, run)
+        return self._spoilt(reading) if self.sandbox.was_changed() else reading
+
+    def _spoilt(self, reading: verdicts.Reading) -> verdicts.Reading:
+        """Nothing that was seen in a run counts during which the files were changed that it was started from. It is
+        not run again, since its references were shown.
+        """
+        told = "While this was marked, files of the sandbox were changed."
+        for id in list(self.left):
+            reading.marks[id] = without_points(self.lesson.exercise(id), Ruling.EXAMINER_ERROR, told)
+        reading.flags.append(Flag.SANDBOX_CHANGED.raised())
+        reading.culprit, reading.trouble = None, ""
+        return reading
 
     def _take(self, reading: verdicts.Reading) -> None:
         self.flags += reading.flags
-        if not self.whole and any(self._lacks_a_cell(one) for one in reading.marks.values()):
-            self.whole = True  # a cell was left out that was needed after all
-            return
+        self.whole = self.whole or reading.lacks_a_cell
         for id, one in reading.marks.items():
             if id in self.suspects:
                 told = f"Once it {self.suspects[id].meaning}, once it did not."
                 one = replace(one, verdict=Ruling.FLAKY, points=0, message=told)
-            self.marks[id] = one
+            self.marks[id] = self._in_doubt(id, one)
         self.left = [id for id in self.left if id not in self.marks]
         if reading.culprit is None or reading.culprit[0] not in self.left:
             return
@@ -140,27 +154,35 @@ class _Marking:
             self.suspects[id] = verdict  # once may be bad luck
             return
         told = f"{verdict.meaning.capitalize()}{f' ({ended})' if ended else ''}."
-        self.marks[id] = without_points(self.lesson.exercise(id), verdict, told)
+        self.marks[id] = self._in_doubt(id, without_points(self.lesson.exercise(id), verdict, told))
         self.drop.add(id)
         self.left.remove(id)
 
-    def _lacks_a_cell(self, one: Mark) -> bool:
-        """Whether an answer failed for want of a name that the lesson gives."""
-        if one.verdict not in (Ruling.ERROR, Ruling.PART, Ruling.FAIL):
-            return False
-        missing = re.search(r"NameError\b.*?name '(\w+)' is not defined", one.message + one.trace, re.DOTALL)
-        return missing is not None and any(
-            missing.group(1) in names_bound(cell.source)
-            for cell in self.lesson.notebook.cells
-            if cell.cell_type == "code"
-        )
+    def _in_doubt(self, id: str, mark: Mark) -> Mark:
+        """Open, where an answer that is not right may not be the one that the learner meant."""
+        if mark.verdict in (Ruling.PASS, Ruling.NOT_TRIED) or mark.verdict.open:
+            return mark
+        missing = examiner.missing_names(self.runs[-1].cells, id) & self.merged.own_names
+        if missing:
+            told = f"It needs {', '.join(sorted(missing))}, which the notebook defines elsewhere."
+        elif id in self.merged.doubtful:
+            told = "Several cells define it, and another one than the one that was run may be meant."
+        else:
+            return mark
+        return replace(mark, verdict=Ruling.UNCLEAR, message=f"{told} Your teacher decides. {mark.message}")
 
     def _complete(self, id: str) -> Mark:
         flags = [flag for exercise, flag in self.merged.flags if exercise == id]
         if self.marks[id].verdict.tried:
-            extras = self.merged.extras
-            answer = [*extras.get(id, []), self.merged.answers[id] or ""]
-            others = [cell for cells in extras.values() for cell in cells]
-            found = unshown_functions(self.lesson, id, answer, others=others)
+            answer = [*self.merged.extras(id), self.merged.answers[id] or ""]
+            others = [source for parts in self.merged.everything.values() for _, source in parts]
+            seen = {
+                name
+                for run in self.runs
+                for cell in run.cells
+                if cell.exercise == id and cell.answer is not None
+                for name in cell.answer.used
+            }
+            found = unshown_functions(self.lesson, id, answer, others, seen)
             flags += [Flag.USES_UNSHOWN.raised(function=name) for name in found]
         return replace(self.marks[id], source=self.merged.answers[id] or "").flagged(*flags)

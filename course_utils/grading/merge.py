@@ -1,8 +1,8 @@
 """The reference notebook with a learner's answers in it, and what was found on the way.
 
-An answer is recognised by its cell's id, else by the exercise in its cell's metadata, else by the name that it defines
-(Colab and old notebooks lose ids). Everything else that is marked is the reference's own. A learner's extra cells go
-where they stood, before the answer that they precede. What else was changed is flagged, and costs nothing by itself.
+The lesson's cells are recognised by their ids, else by the exercise in their metadata, else by their text, and are the
+reference's own when it is marked. All else is the learner's, wherever it stands; what of it an answer needs is found by
+name (see :mod:`course_utils.grading.own_code`). What was changed is flagged, and costs nothing by itself.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 
 from nbformat import NotebookNode
 
+from course_utils.exercises import Exercise
+from course_utils.grading import own_code
 from course_utils.grading.flags import Flag, Raised, cells
 from course_utils.grading.lesson import Lesson
-from course_utils.notebooks.normalise import PROSE_MARK, checks_in, exercise_roles, names_defined_in, parse_cell
+from course_utils.grading.names import names_bound
+from course_utils.grading.own_code import OwnCode, Piece
+from course_utils.notebooks.normalise import PROSE_MARK, checks_in, exercise_roles, parse_cell
 
 
 @dataclass(frozen=True)
@@ -22,18 +26,28 @@ class Merged:
     """What a submission has of the lesson.
 
     Attributes:
-        answers: by exercise, the source of the answer cell; None where there is none.
-        untouched: the exercises whose answer is the stub, letter by letter.
-        extras: by exercise, the learner's own code cells that stand before its answer.
+        answers: by exercise, the source of the cell that defines the answer; None where there is none.
+        untouched: the exercises whose answer is the stub.
+        cells: by exercise, what of the learner's is run for it, in order: ("extra" or "answer", source).
+        everything: the same with all that stands before the check, for an answer that needs what cannot be seen.
+        own_names: the names that any of the learner's own code binds.
+        doubtful: the exercises of which the notebook has several answers.
         prose: by question, the learner's words ("" if untouched).
         flags: what a person may want to look at, each with the exercise that it concerns, or "".
     """
 
     answers: dict[str, str | None]
     untouched: frozenset[str]
-    extras: dict[str, list[str]] = field(default_factory=dict)
+    cells: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    everything: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    own_names: frozenset[str] = frozenset()
+    doubtful: frozenset[str] = frozenset()
     prose: dict[str, str] = field(default_factory=dict)
     flags: tuple[tuple[str, Raised], ...] = ()
+
+    def extras(self, exercise: str) -> list[str]:
+        """The learner's own cells that are run for an exercise besides its answer."""
+        return [source for kind, source in self.cells.get(exercise, []) if kind == "extra"]
 
 
 def merge(lesson: Lesson, notebook: NotebookNode) -> Merged:
@@ -51,9 +65,35 @@ class _Merger:
         self.known = self._recognise()
 
     def result(self) -> Merged:
-        answers, untouched, places = self._answers()
-        carried = self._flag_changes()
-        return Merged(answers, frozenset(untouched), self._extras(places, carried), self._prose(), tuple(self.flags))
+        self.code = self._own_code()
+        lesson = {name for _, cell in self.reference.values() for name in names_bound(cell.source)}
+        self.names_of_the_lesson = lesson - {exercise.name for exercise in self.lesson.exercises}
+        answers: dict[str, str | None] = {}
+        untouched, doubtful = set(), set()
+        narrow: dict[str, list[tuple[str, str]]] = {}
+        wide: dict[str, list[tuple[str, str]]] = {}
+        for number, exercise in enumerate(self.lesson.exercises):
+            answer, rivals = self._answer(exercise)
+            answers[exercise.id] = None
+            if answer is None:
+                continue
+            check = self.code.checks.get(exercise.id, len(self.cells))
+            earlier = {one.name for one in self.lesson.exercises[:number]}
+            chosen = own_code.needed(self.code, answer, check, earlier, self.names_of_the_lesson)
+            narrow[exercise.id] = self._sources(chosen, answer)
+            wide[exercise.id] = self._sources(own_code.all_before(self.code, answer, check), answer)
+            answers[exercise.id] = next((one for kind, one in narrow[exercise.id] if kind == "answer"), "")
+            if self._is_stub(answer, exercise):
+                untouched.add(exercise.id)
+            elif differing := [one for one in rivals if one not in chosen and not _same(one, answer)]:
+                doubtful.add(exercise.id)
+                self._flag(exercise.id, Flag.SEVERAL_DEFINITIONS, count=len(differing) + 1, name=exercise.name)
+        self._flag_changes()
+        own_names = frozenset(name for piece in self.code.pieces for name in piece.sets)
+        prose = self._prose()
+        return Merged(
+            answers, frozenset(untouched), narrow, wide, own_names, frozenset(doubtful), prose, tuple(self.flags)
+        )
 
     def _flag(self, exercise: str, flag: Flag, **details: str | int) -> None:
         self.flags.append((exercise, flag.raised(**details)))
@@ -105,69 +145,97 @@ class _Merger:
                 take(index, found[0])
         return known
 
-    def _answers(self) -> tuple[dict[str, str | None], set[str], dict[str, int]]:
-        by_role = {role: id for id, role in self.roles.items()}
-        places = {id: index for index, id in self.known.items()}
-        answers: dict[str, str | None] = {}
-        untouched: set[str] = set()
-        where: dict[str, int] = {}
-        for exercise in self.lesson.exercises:
-            cell_id = by_role[(exercise.id, "answer")]
-            stub = self.reference[cell_id][1].source.strip()
-            check = places.get(by_role[(exercise.id, "check")], len(self.cells))
-            marked = places.get(cell_id)
-            rivals = [
-                index
-                for index, cell in enumerate(self.cells)
-                if cell.cell_type == "code"
-                and index not in (marked, check)
-                and index not in self.known
-                and exercise.name in names_defined_in(cell.source)
-                and cell.source.strip() != stub
-            ]
-            before = [index for index in rivals if index < check]
-            if marked is None or (before and self.cells[marked].source.strip() == stub):
-                chosen = before[-1] if before else (rivals[-1] if rivals and marked is None else marked)
-                if chosen is not None and chosen != marked:
-                    self._flag(exercise.id, Flag.FOUND_BY_NAME, name=exercise.name)
-            else:
-                after = [index for index in before if index > marked]
-                chosen = after[-1] if after else marked  # what the learner's own check saw
-                if rivals:
-                    self._flag(exercise.id, Flag.SEVERAL_DEFINITIONS, count=len(rivals) + 1, name=exercise.name)
-            if chosen is None:
-                answers[exercise.id] = None
-                self._flag(exercise.id, Flag.ANSWER_GONE)
+    def _own_code(self) -> OwnCode:
+        """What in the notebook is the learner's: whole cells, and what was written into the lesson's."""
+        names = [exercise.name for exercise in self.lesson.exercises]
+        ids = set(self.lesson.ids)
+        sources: dict[int, str] = {}
+        pieces: list[Piece] = []
+        checks: dict[str, int] = {}
+        given: dict[int, frozenset[str]] = {}
+        for place, cell in enumerate(self.cells):
+            if cell.cell_type != "code":
                 continue
-            where[exercise.id] = chosen
-            if self.cells[chosen].cell_type != "code":
-                answers[exercise.id] = None
-                self._flag(exercise.id, Flag.ANSWER_IS_NO_CODE)
-                continue
-            source = self.cells[chosen].source
-            answers[exercise.id] = source
-            if source.strip() == stub:
-                untouched.add(exercise.id)
-        return answers, untouched, where
+            for found in checks_in(cell.source):
+                if found.exercise in ids:
+                    checks[found.exercise] = place  # the last one is what the learner saw last
+            known = self.known.get(place, "")
+            exercise, role = self.roles.get(known, ("", ""))
+            theirs = parse_cell(self.reference[known][1].source) if known and role != "answer" else []
+            lessons = bool(known) and role not in ("answer", "check")
+            if role == "check":
+                checks.setdefault(exercise, place)
+            if lessons:
+                given[place] = frozenset(names_bound(cell.source) & names_bound(self.reference[known][1].source))
+            sources[place] = cell.source
+            for piece in own_code.cut(cell.source, place, names, theirs, lessons=lessons):
+                if piece.body:
+                    pieces.append(piece)
+                    continue
+                # Python refuses it: it counts for each answer that it looks like.
+                meant = [one.name for one in self.lesson.exercises if (one.id, role) == (exercise, "answer")]
+                meant += [name for name in names if own_code.defines(cell.source, name) and name not in meant]
+                pieces += [Piece(place, (), name, cell.source) for name in meant or [""]]
+        return OwnCode(sources, tuple(pieces), checks, given)
 
-    def _flag_changes(self) -> dict[int, str]:
-        """Flag what is not as it was given. Returns imports that were added to the lesson's own cells, by index."""
-        carried: dict[int, str] = {}
-        edited = []
-        for index, id in sorted(self.known.items()):
+    def _answer(self, exercise: Exercise) -> tuple[Piece | None, list[Piece]]:
+        """The piece that defines an answer at the moment of its check, and the other ones that would."""
+        check = self.code.checks.get(exercise.id, len(self.cells))
+        all_ = [one for one in self.code.pieces if one.answers == exercise.name]
+        tried = [one for one in all_ if not self._is_stub(one, exercise)]
+        before = [one for one in tried if one.cell < check or (one.cell == check and one.before_check)]
+        runs = [one for one in before if one.body] or before or [one for one in tried if one.body] or tried
+        place = next((place for place, id in self.known.items() if self.roles.get(id) == (exercise.id, "answer")), None)
+        if not runs:
+            stubs = [one for one in all_ if one.cell == place] or all_
+            if stubs:
+                return stubs[-1], []
+            if place is None:
+                self._flag(exercise.id, Flag.ANSWER_GONE)
+                return None, []
+            if self.cells[place].cell_type != "code":
+                self._flag(exercise.id, Flag.ANSWER_IS_NO_CODE)
+                return None, []
+            own = [one for one in self.code.pieces if one.cell == place and not one.answers]
+            return (own[0] if own else Piece(place, ())), []
+        answer = runs[-1]
+        if answer.cell != place:
+            self._flag(exercise.id, Flag.FOUND_BY_NAME, name=exercise.name)
+        if answer not in before:
+            self._flag(exercise.id, Flag.BELOW_ITS_CHECK, name=exercise.name)
+        return answer, [one for one in tried if one is not answer]
+
+    def _is_stub(self, piece: Piece, exercise: Exercise) -> bool:
+        id = next(id for id, role in self.roles.items() if role == (exercise.id, "answer"))
+        given = {ast.dump(one) for one in parse_cell(self.reference[id][1].source)}
+        return bool(piece.body) and all(ast.dump(one) in given for one in piece.body)
+
+    def _sources(self, pieces: list[Piece], answer: Piece) -> list[tuple[str, str]]:
+        """What is run of these pieces, cell by cell."""
+        by_cell: dict[int, list[Piece]] = {answer.cell: []}
+        for piece in pieces:
+            by_cell.setdefault(piece.cell, []).append(piece)
+        found = []
+        for place, own in sorted(by_cell.items()):
+            source = own_code.source_of(self.code, own) if own else self.cells[place].source
+            found.append(("answer" if place == answer.cell else "extra", source))
+        return found
+
+    def _flag_changes(self) -> None:
+        """Flag what is not as it was given."""
+        edited = 0
+        for index, id in self.known.items():
             given, cell = self.reference[id][1], self.cells[index]
             if self.roles.get(id, ("", ""))[1] in ("answer", "prose") or cell.cell_type != "code":
                 continue
-            if given.source.strip() == cell.source.strip() or _is_to_fill_in(given.source):
-                continue
-            edited.append(index)
-            added = _added_imports(given.source, cell.source)
-            if added:
-                carried[index] = added
+            edited += given.source.strip() != cell.source.strip() and not _is_to_fill_in(given.source)
         if edited:
-            self._flag("", Flag.LESSON_EDITED, cells=cells(len(edited)))
-        if carried:
-            self._flag("", Flag.IMPORTS_KEPT)
+            self._flag("", Flag.LESSON_EDITED, cells=cells(edited))
+        own = {place for place in self.code.sources if place not in self.known and self.cells[place].source.strip()}
+        if any(piece.cell in self.known and not self._is_answer(piece.cell) for piece in self.code.pieces):
+            self._flag("", Flag.ADDITIONS_KEPT)
+        if own:
+            self._flag("", Flag.OWN_CELLS, cells=cells(len(own)))
         gone = [
             id
             for id, (_, cell) in self.reference.items()
@@ -180,26 +248,9 @@ class _Merger:
         order = [self.reference[id][0] for _, id in sorted(self.known.items())]
         if order != sorted(order):
             self._flag("", Flag.LESSON_REORDERED)
-        return carried
 
-    def _extras(self, answers: dict[str, int], carried: dict[int, str]) -> dict[str, list[str]]:
-        """The learner's own code cells by the answer that they precede, in the order in which they stand."""
-        extras: dict[str, list[str]] = {}
-        exercise_at = {index: id for id, index in answers.items()}
-        pending: list[str] = []
-        own = 0
-        for index, cell in enumerate(self.cells):
-            if index in exercise_at:
-                extras.setdefault(exercise_at[index], []).extend(pending)
-                pending = []
-            elif index in carried:
-                pending.append(carried[index])
-            elif cell.cell_type == "code" and index not in self.known and cell.source.strip():
-                own += 1
-                pending.append(cell.source)
-        if own:
-            self._flag("", Flag.OWN_CELLS, cells=cells(own))
-        return {id: own_cells for id, own_cells in extras.items() if own_cells}
+    def _is_answer(self, place: int) -> bool:
+        return self.roles.get(self.known.get(place, ""), ("", ""))[1] == "answer"
 
     def _prose(self) -> dict[str, str]:
         words: dict[str, str] = {}
@@ -223,14 +274,8 @@ def _is_to_fill_in(source: str) -> bool:
     )
 
 
-def _added_imports(given: str, edited: str) -> str:
-    before = {ast.dump(node) for node in parse_cell(given)}
-    added = [
-        node
-        for node in parse_cell(edited)
-        if isinstance(node, ast.Import | ast.ImportFrom) and ast.dump(node) not in before
-    ]
-    return "\n".join(ast.unparse(node) for node in added)
+def _same(one: Piece, other: Piece) -> bool:
+    return bool(one.body) and [ast.dump(a) for a in one.body] == [ast.dump(b) for b in other.body]
 
 
 def _own_words(given: str, found: str) -> str:

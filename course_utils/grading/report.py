@@ -18,8 +18,9 @@ from typing import Any
 import jinja2
 
 from course_utils.exercises import Exercise
+from course_utils.grading.exports import possible
 from course_utils.grading.lesson import Lesson
-from course_utils.grading.results import Result, Ruling
+from course_utils.grading.results import Result, Ruling, Status
 from course_utils.grading.similar import Group
 from course_utils.grading.store import write_atomically
 
@@ -35,6 +36,7 @@ _OTHER = "#4a5568"
 _SIGNS = {Ruling.PASS: "✓", Ruling.PART: "◐", Ruling.NOT_TRIED: "○", Ruling.MISSING: "○"}
 _SHOWN_GROUPS = 40
 _MOST_BINS = 21
+_SHOWN_WORDS = 2_000  # characters of an answer in words on the class's page; the student's own has more
 
 
 def write(lesson: Lesson, results: list[Result], out: Path, groups: list[Group] | None = None) -> None:
@@ -58,11 +60,14 @@ def student_page(lesson: Lesson, result: Result) -> str:
 
 def class_page(lesson: Lesson, results: list[Result], groups: list[Group]) -> str:
     """The teacher's page."""
+    handed_in = [result for result in results if result.status != Status.NOTHING]
     marked = [result for result in results if result.marks]
-    points = [result.points for result in marked]
-    out_of = sum(exercise.points for exercise in lesson.exercises)
+    points = [result.points for result in results if result.has_points]
+    out_of = possible(lesson, results)
     people = sum(result.needs_a_person for result in results)
-    figures = [(str(len(results)), "submissions"), (str(len(marked)), "marked"), (str(people), "for you to look at")]
+    figures = [(str(len(handed_in)), "submissions"), (str(len(marked)), "marked"), (str(people), "for you to look at")]
+    if len(handed_in) < len(results):
+        figures.append((str(len(results) - len(handed_in)), "handed nothing in"))
     if points:
         figures.insert(2, (f"{statistics.median(points):g} of {out_of}", "median points"))
     return _render(
@@ -80,6 +85,7 @@ def class_page(lesson: Lesson, results: list[Result], groups: list[Group]) -> st
         legend=list(_COLOURS),
         other_colour=_OTHER,
         words=_words(marked),
+        looks_for={question.id: question.looks_for for question in lesson.questions},
     )
 
 
@@ -93,7 +99,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals["colours"] = {verdict: _COLOURS.get(verdict, _OTHER) for verdict in Ruling}
-    environment.globals["signs"] = {verdict: _SIGNS.get(verdict, "✗") for verdict in Ruling}
+    environment.globals["signs"] = {verdict: _SIGNS.get(verdict, "?" if verdict.open else "✗") for verdict in Ruling}
     return environment
 
 
@@ -141,9 +147,9 @@ class _Histogram:
         return 14 if len(self.bars) < 16 else 12
 
 
-def _histogram(points: list[int], out_of: int) -> _Histogram:
+def _histogram(points: list[float], out_of: int) -> _Histogram:
     bins = min(out_of + 1, _MOST_BINS)
-    counts = Counter(min(bins - 1, point * bins // (out_of + 1)) for point in points)
+    counts = Counter(min(bins - 1, int(point * bins // (out_of + 1))) for point in points)
     step, gap, top = 1000 / bins, 6, max(counts.values())
     bars = []
     for index in range(bins):
@@ -211,11 +217,12 @@ def _alike(group: Group, results: list[Result]) -> _Alike:
     return _Alike(group.exercise, told, [by_key[key] for key in group.students], group.reference)
 
 
-def _words(marked: list[Result]) -> dict[str, list[tuple[str, str]]]:
+def _words(marked: list[Result]) -> dict[str, list[tuple[Result, str]]]:
     """By question, who answered it in words, and how."""
-    questions: dict[str, list[tuple[str, str]]] = {}
+    questions: dict[str, list[tuple[Result, str]]] = {}
     for result in marked:
         for question, words in result.marked.prose.items():
             if words:
-                questions.setdefault(question, []).append((result.student.name, words))
+                shown = words[:_SHOWN_WORDS] + (" … (more on their own page)" if len(words) > _SHOWN_WORDS else "")
+                questions.setdefault(question, []).append((result, shown))
     return questions

@@ -16,9 +16,9 @@ import msgspec
 from course_utils.exercises import Verdict
 from course_utils.exercises.running import KEEP_PRINTED, Outcome, outcome_from_json, outcome_to_json
 from course_utils.grading.flags import Raised
-from course_utils.grading.intake import Student
+from course_utils.grading.roster import Student
 
-FORMAT = 2
+FORMAT = 4
 
 
 class Status(StrEnum):
@@ -29,6 +29,7 @@ class Status(StrEnum):
     UNREADABLE = "unreadable"
     WRONG_NOTEBOOK = "wrong notebook"
     EXAMINER_ERROR = "examiner error"
+    NOTHING = "nothing handed in"
 
 
 class Ruling(StrEnum):
@@ -54,6 +55,7 @@ class Ruling(StrEnum):
     OUTPUT_LIMIT = "output limit", "printed more than is allowed"
     NOT_REACHED = "not reached", "the time for this notebook was over", True
     FLAKY = "flaky", "did not do the same when it was run again: a person decides", True
+    UNCLEAR = "unclear", "which of the notebook's cells are the answer is not certain: a person decides", True
     EXAMINER_ERROR = "examiner error", "the marking itself failed: a person decides", True
 
     @property
@@ -105,9 +107,7 @@ _Told = Annotated[str, msgspec.Meta(max_length=2 * KEEP_PRINTED)]
 
 
 class SentOutcome(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """An :class:`Outcome` as it travels out of the sandbox: each field typed and limited, the value still plain
-    data.
-    """
+    """An :class:`Outcome` as it travels out of the sandbox: fields typed and limited, the value still plain data."""
 
     kind: Literal["value", "error", "not tried"]
     error: _Told
@@ -130,11 +130,14 @@ class SentOutcome(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Message(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What the probe sends for one question; ``outcomes`` is None where nothing of the exercise's name was defined."""
+    """What the probe sends for one question; ``outcomes`` is None where nothing of the exercise's name was defined,
+    ``used`` names the functions of the course that the answer called.
+    """
 
     exercise: str
     nonce: str
     outcomes: Annotated[list[SentOutcome], msgspec.Meta(min_length=1, max_length=100)] | None
+    used: Annotated[list[Annotated[str, msgspec.Meta(max_length=200)]], msgspec.Meta(max_length=100)] = []
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,7 @@ class Answer:
         refused: why what was sent cannot be compared.
         failure: why judging itself failed; not the learner's fault.
         agrees: of a question that was asked again: whether the same came.
+        used: the functions of the course that it says the answer called. Not to be believed without a look.
     """
 
     verdict: Verdict | None = None
@@ -154,6 +158,7 @@ class Answer:
     refused: str = ""
     failure: str = ""
     agrees: bool | None = None
+    used: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,6 +191,10 @@ class CellRecord:
         return self.error is not None or not self.passed or self.reply != "ok"
 
 
+LACKS_A_CELL = "it needs a cell of the lesson that was left out"
+"""Why a run was stopped in front of a reference; another one follows with all cells."""
+
+
 @dataclass(frozen=True)
 class Trouble:
     """Why a run says nothing, or no more: "no kernel", "wall" (its time was over) or "examiner"."""
@@ -196,13 +205,17 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Run:
-    """The record of one kernel: which exercises it was asked for, what each cell came to, how it ended."""
+    """The record of one kernel: which exercises it was asked for, what each cell came to, how it ended.
+
+    ``tried``: what it tried that the filter of system calls refuses or tells.
+    """
 
     asked: tuple[str, ...]
     cells: tuple[CellRecord, ...] = ()
     trouble: Trouble | None = None
     stopped: str = ""
     kernel_end: str = ""
+    tried: tuple[str, ...] = ()
     whole: bool = False
 
 
@@ -221,7 +234,9 @@ class Marked:
     Attributes:
         prose: by question, the learner's words ("" if untouched).
         seed: of the hidden inputs.
-        level: of the sandbox; ``nested`` where each kernel has namespaces of its own inside it.
+        level: of the sandbox; ``nested`` where each kernel has namespaces of its own inside it; ``filter`` says of
+            the system calls that are refused whether each attempt is seen ("watched") or not ("plain"), "" where there
+            is no filter.
     """
 
     marks: dict[str, Mark]
@@ -230,6 +245,7 @@ class Marked:
     seed: int | None = None
     level: str = ""
     nested: bool = False
+    filter: str = ""
     seconds: float = 0.0
     runs: tuple[Run, ...] = ()
 
@@ -239,6 +255,15 @@ class Broken:
     """A notebook that could not be marked, and why: the worker's fault until proven."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """The points that a teacher gave an exercise or an answer in words, why (for the student), and when (ISO 8601)."""
+
+    points: float
+    because: str
+    when: str
 
 
 @dataclass(frozen=True)
@@ -258,6 +283,8 @@ class Result:
         digest: sha256 of the file that was marked.
         reason: why it could not be marked, for the student and the teacher.
         notes: how it was handed in.
+        by_hand: by exercise or question, what the teacher gave instead of what marking found.
+        in_words: by question, the points that its rubric has: one for each thing that a right answer says.
     """
 
     format: int
@@ -271,6 +298,8 @@ class Result:
     reason: str
     notes: tuple[Raised, ...]
     marked: Marked
+    by_hand: dict[str, ByHand] = field(default_factory=dict)
+    in_words: dict[str, int] = field(default_factory=dict)
 
     @property
     def marks(self) -> dict[str, Mark]:
@@ -278,14 +307,31 @@ class Result:
         return self.marked.marks
 
     @property
-    def points(self) -> int:
+    def has_points(self) -> bool:
+        """Whether there is anything to add up: what could not be marked has no points, which is not 0."""
+        return bool(self.marks or self.by_hand)
+
+    def points_of(self, exercise: str) -> float:
+        """The points of an exercise: the teacher's, where they gave some, else those that marking found."""
+        if exercise in self.by_hand:
+            return _plain(self.by_hand[exercise].points)
+        return self.marks[exercise].points if exercise in self.marks else 0
+
+    @property
+    def points(self) -> float:
         """All points that were had."""
-        return sum(mark.points for mark in self.marks.values())
+        return _plain(sum(self.points_of(id) for id in {**self.exercises, **self.by_hand}))
 
     @property
     def out_of(self) -> int:
-        """All points that could be had."""
-        return sum(exercise.points for exercise in self.exercises.values())
+        """All points that could be had; those of an answer in words once a teacher has given it some."""
+        words = sum(self.in_words.get(id, 0) for id in self.by_hand)
+        return sum(exercise.points for exercise in self.exercises.values()) + words
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a part of the points is for a person to decide, so that their sum is no mark yet."""
+        return any(mark.verdict.open for id, mark in self.marks.items() if id not in self.by_hand)
 
     @property
     def all_flags(self) -> list[tuple[str, Raised]]:
@@ -301,13 +347,18 @@ class Result:
     @property
     def needs_a_person(self) -> bool:
         """Whether someone should look before the marks go out: it could not be marked, a verdict is open, or a flag
-        asks for it.
+        asks for it; and not where someone has looked, and given the points by hand.
         """
-        if self.status != Status.MARKED:
+        if self.status == Status.NOTHING or self.exercises.keys() <= self.by_hand.keys():
+            return False
+        if not self.marks:
             return True
-        return any(mark.verdict.open for mark in self.marks.values()) or any(
-            flag.must_look for _, flag in self.all_flags
-        )
+        return self.is_open or any(flag.must_look for id, flag in self.all_flags if id not in self.by_hand)
+
+
+def _plain(points: float) -> float:
+    """Whole points without a decimal point."""
+    return int(points) if points == int(points) else round(points, 2)
 
 
 class OtherFormat(ValueError):

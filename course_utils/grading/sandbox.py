@@ -13,6 +13,7 @@ Levels, best first:
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -31,6 +32,7 @@ from typing import Any
 from course_utils.errors import CourseError
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.stripped_package import copy_stripped_package
+from course_utils.grading.syscall_filter import compile_filter
 
 LEVELS = ("bubblewrap", "docker", "podman", "rlimits")
 KERNEL_NAME = "course-exam"
@@ -71,17 +73,17 @@ class Sandbox:
     limits: Limits = field(default_factory=Limits)
     folder: Path = field(init=False)
     nested: bool = field(init=False, default=False)
+    filter: str = field(init=False, default="")
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
+    _seal: str = field(init=False, default="")
     _count: int = field(init=False, default=0)
 
     def __enter__(self) -> Sandbox:
         # Short: the path of a Unix socket has at most about 100 characters.
         self.folder = Path(tempfile.mkdtemp(prefix="exam-", dir=_short_folder()))
         try:
-            for name in ("sockets", "spec", "copy"):
-                (self.folder / name).mkdir()
-            self._path = copy_stripped_package(self.lesson, self.folder / "copy")
-            self._write_kernelspec()
+            (self.folder / "sockets").mkdir()
+            self._write_copy()
             self.start()
         except BaseException:
             self.__exit__()
@@ -92,6 +94,31 @@ class Sandbox:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def was_changed(self) -> bool:
+        """Whether anything of what kernels are started from is not as it was written: the copy of the package, the
+        settings, the kernel's specification, or the course's own package.
+
+        Only at the level ``rlimits`` is this possible, and looked at.
+        """
+        return self.level == "rlimits" and self._seal != self._digest()
+
+    def _digest(self) -> str:
+        """Of all files from which a kernel is started, and of the package that judges."""
+        seen = hashlib.sha256()
+        written = [file for name in ("copy", "spec") for file in (self.folder / name).rglob("*")]
+        for file in sorted([*written, *Path(__file__).parents[1].rglob("*.py")]):
+            data = file.read_bytes() if file.is_file() else b""
+            seen.update(os.fsencode(file) + b"\0" + hashlib.sha256(data).digest())
+        return seen.hexdigest()
+
+    def _write_copy(self) -> None:
+        """Write the stripped package and the kernel's specification, in place of what is there."""
+        for name in ("spec", "copy"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            (self.folder / name).mkdir()
+        self._path = copy_stripped_package(self.lesson, self.folder / "copy")
+        self._write_kernelspec()
+
     @property
     def spec_folder(self) -> Path:
         """The folder in which Jupyter finds the kernel ``course-exam``."""
@@ -101,8 +128,12 @@ class Sandbox:
         """An empty folder for one kernel's sockets.
 
         Where namespaces cannot be nested, each kernel has a fork server, and so a sandbox, of its own: in a shared one
-        a submission could leave something behind for the next.
+        a submission could leave something behind for the next. At the level ``rlimits`` it could write where the next
+        one is started from: that is looked at, and written anew.
         """
+        if self.was_changed():
+            self.stop()
+            self._write_copy()
         if (
             (self._count and not self.nested and self.level != "rlimits")
             or self._process is None
@@ -128,7 +159,8 @@ class Sandbox:
             "socket": f"{seen_inside}/{SERVER}",
             "sockets": seen_inside,
             "nested": self.level == "bubblewrap",
-            "own_tmp": not any(place.startswith("/tmp/") for place in (*_python_folders(), *_model_folders())),
+            "filter": compile_filter(),
+            "below_tmp": _below_tmp(),
             "cpu": int(self.limits.wall) + 10,
             **asdict(self.limits),
         }
@@ -146,7 +178,9 @@ class Sandbox:
                 cwd="/",
                 start_new_session=True,
             )
-        self.nested = bool(self._state()["nested"])
+        self._seal = self._digest() if self.level == "rlimits" else ""
+        state = self._state()
+        self.nested, self.filter = bool(state["nested"]), str(state["filter"])
 
     def stop(self) -> None:
         """End the fork server and every kernel that it still has."""
@@ -296,6 +330,8 @@ def _bubblewrap(folder: Path, environment: dict[str, str]) -> list[str]:
     if any(installed.is_relative_to(place) for place in _python_folders()):
         options += ["--ro-bind", str(copy / "package" / "course_utils"), str(installed)]
     options += ["--ro-bind", str(copy), COPY, "--bind", str(folder / "sockets"), SOCKETS]
+    for number in range(len(_below_tmp())):
+        options += ["--dir", f"/run/kept/{number}"]
     options += ["--dir", "/run/kernel", "--dir", "/scratch", "--proc", "/proc", "--dev", "/dev"]
     for place in ("sys", "sysrq-trigger", "irq", "bus", "fs"):  # where the marker is root, these would be the host's
         options += ["--ro-bind-try", f"/proc/{place}", f"/proc/{place}"]
@@ -353,6 +389,11 @@ def _python_folders() -> list[str]:
     """What of this machine Python itself needs, besides /usr."""
     places = {Path(place).resolve() for place in (sys.prefix, sys.base_prefix, sys.exec_prefix, *_user_packages())}
     return sorted(str(place) for place in places if not place.is_relative_to("/usr"))
+
+
+def _below_tmp() -> list[str]:
+    """Those of the folders that are needed inside which a temporary folder of a kernel's own would hide."""
+    return [place for place in (*_python_folders(), *_model_folders()) if place.startswith("/tmp/")]
 
 
 def _user_packages() -> list[str]:

@@ -8,16 +8,19 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import msgspec
 
+from course_utils.errors import CourseError
+from course_utils.grading.handed_in import LABEL
 from course_utils.grading.intake import Submission
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.results import (
     FORMAT,
     Broken,
+    ByHand,
     ExerciseInfo,
     Mark,
     Marked,
@@ -53,6 +56,7 @@ def make_result(submission: Submission, lesson: Lesson, print_: str, marked: Mar
         status=status,
         reason=submission.reason or broken,
         notes=submission.notes,
+        in_words={question.id: len(question.looks_for) for question in lesson.questions},
         marked=found,
     )
 
@@ -63,14 +67,54 @@ def _status(marks: dict[str, Mark]) -> Status:
     return Status.IN_PART if any(mark.verdict.open for mark in marks.values()) else Status.MARKED
 
 
+class _Label(msgspec.Struct):
+    """Whose marks are in a folder."""
+
+    submissions: str
+    lesson: str
+    source: str
+
+
 class Store:
-    """The folder ``results`` of one output folder."""
+    """The folders ``results`` and ``by-hand`` of one output folder, which belongs to one folder of submissions and one
+    lesson.
+    """
 
     def __init__(self, out: Path) -> None:
-        self.folder = out / "results"
+        self.out = out
+        self.folder, self.hand = out / "results", out / "by-hand"
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in self.folder.glob(".*.part"):  # of a run that was killed
             stale.unlink()
+
+    def claim(self, submissions: Path, lesson: Lesson) -> None:
+        """Say that the folder is for these submissions and this lesson.
+
+        Raises:
+            CourseError: it is for others, whose marks would be deleted.
+        """
+        label = self.out / LABEL
+        mine = _Label(str(submissions.resolve()), lesson.name, lesson.source)
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            found = msgspec.json.decode(label.read_bytes(), type=_Label)
+            if (found.submissions, found.lesson) != (mine.submissions, mine.lesson):
+                raise CourseError(
+                    f"{self.out} holds the marks of lesson {found.lesson} for {found.submissions}; those of lesson "
+                    f"{mine.lesson} for {mine.submissions} need a folder of their own: --out FOLDER"
+                )
+        others = [] if label.exists() else [path for path in self.folder.glob("*.json") if not _is_result(path)]
+        if others:
+            raise CourseError(
+                f"marking would delete files that it did not write, such as {others[0]}; say --out FOLDER"
+            )
+        write_atomically(label, msgspec.json.format(msgspec.json.encode(mine), indent=1).decode() + "\n")
+
+    def lesson(self) -> str:
+        """The lesson whose marks are here, as `load_lesson` takes it. Raises CourseError where none are."""
+        try:
+            return msgspec.json.decode((self.out / LABEL).read_bytes(), type=_Label).source
+        except (OSError, msgspec.MsgspecError):
+            raise CourseError(f"{self.out}: nothing has been marked there yet") from None
 
     def load(self, key: str) -> Result | None:
         """The stored result of a student, None if there is none.
@@ -82,26 +126,54 @@ class Store:
             data = (self.folder / f"{key}.json").read_bytes()
         except OSError:
             return None
-        return decode_result(data)
+        return replace(decode_result(data), by_hand=self.by_hand(key))
 
     def load_all(self) -> list[Result]:
-        """Every stored result that can be read, in the order of the students' keys."""
+        """Every stored result that can be read, in the order of the students' names."""
         found = []
         for path in sorted(self.folder.glob("*.json")):
-            with contextlib.suppress(OtherFormat, OSError):
-                found.append(decode_result(path.read_bytes()))
-        return found
+            with contextlib.suppress(OtherFormat):
+                if one := self.load(path.stem):
+                    found.append(one)
+        return sorted(found, key=lambda one: one.student.name.casefold())
 
     def save(self, result: Result) -> None:
         """Write a result so that it is there whole or not at all, whatever happens meanwhile."""
         text = msgspec.json.format(encode(result), indent=1).decode()
         write_atomically(self.folder / f"{result.student.key}.json", text + "\n")
 
+    def by_hand(self, key: str) -> dict[str, ByHand]:
+        """By exercise, what the teacher gave this student. Raises CourseError where the file is damaged: a mark by hand
+        is never dropped in silence.
+        """
+        path = self.hand / f"{key}.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, ByHand])
+        except FileNotFoundError:
+            return {}
+        except (OSError, msgspec.MsgspecError) as error:
+            raise CourseError(f"{path}: the marks given by hand cannot be read ({error})") from None
+
+    def set_by_hand(self, key: str, exercise: str, mark: ByHand) -> None:
+        """Keep a mark that the teacher gives, beside the results, where no marking writes."""
+        self.hand.mkdir(exist_ok=True)
+        marks = self.by_hand(key) | {exercise: mark}
+        text = msgspec.json.format(msgspec.json.encode(marks), indent=1).decode()
+        write_atomically(self.hand / f"{key}.json", text + "\n")
+
     def keep_only(self, keys: set[str]) -> None:
-        """Remove the results of students who are not in the folder any more."""
+        """Remove the results of students who are not in the folder any more; what was given by hand stays."""
         for path in self.folder.glob("*.json"):
             if path.stem not in keys:
                 path.unlink()
+
+
+def _is_result(path: Path) -> bool:
+    try:
+        decode_result(path.read_bytes())
+    except OtherFormat as error:
+        return "was written in format" in str(error)
+    return True
 
 
 def write_atomically(path: Path, text: str) -> None:

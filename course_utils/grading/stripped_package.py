@@ -14,6 +14,7 @@ from pathlib import Path
 
 from course_utils.exercises import Exercise
 from course_utils.grading.lesson import Lesson, reference_module
+from course_utils.grading.unshown_functions import teaching_modules
 
 _TELLING = {"mistakes": "()", "hints": "()", "shows": "''", "diagnose": "None"}
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -54,6 +55,11 @@ def copy_stripped_package(lesson: Lesson, target: Path) -> list[Path]:
             # What another module imports stays for now, whatever for.
             keep = asked.get(file, set())
             file.write_text(strip(text, by_file.get(file, []), str(file), keep), encoding="utf-8")
+    for module in teaching_modules(lesson):
+        name = module.rpartition(".")[2] if module in lesson.modules else module.replace(".", "/")
+        for file in (target / folder / f"{name}.py" for folder in ("package", "lesson")):
+            if file.is_file():
+                file.write_text(tell_calls(file.read_text(encoding="utf-8"), module), encoding="utf-8")
     _drop_what_is_imported_no_more(copy / "exercises", asked)
     return path
 
@@ -73,6 +79,20 @@ def strip(
     removed: list[ast.expr] = []
     _Silence(removed).visit(tree)
     _drop_what_only(removed, tree, keep)
+    return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+
+
+def tell_calls(source: str, module: str) -> str:
+    """The source of a module in which each function and method tells that it was called (see ``inside/used.py``)."""
+    tree = ast.parse(source)
+    for node in tree.body:
+        for function in node.body if isinstance(node, ast.ClassDef) else [node]:
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                owner = node.name if isinstance(node, ast.ClassDef) else function.name
+                told = f"{owner} of {module}"
+                call = f"__import__('course_utils.grading.inside.used', fromlist=['note']).note({told!r})"
+                place = 1 if ast.get_docstring(function) is not None else 0
+                function.body[place:place] = ast.parse(call).body
     return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 

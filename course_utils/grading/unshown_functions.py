@@ -10,19 +10,31 @@ import ast
 import importlib
 import inspect
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from textwrap import dedent
 from types import ModuleType
 from typing import Any
 
 from course_utils.exercises import LESSONS
-from course_utils.grading.exam_notebook import names_used
 from course_utils.grading.lesson import Lesson
+from course_utils.grading.names import names_used
 from course_utils.notebooks.normalise import exercise_roles, parse_cell
 
 _TEACHING = {"course_utils.sweeps.questions", *(f"course_utils.{name}" for name in LESSONS.values())}
 
 
-def unshown_functions(lesson: Lesson, exercise_id: str, cells: Iterable[str], others: Iterable[str] = ()) -> list[str]:
+def teaching_modules(lesson: Lesson) -> set[str]:
+    """The modules whose functions do what exercises ask for."""
+    return _TEACHING | {module for module in lesson.modules if lesson.folder is not None}
+
+
+def unshown_functions(
+    lesson: Lesson,
+    exercise_id: str,
+    cells: Iterable[str],
+    others: Iterable[str] = (),
+    seen: Iterable[str] = (),
+) -> list[str]:
     """The functions and classes, as "name of module", that an answer takes from the course beyond what it was shown.
 
     What the solution itself uses is not among them, nor is what the lesson's own cells use in front of the answer.
@@ -30,8 +42,10 @@ def unshown_functions(lesson: Lesson, exercise_id: str, cells: Iterable[str], ot
     Args:
         cells: the answer, and the learner's own cells that stand right before it.
         others: more cells of the learner's own, in which something may have been imported.
+        seen: what was seen to be called while the answer ran. It comes out of the sandbox, so only names that there are
+            count.
     """
-    modules = _TEACHING | {module for module in lesson.modules if lesson.folder is not None}
+    modules = teaching_modules(lesson)
     reference = lesson.exercise(exercise_id).reference
     given = _imported([cell.source for cell in lesson.notebook.cells if cell.cell_type == "code"], modules)
     own = list(cells)
@@ -40,7 +54,13 @@ def unshown_functions(lesson: Lesson, exercise_id: str, cells: Iterable[str], ot
     used |= _named(own, {name: thing for name, thing in given.items() if name in taken}, modules)
     solution = _named([dedent(inspect.getsource(reference))], vars(inspect.getmodule(reference)), modules)
     shown = _named(_cells_before(lesson, exercise_id), given, modules)
+    used |= {name for name in seen if _exists(name, modules)} - {_name(one.reference) for one in lesson.exercises}
     return sorted(used - solution - shown - {_name(reference)})
+
+
+def _exists(name: str, modules: set[str]) -> bool:
+    function, _, module = name.partition(" of ")
+    return module in modules and hasattr(importlib.import_module(module), function)
 
 
 def _cells_before(lesson: Lesson, exercise_id: str) -> list[str]:
@@ -105,4 +125,9 @@ def _name(thing: Any) -> str:
 
 
 def _nodes(cells: Iterable[str]) -> list[ast.AST]:
-    return [node for cell in cells for statement in parse_cell(cell) for node in ast.walk(statement)]
+    return [node for cell in cells for node in _nodes_of(cell)]
+
+
+@lru_cache(maxsize=300)  # the lesson's own cells are looked through for each exercise of each submission
+def _nodes_of(cell: str) -> tuple[ast.AST, ...]:
+    return tuple(node for statement in parse_cell(cell) for node in ast.walk(statement))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from course_utils.exercises import Exercise
 from course_utils.grading.flags import Flag, Raised
 from course_utils.grading.lesson import Lesson
-from course_utils.grading.results import Answer, CellRecord, Mark, Ruling, Run
+from course_utils.grading.results import LACKS_A_CELL, Answer, CellRecord, Mark, Ruling, Run
 
 WITHHELD = (
     "This calls the course's own solution, which is not to be had while it is marked. "
@@ -36,17 +36,19 @@ class Reading:
         culprit: the exercise at which the run ended early, and the verdict that this means for it.
         trouble: why the run says nothing, if it was the examiner's fault.
         flags: what concerns the whole notebook.
+        lacks_a_cell: it stopped at an answer that needs a cell of the lesson which was left out.
     """
 
     marks: dict[str, Mark] = field(default_factory=dict)
     culprit: tuple[str, Ruling] | None = None
     trouble: str = ""
     flags: list[Raised] = field(default_factory=list)
+    lacks_a_cell: bool = False
 
 
 def read(lesson: Lesson, run: Run) -> Reading:
     """Read the record of :func:`course_utils.grading.examiner.run`."""
-    reading = Reading()
+    reading = Reading(lacks_a_cell=run.stopped == LACKS_A_CELL)
     for position, cell in enumerate(run.cells):
         if cell.kind == "probe" and not cell.alarm:
             id = cell.exercise
@@ -58,6 +60,12 @@ def read(lesson: Lesson, run: Run) -> Reading:
                 reading.marks[id] = _mark(lesson.exercise(id), cell, own, again)
         if cell.forged:
             reading.flags.append(Flag.FORGED.raised())
+    for what in run.tried:
+        started = what == "another program"
+        reading.flags.append(Flag.STARTED_A_PROGRAM.raised() if started else Flag.TRIED.raised(what=what))
+    if reading.lacks_a_cell:
+        reading.marks.pop(run.cells[-1].exercise, None)  # it was stopped there, before the reference was shown
+        return reading
     _find_end(reading, run)
     return reading
 

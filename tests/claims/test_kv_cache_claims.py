@@ -10,7 +10,19 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from course_utils.kv_cache import PUBLISHED, cache_bytes, encode, filled_cache, new_cache, score_endings
+from course_utils.kv_cache import (
+    PASSAGES,
+    PUBLISHED,
+    cache_bytes,
+    changed_cache,
+    encode,
+    filled_cache,
+    in_few_bits,
+    kept_positions,
+    new_cache,
+    read_on,
+    score_endings,
+)
 from course_utils.model.anatomy import anatomy
 
 PROMPT = "The Eiffel Tower is in the city of"
@@ -76,7 +88,19 @@ def test_qwen_needs_no_more_than_gpt2(real_model: Any) -> None:
     assert sizes["Llama 2 7B"] == 4 * sizes["Llama 3.1 8B"]
     twice = cache_bytes(PUBLISHED["Gemma 3 1B"], 8192, bytes_per_number=2)
     assert twice < 2 * sizes["Gemma 3 1B"], "Gemma's lines bend"
+    assert 60_000 < cache_bytes(PUBLISHED["DeepSeek-V3"], 1, bytes_per_number=2) < sizes["Llama 3.1 8B"] / 4096
     assert cache_bytes(anatomy(real_model), 32_000) > 2 * sum(w.numel() * 4 for w in real_model._module.parameters())
+
+
+def test_latent_attention_keeps_a_seventieth() -> None:
+    """Lesson 3, 3.4: "A key of 192 and a value of 128 numbers for every head would be 71 times as much"."""
+    from transformers import DeepseekV3Config
+
+    config = DeepseekV3Config()
+    of_each_head = config.qk_nope_head_dim + config.qk_rope_head_dim, config.v_head_dim
+    assert of_each_head == (192, 128)
+    kept = config.kv_lora_rank + config.qk_rope_head_dim
+    assert kept == 576 and round(config.num_attention_heads * sum(of_each_head) / kept) == 71
 
 
 def greedy(model: Any, ids: torch.Tensor, n: int, whole: bool) -> tuple[list[int], int]:
@@ -162,3 +186,78 @@ def test_the_examples_make_the_classifier(real_model: Any) -> None:
             sum(bool(good > bad) == liked for (good, bad), liked in zip(scores, reviews.values(), strict=True))
         )
     assert right[0] == 6 and right[1] < 6
+
+
+class Passages:
+    """The six texts: what is held after 96 tokens of each, and what is predicted from there on."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.base = model, model.config.rope_parameters["rope_theta"]
+        many = torch.cat([encode(model, passage)[:, :120] for passage in PASSAGES])
+        self.start, self.rest = many[:, :96], many[:, 96:]
+        self.held = self.read(self.start)
+        self.exact = read_on(model, changed_cache(self.held), self.rest)
+
+    def read(self, ids: torch.Tensor) -> Any:
+        with torch.no_grad():
+            return self.model._module(ids, use_cache=True, logits_to_keep=1).past_key_values
+
+    def divergence(self, cache: Any) -> torch.Tensor:
+        return (self.exact.exp() * (self.exact - read_on(self.model, cache, self.rest))).sum(-1).mean(-1)
+
+    def cost(self, cache: Any, first_place: int | None = None) -> torch.Tensor:
+        predicted = read_on(self.model, cache, self.rest, first_place)
+        return -predicted[:, :-1].gather(2, self.rest[:, 1:, None]).mean(dim=(1, 2))
+
+    def without(self, place: int) -> Any:
+        return kept_positions(self.held, [i for i in range(96) if i != place], self.base)
+
+
+@pytest.fixture(scope="module")
+def passages(real_model: Any) -> Passages:
+    return Passages(real_model)
+
+
+def test_keys_suffer_more_where_a_position_has_one_scale(passages: Passages) -> None:
+    """Lesson 3, Further, "Fewer bits": in each text, ten times; the control, a scale for each number, turns it over."""
+    of = {
+        (name, dim): passages.divergence(
+            changed_cache(passages.held, **{name: lambda x, dim=dim: in_few_bits(x, 8, dim)})
+        )
+        for name in ("keys", "values")
+        for dim in (-1, -2)
+    }
+    assert (of["keys", -1] > 3 * of["values", -1]).all() and of["keys", -1].mean() > 6 * of["values", -1].mean()
+    assert (of["keys", -1] < 1e-3).all(), "nobody would see it"
+    assert of["keys", -2].mean() < 0.7 * of["keys", -1].mean()
+    assert of["values", -2].mean() > 3 * of["values", -1].mean()
+
+
+def test_half_of_a_cache_is_worse_than_none(passages: Passages) -> None:
+    """Lesson 3, Further, "Dropping the oldest half": with the keys left as they are, on average and in five of six."""
+    worse = passages.cost(kept_positions(passages.held, range(48, 96))) - passages.cost(new_cache(passages.model))
+    assert float(worse.mean()) > 0.2 and int((worse > 0).sum()) == 5
+
+
+def test_only_distances_count(passages: Passages) -> None:
+    """Lesson 3, Further: the new tokens counted on is the same as the keys turned back. The control: neither."""
+    newest = range(48, 96)
+    turned = passages.cost(kept_positions(passages.held, newest, passages.base))
+    torch.testing.assert_close(passages.cost(kept_positions(passages.held, newest), 96), turned, rtol=0, atol=1e-3)
+    assert (passages.cost(kept_positions(passages.held, newest)) > turned + 0.2).all()
+
+
+def test_the_first_position_cannot_be_spared_and_any_other_can(passages: Passages) -> None:
+    """Lesson 3, Further: 0.7 nats on average. The controls: four other positions, of the beginning and of the end."""
+    whole = passages.cost(changed_cache(passages.held))
+    assert (passages.cost(passages.without(0)) > whole + 0.05).all()
+    assert float((passages.cost(passages.without(0)) - whole).mean()) > 0.4
+    for place in (1, 7, 40, 90):
+        assert float((passages.cost(passages.without(place)) - whole).mean().abs()) < 0.06
+
+
+def test_what_was_dropped_is_still_in_what_is_kept(passages: Passages) -> None:
+    """Lesson 3, Further, the answer to 3.8: in each text better than the same half read afresh."""
+    kept = passages.cost(kept_positions(passages.held, [0, *range(49, 96)], passages.base))
+    ahead = passages.cost(passages.read(passages.start[:, 48:])) - kept
+    assert (ahead > 0).all() and float(ahead.mean()) > 0.05

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import inspect
 import io
+import itertools
 import os
+import random
+import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from course_utils import exercises as course
-from course_utils.exercises import Case, Exercise, Hint, Mistake, Model, check, hint, running, solution
+from course_utils.exercises import Case, Exercise, Hint, Mistake, Model, check, hint, running, solution, surroundings
 from course_utils.exercises.differences import first_difference
 from course_utils.exercises.values import Frozen, Unknown, freeze, from_json, to_json
 from course_utils.model.anatomy import anatomy
+from course_utils.model.loading import load_model
 
 
 def middle(model: Any, prompt: str, scale: torch.Tensor) -> torch.Tensor:
@@ -61,16 +69,46 @@ TRIAL = Exercise(
 def trial() -> Iterator[None]:
     course.register(TRIAL)
     course._hints_given.clear()
+    course._failed.clear()
     yield
     course._registered.pop("99.1")
 
 
 def test_right_answer(capsys: pytest.CaptureFixture[str]) -> None:
     def mine(model, prompt, scale):
-        return middle(model, prompt, scale).numpy()  # an array is as good as a tensor
+        return middle(model, prompt, scale)
 
     assert check("99.1", mine) is mine
     assert capsys.readouterr().out == "✓ 99.1 · 3 of 3 points. The middle of the stream.\n"
+
+
+FORMS = {
+    "array": lambda value: value.numpy(),
+    "list": lambda value: value.tolist(),
+    "tuple of tensors": lambda value: tuple(value),
+    "generator of arrays": lambda value: (row.numpy() for row in value),
+    "float64": lambda value: value.double(),
+    "bfloat16": lambda value: value.bfloat16(),
+    "sparse": lambda value: value.to_sparse(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_right_answer_in_another_form_is_right_and_comes_back_in_the_references(
+    form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def mine(model, prompt, scale):
+        """My own words."""
+        return FORMS[form](middle(model, prompt, scale))
+
+    given = check("99.1", mine)
+    assert capsys.readouterr().out.startswith("✓ 99.1 · 3 of 3 points.")
+    assert given.__doc__ == "My own words." and inspect.getsource(given) == inspect.getsource(mine)
+    assert inspect.signature(given) == inspect.signature(mine)
+    inputs = TRIAL.cases(1)[0].args
+    value = given(inputs[0].load(), *inputs[1:])
+    assert type(value) is torch.Tensor and value.dtype == torch.float32 and value.shape == (5, 64)
+    assert check("99.1", given) is given or form != "array"  # checked again, it is right again
 
 
 def test_stub_is_one_quiet_line_and_loads_nothing(
@@ -97,7 +135,21 @@ def test_known_mistake_is_named_with_place_and_both_numbers(capsys: pytest.Captu
     assert check("99.1", mine, seed=5) is middle
     said = capsys.readouterr().out
     assert said.startswith("✗ 99.1 · 1 of 3 points. On a tiny Llama: position 0, width 0: yours is ")
-    assert ", expected " in said and said.endswith("This is layer 0's output, not layer 1's.\n")
+    assert ", expected " in said and "This is layer 0's output, not layer 1's.\n" in said
+
+
+def test_the_inputs_of_a_failure_can_be_had(capsys: pytest.CaptureFixture[str]) -> None:
+    def mine(model, prompt, scale):
+        right = middle(model, prompt, scale)
+        return right if anatomy(model).family == "llama" else right + 1
+
+    with pytest.raises(KeyError, match=r"No check has found an answer to 99\.1 wrong"):
+        course.failing_case("99.1")
+    check("99.1", mine)
+    assert 'import failing_case; args, kwargs = failing_case("99.1")\n' in capsys.readouterr().out
+    args, kwargs = course.failing_case("99.1")
+    assert anatomy(args[0]).family == "gpt2" and args[1] == "a small house" and kwargs == {}
+    assert not torch.allclose(mine(*args, **kwargs), middle(*args, **kwargs))
 
 
 def test_points_for_what_is_right(capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,6 +287,78 @@ def changes_surroundings(model, prompt, scale):
     return None
 
 
+def leaves_an_edit(model, prompt, scale):
+    with model.edit(inplace=True):
+        anatomy(model).layers[0].output[:] = 0
+    return middle(model, prompt, scale)
+
+
+def leaves_a_hook_before(model, prompt, scale):
+    model._module.get_decoder().register_forward_pre_hook(lambda *_: None)
+    return middle(model, prompt, scale)
+
+
+def leaves_a_hook_on_everything(model, prompt, scale):
+    torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+    return middle(model, prompt, scale)
+
+
+def leaves_a_hook_on_a_weight(model, prompt, scale):
+    next(model._module.parameters()).requires_grad_().register_hook(lambda gradient: gradient)
+    return middle(model, prompt, scale)
+
+
+def halves(model, prompt, scale):
+    model._module.half()
+    return middle(model, prompt, scale)
+
+
+def doubles(model, prompt, scale):
+    right = middle(model, prompt, scale)
+    model._module.double()
+    return right
+
+
+def replaces_a_forward(model, prompt, scale):
+    right = middle(model, prompt, scale)
+    layer = model._module.get_decoder().layers[0] if hasattr(model._module.get_decoder(), "layers") else model._module
+    layer.forward = lambda *args, **kwargs: 0
+    return right
+
+
+def patches_torch(model, prompt, scale):
+    right = middle(model, prompt, scale)
+    torch.nn.functional.softmax = lambda *args, **kwargs: args[0]
+    return right
+
+
+def patches_the_course(model, prompt, scale):
+    right = middle(model, prompt, scale)
+    sys.modules["course_utils.model.anatomy"].anatomy = lambda model: None  # type: ignore[attr-defined]
+    return right
+
+
+def sets_default_device(model, prompt, scale):
+    torch.set_default_device("meta")
+    return None
+
+
+def returns_complex(model, prompt, scale):
+    return middle(model, prompt, scale).to(torch.complex64)
+
+
+def returns_a_huge_number(model, prompt, scale):
+    return 10**400
+
+
+def returns_without_end(model, prompt, scale):
+    return itertools.count()
+
+
+def under_the_time_magic(model, prompt, scale):
+    raise RuntimeError("nnsight has no source for <timed exec>")
+
+
 def returns_nan(model, prompt, scale):
     return middle(model, prompt, scale) * float("nan")
 
@@ -287,6 +411,20 @@ WAYS = [
     (leaves_hook, "left a hook behind on"),
     (changes_weights, "changed the model's weights"),
     (leaves_training_mode, "in another mode (train or eval)"),
+    (leaves_an_edit, "left an edit on the model (edit(inplace=True))"),
+    (leaves_a_hook_before, "left a hook behind on"),
+    (leaves_a_hook_on_everything, "left a hook behind on every module"),
+    (leaves_a_hook_on_a_weight, "left a hook behind on"),
+    (halves, "changed the dtype of the model's weights"),
+    (doubles, "changed the dtype of the model's weights"),
+    (replaces_a_forward, "replaced the forward of"),
+    (patches_torch, "replaced torch.nn.functional.softmax for everyone: it was put back."),
+    (patches_the_course, "replaced course_utils.model.anatomy.anatomy for everyone"),
+    (sets_default_device, "None came"),
+    (returns_complex, "tensor of complex numbers"),
+    (returns_a_huge_number, "whole number of more than 18 digits"),
+    (returns_without_end, "list that does not end"),
+    (under_the_time_magic, "Take %%time off the cell"),
     (prints_a_megabyte, "Your code printed:"),
     (replaces_stdout, "None came"),
     (changes_surroundings, "None came"),
@@ -295,9 +433,8 @@ WAYS = [
     (returns_integers, "a tensor of torch.int64 came; expected torch.float32"),
     (returns_meta, "tensor without values"),
     (returns_always_equal, "a value of type AlwaysEqual came"),
-    (returns_lists, "a list of 5 came; expected a tensor"),
     (returns_itself_for_ever, "a list of 1 came; expected a tensor"),
-    (returns_generator, "a value of type generator came"),
+    (returns_generator, "a tensor of shape (1, 5, 64) came; expected (5, 64) (position, width)."),
     (3, "It is an int; a function or class was expected."),
     ("middle", "It is a str; a function or class was expected."),
     (torch.ones(3), "It is a Tensor; a function or class was expected."),
@@ -309,7 +446,7 @@ def test_every_way_to_break_a_check_gets_a_sentence(
     answer: Any, sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if answer is never_ends:
-        if not hasattr(running.signal, "setitimer"):
+        if not hasattr(signal, "setitimer"):
             pytest.skip("no timer signal on this system")
         monkeypatch.setattr(running, "TIME_LIMIT", 1.0)
     before = (torch.get_default_dtype(), torch.is_grad_enabled(), os.getcwd(), sys.getrecursionlimit(), sys.stdout)
@@ -326,6 +463,69 @@ def test_every_way_to_break_a_check_gets_a_sentence(
     ) == before
     # The next learner's right answer on the same models is right.
     check("99.1", lambda model, prompt, scale: middle(model, prompt, scale))
+    assert capsys.readouterr().out.startswith("✓")
+
+
+def settings(model: Any) -> Any:
+    tokenizer, module = model.tokenizer, model._module
+    return (
+        tokenizer.padding_side,
+        tokenizer.pad_token,
+        module.config._attn_implementation,
+        module.config.use_cache,
+        module.config.output_hidden_states,
+        [parameter.requires_grad for parameter in module.parameters()],
+        random.getstate(),
+        str(np.random.get_state()),
+        torch.get_default_device(),
+    )
+
+
+def test_what_an_answer_may_set_is_put_back_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    model = load_model("tiny-gpt2")
+    seen = []
+
+    def mine(model, prompt, scale):
+        right = middle(model, prompt, scale)
+        seen.append(settings(model) == before)
+        model.tokenizer.padding_side = "left"
+        model.tokenizer.pad_token = model.tokenizer.convert_ids_to_tokens(3)
+        model._module.set_attn_implementation("sdpa")
+        model._module.config.use_cache = False
+        model._module.config.output_hidden_states = True
+        model._module.requires_grad_(False)
+        random.seed(0)
+        np.random.seed(0)
+        torch.set_default_device("meta")
+        return right
+
+    before = settings(model)
+    cases = [Case(str(i), (model, "a house", torch.ones(1))) for i in range(2)]
+    course.register(dataclasses.replace(TRIAL, draw=lambda rng: cases))
+    outcomes = course.attempt(course.get_exercise("99.1"), mine, 1)
+    assert [outcome.harm for outcome in outcomes] == ["", ""] and seen == [True, True]
+    assert settings(model) == before
+
+
+def test_a_check_within_an_answer_leaves_the_clock_around_it_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(signal, "setitimer"):
+        pytest.skip("no timer signal on this system")
+    begun = time.monotonic()
+    with pytest.raises(surroundings.OutOfTime), surroundings.time_limit(0.5):
+        with surroundings.time_limit(60):
+            pass
+        while time.monotonic() < begun + 30:
+            time.sleep(0.01)
+    begun = time.monotonic()
+    with pytest.raises(surroundings.OutOfTime), surroundings.time_limit(0.5), surroundings.time_limit(60):
+        while time.monotonic() < begun + 30:
+            time.sleep(0.01)
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_a_check_in_inference_mode(capsys: pytest.CaptureFixture[str]) -> None:
+    with torch.inference_mode():
+        check("99.1", lambda model, prompt, scale: middle(model, prompt, scale))
     assert capsys.readouterr().out.startswith("✓")
 
 

@@ -7,11 +7,18 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import pickle
+import runpy
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from course_utils.exercises import LESSONS, Exercise, attempt, exercises, judge
+from course_utils.exercises import LESSONS, Case, Exercise, Model, attempt, exercises, judge
+from course_utils.exercises.judging import run_case
+from course_utils.exercises.running import Outcome
+from course_utils.exercises.showing import pasteable
 from tests.wrong_answers import Wrong
 
 ALL = [exercise for lesson in LESSONS for exercise in exercises(lesson)]
@@ -46,11 +53,19 @@ def stub_of(exercise: Exercise) -> Any:
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
-def test_reference_is_right(exercise: Exercise, real_model: Any) -> None:
-    for seed in SEEDS:
-        verdict = judge(exercise, attempt(exercise, exercise.reference, seed), seed)
+def test_reference_is_right(exercise: Exercise, real_model: Any, tmp_path: Path) -> None:
+    """Itself, and what `solution` prints where nothing else was imported."""
+    for seed, answer in zip(SEEDS, [exercise.reference, pasted(exercise, tmp_path)], strict=True):
+        verdict = judge(exercise, attempt(exercise, answer, seed), seed)
         assert verdict.status == "right", str(verdict)
         assert verdict.points == exercise.points
+
+
+def pasted(exercise: Exercise, folder: Path) -> Any:
+    """The solution as a learner has it who pastes it into an empty notebook."""
+    path = folder / "pasted.py"  # a trace reads its own source from a file
+    path.write_text(pasteable(exercise.reference), encoding="utf-8")
+    return runpy.run_path(str(path))[exercise.name]
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
@@ -59,12 +74,52 @@ def test_stub_is_not_tried(exercise: Exercise) -> None:
     assert verdict.status == "not tried" and verdict.points == 0
 
 
-@pytest.mark.slow  # hundreds of them, about a second each
+class Once:
+    """Runs an exercise's reference and its known mistakes once for each input, and any other answer each time.
+
+    The verdict on each of an exercise's wrong answers asks for the same runs again. What they give is frozen and comes
+    of the inputs alone, so it can be shared; one exercise's at a time, since some of it is large.
+    """
+
+    def __init__(self) -> None:
+        self.exercise = ""
+        self.known: dict[tuple[Any, bytes], Outcome] = {}
+
+    def __call__(self, exercise: Exercise, answer: Any, case: Case) -> Outcome:
+        if all(answer is not own for own in [exercise.reference, *(mistake.answer for mistake in exercise.mistakes)]):
+            return run_case(exercise, answer, case)
+        if exercise.id != self.exercise:
+            self.exercise = exercise.id
+            self.known.clear()
+        # Drawn anew for each verdict, so the inputs of one seed are equal and not the same: their bytes tell.
+        key = (answer, pickle.dumps(case))
+        if key not in self.known:
+            self.known[key] = run_case(exercise, answer, case)
+        return self.known[key]
+
+
+once = Once()
+tiny_models: dict[Model, Any] = {}
+
+
+def load_once(model: Model, load: Callable[[Model], Any] = Model.load) -> Any:
+    """A tiny model is made once for all answers, as the real one is. What an answer changes is undone after its run."""
+    if model.name is None:
+        return load(model)
+    if model not in tiny_models:
+        if len(tiny_models) > 30:
+            tiny_models.clear()
+        tiny_models[model] = load(model)
+    return tiny_models[model]
+
+
+@pytest.mark.slow  # hundreds of them
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: f"{wrong.exercise}-{wrong.answer.__name__}")
-def test_wrong_answer_is_told_its_name(wrong: Wrong, real_model: Any) -> None:
+def test_wrong_answer_is_told_its_name(wrong: Wrong, real_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Model, "load", load_once)
     exercise = next(exercise for exercise in ALL if exercise.id == wrong.exercise)
     for seed in SEEDS:
-        verdict = judge(exercise, attempt(exercise, wrong.answer, seed), seed)
+        verdict = judge(exercise, attempt(exercise, wrong.answer, seed), seed, run=once)
         assert verdict.status == "wrong", f"taken for right: {verdict}"
         assert verdict.points < exercise.points
         assert verdict.mistake == wrong.mistake, str(verdict)

@@ -37,8 +37,8 @@ ALL_OPEN = {"m.1": "not tried", "m.2": "not tried", "m.3": "not tried"}
 @dataclass(frozen=True)
 class Pupil:
     """One submission. ``answers`` are sources by exercise; ``change`` does anything else to the notebook; ``raw`` is
-    written instead of it. ``verdicts`` by exercise, or ``status`` if it cannot be marked; ``flag`` must be raised;
-    ``says`` of some message.
+    written instead of it. ``verdicts`` by exercise, or ``status`` if it cannot be marked; ``flag`` must be raised,
+    with ``tries`` in its sentence; ``says`` of some message.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Pupil:
     says: str = ""
     points: int | None = None
     hostile: bool = False
+    tries: str = ""
 
 
 def cell_of(notebook: dict[str, Any], exercise: str, role: str = "answer") -> dict[str, Any]:
@@ -102,6 +103,23 @@ def _twice(notebook: dict[str, Any]) -> None:
     notebook["cells"].insert(place + 1, rival)
 
 
+def _twice_and_wrong(notebook: dict[str, Any]) -> None:
+    answer = cell_of(notebook, "m.1")
+    place = notebook["cells"].index(answer)
+    wrong = RIGHT["m.1"].replace("correction=0", "correction=1")
+    notebook["cells"].insert(place + 1, {**answer, "id": "copy", "metadata": {}, "source": wrong})
+
+
+def _all_over(notebook: dict[str, Any]) -> None:
+    """The first answer in its check cell, the second below its check, the third's helper in the prediction."""
+    check = cell_of(notebook, "m.1", "check")
+    check["source"] = f"{RIGHT['m.1']}\n\n{check['source']}"
+    place = notebook["cells"].index(cell_of(notebook, "m.2", "check"))
+    notebook["cells"].insert(place + 1, _own_cell(RIGHT["m.2"]))
+    notebook["cells"][2]["source"] = "prediction = 0.5\ndef both(a, b):\n    return standardise(a) * standardise(b)"
+    cell_of(notebook, "m.3")["source"] = "def correlation(a, b):\n    return both(a, b).mean().item()"
+
+
 def _edited(notebook: dict[str, Any]) -> None:
     notebook["cells"][1]["source"] += "\nimport numpy as np"
     cell_of(notebook, "m.1", "check")["source"] = "print('✓ m.1 · 3 of 3 points.')"
@@ -134,9 +152,9 @@ def _inside(body: str) -> dict[str, str]:
 
 
 _PATCH = """\
-import course_utils.exercises, course_utils.exercises.protocol as protocol, builtins
+import course_utils.exercises, course_utils.exercises.judging as judging, builtins
 course_utils.exercises.check = lambda *a, **k: None
-protocol.judge = lambda *a: protocol.Verdict("m.1", "right", 3, 3, "")
+judging.judge = lambda *a: judging.Verdict("m.1", "right", 3, 3, "")
 builtins.NotImplementedError = Exception
 """
 _ALWAYS_EQUAL = """\
@@ -223,6 +241,27 @@ for _ in range(500):
         os._exit(0)
 time.sleep(30)
 """
+_CALL = """\
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+for call in {calls}:
+    number, *arguments = call
+    words = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
+    refused = libc.syscall(ctypes.c_long(number), *words)
+    assert refused == -1 and ctypes.get_errno() == errno.EPERM, (call, refused, ctypes.get_errno())
+"""
+_KEYRING = _CALL.format(
+    calls="[(248, b'user', b'x', b'y', 1, -3), (250, 10, -3, b'user', b'x', 0), (249, b'user', b'x', 0, 0)]"
+)
+_KERNEL = _CALL.format(calls="[(321, 0, 0, 0), (298, 0, 0, -1, -1, 0), (323, 0), (425, 1, 0)]")
+_NAMESPACES = _CALL.format(calls="[(272, 0x10000000), (56, 0x10000011, 0, 0, 0, 0), (308, 0, 0), (165, 0, 0, 0, 0, 0)]")
+_OTHERS = _CALL.format(calls="[(101, 16, 1, 0, 0), (310, 1, 0, 0, 0, 0, 0), (424, 0, 9, 0, 0)]")
+_SHARED = _CALL.format(
+    calls="[(29, 7, 4096, 0o1777), (64, 7, 1, 0o1777), (68, 7, 0o1777), (240, b'x', 0o102, 0o666, 0)]"
+)
+_BY_ANOTHER_NAME = """\
+import importlib, random
+getattr(importlib.import_module("similarity" + "_exercises"), "_vec" + "tors")(random.Random(1), 1, 2)"""
 _HOG = "hoard = bytearray(64 << 30)\n"
 _SLOW_HOG = "hoard = []\nimport time\nfor _ in range(40):\n    hoard.append(b'x' * (20 << 20))\ntime.sleep(3)\n"
 _NEVER = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
@@ -246,10 +285,13 @@ PUPILS = [
     Pupil("Hal Stripped", ALL_PASS, RIGHT, _stripped, flag=Flag.FOUND_BY_NAME, points=10),
     Pupil("Ida Scrambled", ALL_PASS, RIGHT, _scrambled, flag=Flag.LESSON_REORDERED, points=10),
     Pupil("Jon Twice", ALL_PASS, RIGHT, _twice, flag=Flag.SEVERAL_DEFINITIONS, points=10),
+    Pupil("Joy Doubt", first("unclear"), RIGHT, _twice_and_wrong, status="in part", flag=Flag.SEVERAL_DEFINITIONS,
+          says="Your teacher decides"),
+    Pupil("Jud Allover", ALL_PASS, {}, _all_over, flag=Flag.BELOW_ITS_CHECK, points=10),
     Pupil("Kim Imports", {"m.1": "pass", "m.2": "not tried", "m.3": "not tried"},
           {"m.1": "def standardise(values):\n    v = np.asarray(values)\n"
                   "    return torch.tensor((v - v.mean()) / v.std())"}, _edited,
-          flag=Flag.IMPORTS_KEPT, points=3),
+          flag=Flag.ADDITIONS_KEPT, points=3),
     Pupil("Leo Bom", ALL_PASS, RIGHT, lambda notebook: notebook.update(bom=True), points=10),
     Pupil("Mia Follow", {"m.1": "part", "m.2": "not tried", "m.3": "pass"},
           {"m.1": "def standardise(values):\n    return (values - values.mean()) / values.std()", "m.3": RIGHT["m.3"]},
@@ -309,11 +351,17 @@ PUPILS = [
     Pupil("Ted Hog", first("error"), _inside(_HOG), says="MemoryError", hostile=True),
     Pupil("Una Hog", first("crashed"), _inside(_SLOW_HOG), says="memory", hostile=True),
     Pupil("Uli Forks", first("crashed"), _inside(_FORKS), says="processes", hostile=True),
-    Pupil("Vic Daemon", ALL_PASS, _hand_in(_DAEMON), hostile=True),
-    Pupil("Wes Killer", ALL_PASS, _hand_in(_KILL_PARENT), hostile=True),
+    Pupil("Vic Daemon", ALL_PASS, _hand_in(_DAEMON), flag=Flag.STARTED_A_PROGRAM, hostile=True),
+    Pupil("Wes Killer", ALL_PASS, _hand_in(_KILL_PARENT), flag=Flag.TRIED, hostile=True),
     Pupil("Xen Home", ALL_PASS, _hand_in(_READ_HOME), hostile=True),
-    Pupil("Yul Network", ALL_PASS, _hand_in(_NETWORK), hostile=True),
+    Pupil("Yul Network", ALL_PASS, _hand_in(_NETWORK), flag=Flag.TRIED, hostile=True),
     Pupil("Zed Overwrite", ALL_PASS, _hand_in(_OVERWRITE), hostile=True),
+    *(Pupil(name, ALL_PASS, _hand_in(body), flag=Flag.TRIED, hostile=True, tries=what)
+      for name, body, what in (("Kay Keyring", _KEYRING, "the keyring"),
+                               ("Lea Kernel", _KERNEL, "a door into the system's kernel"),
+                               ("Mo Namespaces", _NAMESPACES, "namespaces and mounts"),
+                               ("Nel Ptrace", _OTHERS, "another process"),
+                               ("Ola Shared", _SHARED, "memory that outlives it"))),
     Pupil("Ann Skips", ALL_PASS, _hand_in("# NBVAL_SKIP"), hostile=True),
     Pupil("Bob Excepts", first("error"), instead("# NBVAL_RAISES_EXCEPTION\nraise ValueError('mine')"),
           says="ValueError", hostile=True),
@@ -321,6 +369,7 @@ PUPILS = [
           _hand_in("import threading, time\nthreading.Thread(target=time.sleep, args=(3600,)).start()"), hostile=True),
     Pupil("Dov Nan", first("fail"), instead("def standardise(values):\n    return values * float('nan')"),
           says="NaN"),
+    Pupil("Gia Getattr", ALL_PASS, _inside(_BY_ANOTHER_NAME), flag=Flag.USES_UNSHOWN, tries="_vectors", hostile=True),
     Pupil("Fin Chain", ALL_PASS, instead(RIGHT["m.1"] + " + 0" * 400), hostile=True),
     Pupil("Eno <script>", ALL_PASS, RIGHT),
 ]  # fmt: skip

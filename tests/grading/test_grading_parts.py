@@ -17,7 +17,6 @@ import string
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,14 +27,16 @@ import pytest
 
 from course_utils.errors import CourseError
 from course_utils.exercises import Verdict
-from course_utils.exercises.protocol import attempt
+from course_utils.exercises.judging import attempt
 from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
 from course_utils.grading import (
     exam_notebook,
     examiner,
+    executors,
     exports,
     intake,
     report,
+    roster,
     sandbox,
     similar,
     stripped_package,
@@ -43,10 +44,12 @@ from course_utils.grading import (
 )
 from course_utils.grading.class_flags import add_class_flags
 from course_utils.grading.flags import Flag
+from course_utils.grading.inside import used
 from course_utils.grading.kernel_channel import KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.merge import merge
+from course_utils.grading.read_notebook import parse
 from course_utils.grading.results import (
     FORMAT,
     Answer,
@@ -63,6 +66,7 @@ from course_utils.grading.results import (
     Trouble,
 )
 from course_utils.grading.store import Store, make_result
+from course_utils.grading.unshown_functions import unshown_functions
 from tests.grading import cohort
 from tests.grading.cohort import LESSON, PUPILS, RIGHT, Pupil
 
@@ -76,119 +80,18 @@ def handed_in(**answers: str) -> bytes:
     return cohort.notebook_of(Pupil("x", answers={id.replace("_", "."): source for id, source in answers.items()}))
 
 
-# --- intake
-# -----------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("place", "name", "id", "email"),
-    [
-        ("Ada Lovelace_4711_assignsubmission_file_/similarity.ipynb", "Ada Lovelace", "4711", ""),
-        ("Ada Lovelace_4711_assignsubmission_file_similarity.ipynb", "Ada Lovelace", "4711", ""),
-        ("lovelaceada_LATE_4711_99_similarity-1.ipynb", "lovelaceada", "4711", ""),
-        ("lovelaceada_4711_99_similarity.ipynb", "lovelaceada", "4711", ""),
-        ("lesson-ada/notebooks/similarity.ipynb", "lesson-ada", "", ""),
-        ("submission_4711/similarity.ipynb", "submission_4711", "4711", ""),
-        ("ada@example.org.ipynb", "ada@example.org", "", "ada@example.org"),
-        ("ada@example.org/deep/er/similarity.ipynb", "ada@example.org", "", "ada@example.org"),
-        ("Ada.ipynb", "Ada", "", ""),
-    ],
-)
-def test_the_shapes_that_schools_hand_out(
-    tmp_path: Path, lesson: Lesson, place: str, name: str, id: str, email: str
-) -> None:
-    file = tmp_path / place
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(handed_in())
-    (one,) = intake.collect(tmp_path, lesson)
-    assert (one.student.name, one.student.id, one.student.email) == (name, id, email)
-    assert one.notebook is not None and not one.status
-
-
-@pytest.mark.parametrize(
-    "owner",
-    ["Lovelace, Ada", "ada lovelace", "lovelaceada_4711_9_similarity", "4711", "ADA@example.org", "Ada_Lovelace_hw4"],
-)
-def test_roster_recognises_a_student(tmp_path: Path, lesson: Lesson, owner: str) -> None:
-    roster = tmp_path / "roster.csv"
-    roster.write_text(
-        "\ufeffLast name;First name;ID number;Email address\n"
-        "Lovelace;Ada;4711;ada@example.org\nByron;Augusta;12;b@example.org\n",
-        encoding="utf-8",
-    )
-    folder = tmp_path / "in"
-    folder.mkdir()
-    (folder / f"{owner}.ipynb").write_bytes(handed_in())
-    (one,) = intake.collect(folder, lesson, roster)
-    assert (one.student.name, one.student.id) == ("Ada Lovelace", "4711")
-
-
-def test_zip_in_zip_and_what_lies_about(tmp_path: Path, lesson: Lesson) -> None:
-    inner = io.BytesIO()
-    with zipfile.ZipFile(inner, "w") as archive:
-        archive.writestr("work/similarity.ipynb", handed_in())
-        archive.writestr("__MACOSX/handed in/._similarity.ipynb", b"\0\0")
-        archive.writestr("work/conftest.py", "raise SystemExit('imported')")
-        archive.writestr("../../evil.ipynb", handed_in())
-    outer = tmp_path / "class.zip"
-    with zipfile.ZipFile(outer, "w") as archive:
-        archive.writestr("Ada_1_assignsubmission_file_/hand-in.zip", inner.getvalue())
-        archive.writestr("Ben_2_assignsubmission_file_/broken.zip", b"PK\3\4 not really")
-    ada, ben = intake.collect(outer, lesson)
-    assert ada.student.name == "Ada" and ada.notebook is not None
-    assert ben.status == "unreadable" and "zip" in ben.reason
-    assert [path.name for path in tmp_path.iterdir()] == ["class.zip"], "something was unpacked"
-
-
-def test_links_are_not_followed(tmp_path: Path, lesson: Lesson) -> None:
-    (tmp_path / "secret.txt").write_bytes(handed_in())
-    folder = tmp_path / "in"
-    folder.mkdir()
-    (folder / "Ada.ipynb").symlink_to(tmp_path / "secret.txt")
-    (one,) = intake.collect(folder, lesson)
-    assert one.status == "unreadable" and "not followed" in one.reason
-
-
-def test_two_notebooks_of_one_student(tmp_path: Path, lesson: Lesson) -> None:
-    for number, answers in ((1, {}), (2, {"m_1": RIGHT["m.1"]})):
-        (tmp_path / f"ada_4711_9{number}_similarity-{number}.ipynb").write_bytes(handed_in(**answers))
-    (tmp_path / "ada_4711_93_again-2.ipynb").write_bytes(handed_in(m_1=RIGHT["m.1"]))
-    (one,) = intake.collect(tmp_path, lesson)
-    assert one.notebook is not None and one.files[0].endswith("-2.ipynb")
-    assert Flag.SEVERAL_NOTEBOOKS in {note.flag for note in one.notes} and "2 notebooks" in str(one.notes[-1]), (
-        "the same file twice is one"
-    )
-
-
-def test_too_large_is_not_read(tmp_path: Path, lesson: Lesson) -> None:
-    with pytest.raises(ValueError, match="at most"):
-        intake.parse(b" " * (intake.SIZE_LIMIT + 1))
-
-
-def test_every_known_shape_of_damage_is_told_not_raised(lesson: Lesson) -> None:
-    good = handed_in()
-    for damage in (
-        good[: len(good) // 2],
-        good.replace(b'"cells"', b'"sells"'),
-        good.replace(b'"nbformat": 4', b'"nbformat": 5'),
-        b"\xff" + good,
-    ):
-        with pytest.raises(ValueError, match=r"\w"):
-            intake.parse(damage)
-
-
 # --- merging and the exam
 # -----------------------------------------------------------------------------------------------------
 
 
 def test_prose_is_collected(lesson: Lesson) -> None:
     wordy = next(pupil for pupil in PUPILS if pupil.name == "Eve Wordy")
-    merged = merge(lesson, intake.parse(cohort.notebook_of(wordy)))
+    merged = merge(lesson, parse(cohort.notebook_of(wordy)))
     assert merged.prose == {"m.4": "Since each entry is multiplied with itself."}
 
 
 def test_exam_leaves_out_what_no_answer_needs(lesson: Lesson) -> None:
-    merged = merge(lesson, intake.parse(handed_in(m_1=RIGHT["m.1"])))
+    merged = merge(lesson, parse(handed_in(m_1=RIGHT["m.1"])))
     lean = exam_notebook.build(lesson, merged, ["m.1"], 1, "n", 1.0)
     whole = exam_notebook.build(lesson, merged, ["m.1"], 1, "n", 1.0, whole=True)
     sources = [cell.source for cell in lean.cells]
@@ -198,12 +101,12 @@ def test_exam_leaves_out_what_no_answer_needs(lesson: Lesson) -> None:
 
 
 def test_exam_of_an_answer_that_may_use_any_name_is_whole(lesson: Lesson) -> None:
-    merged = merge(lesson, intake.parse(handed_in(m_1="def standardise(values):\n    return eval('numbers')")))
+    merged = merge(lesson, parse(handed_in(m_1="def standardise(values):\n    return eval('numbers')")))
     assert any("load_model(" in cell.source for cell in exam_notebook.build(lesson, merged, ["m.1"], 1, "n", 1.0).cells)
 
 
 def test_no_reference_comes_before_its_question(lesson: Lesson) -> None:
-    merged = merge(lesson, intake.parse(handed_in(**{id.replace(".", "_"): source for id, source in RIGHT.items()})))
+    merged = merge(lesson, parse(handed_in(**{id.replace(".", "_"): source for id, source in RIGHT.items()})))
     cells = exam_notebook.build(lesson, merged, lesson.ids, 1, "n", 1.0).cells
     for exercise in lesson.exercises:
         asked = next(
@@ -252,21 +155,29 @@ def test_packages_that_the_user_installed_are_seen_inside(tmp_path: Path, monkey
     assert words[words.index("PYTHONPATH") + 1].split(os.pathsep)[-1] == str(own)
 
 
-def test_copy_of_each_lesson_of_the_course_is_whole(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def copy_for_lesson_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as a sandbox for lesson 1 has it. Read it only."""
+    place = tmp_path_factory.mktemp("copy")
+    stripped_package.copy_stripped_package(load_lesson("1"), place)
+    return place
+
+
+def test_copy_of_each_lesson_of_the_course_is_whole(tmp_path: Path, copy_for_lesson_1: Path) -> None:
     """The stripped modules still parse and still draw; each reference in them refuses."""
     from course_utils.exercises import LESSONS, exercises
 
-    stripped_package.copy_stripped_package(load_lesson("1"), tmp_path)
+    package = copy_for_lesson_1 / "package"
     inside = subprocess.run(
         [sys.executable, "-c", DRAWN_INSIDE],
-        env=os.environ | {"PYTHONPATH": str(tmp_path / "package")},
+        env=os.environ | {"PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"},
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     ).stdout
     found = json.loads(inside)
-    assert found.pop("package") == str(tmp_path / "package" / "course_utils" / "__init__.py")
+    assert found.pop("package") == str(package / "course_utils" / "__init__.py")
     known = [exercise for number in LESSONS for exercise in exercises(number)]
     assert list(found) == [exercise.id for exercise in known]
     for exercise in known:
@@ -274,6 +185,41 @@ def test_copy_of_each_lesson_of_the_course_is_whole(tmp_path: Path) -> None:
         assert found[exercise.id]["cases"] == repr(exercise.cases(3)), (
             f"{exercise.id} draws other inputs in the sandbox"
         )
+
+
+def test_what_is_called_is_seen_whatever_its_source_says() -> None:
+    """A function of the copy tells that a cell called it, also through a decorator, and not what it calls itself."""
+    source = """
+import functools, torch
+
+def outer(x):
+    "Its docstring stays first."
+    return inner(x)
+
+@torch.no_grad()
+def inner(x):
+    return x
+
+class Both:
+    def __init__(self):
+        inner(1)
+"""
+    space: dict[str, Any] = {"__name__": "course_utils.steering"}
+    exec(stripped_package.tell_calls(source, "course_utils.steering"), space)
+    assert space["outer"].__doc__ == "Its docstring stays first."
+    for cell, seen in (
+        ("globals()['ou' + 'ter'](1)", ["outer"]),
+        ("inner(1)", ["inner"]),
+        ("Both()", ["Both"]),
+        ("1 + 1", []),
+    ):
+        used.forget()
+        exec(cell, {**space, "__name__": "__main__"})
+        assert used.called() == [f"{name} of course_utils.steering" for name in seen]
+    steering = load_lesson("5")
+    answer = "def concept_direction(*a):\n    return getattr(m, 'concept_' + 'directions')(*a)"
+    names = ["concept_directions of course_utils.steering", "no_such of course_utils.steering", "system of os"]
+    assert unshown_functions(steering, "5.1", [answer], seen=names) == names[:1]
 
 
 DRAWN_INSIDE = """
@@ -289,21 +235,22 @@ print(json.dumps(found))
 """
 
 
-def test_copy_has_no_function_that_only_a_mistake_uses(tmp_path: Path) -> None:
+def test_copy_has_no_function_that_only_a_mistake_uses(copy_for_lesson_1: Path) -> None:
     """Also none of those that several exercises share in a module of their own."""
     from course_utils.exercises import LESSONS, exercises
 
-    stripped_package.copy_stripped_package(load_lesson("1"), tmp_path)
     package = Path(exam_notebook.__file__).parents[1]
     checked = 0
     for mistake in [one for number in LESSONS for exercise in exercises(number) for one in exercise.mistakes]:
         source = Path(str(inspect.getsourcefile(mistake.answer)))
         if inspect.isroutine(mistake.answer) and source.is_relative_to(package / "exercises"):
-            copied = tmp_path / "package" / "course_utils" / source.relative_to(package)
+            copied = copy_for_lesson_1 / "package" / "course_utils" / source.relative_to(package)
             assert f"def {mistake.answer.__name__}(" not in copied.read_text(encoding="utf-8"), mistake.answer
             checked += 1
     assert checked > 50
-    assert "logits_of" not in "".join(path.read_text(encoding="utf-8") for path in tmp_path.rglob("tokens/*.py"))
+    assert "logits_of" not in "".join(
+        path.read_text(encoding="utf-8") for path in copy_for_lesson_1.rglob("tokens/*.py")
+    )
 
 
 # --- what a kernel sends is not believed
@@ -541,7 +488,7 @@ def test_a_run_that_never_ends_is_ended(
         os._exit(1)
 
     monkeypatch.setattr(examiner, "_become_pytest", never_pytest)
-    cells = exam_notebook.build(lesson, merge(lesson, intake.parse(handed_in())), [], 1, "n", 1.0)
+    cells = exam_notebook.build(lesson, merge(lesson, parse(handed_in())), [], 1, "n", 1.0)
     folders: dict[str, Any] = {name: tmp_path / name for name in ("spec_folder", "sockets", "scratch")}
     run = examiner.run(lesson, cells, examiner.Question(1, "n"), sandbox.Limits(), wall=1.0, **folders)
     assert run.trouble is not None and run.trouble.what == trouble and not run.cells
@@ -559,12 +506,12 @@ def results_of(lesson: Lesson, tmp_path: Path) -> list[Result]:
         ("<script>alert(1)</script>", Ruling.FLAKY, 1),
         ("Cleo", None, 0),
     ):
-        student = intake.Student(intake._key(name), name, "7", "c@example.org")
+        student = roster.Student(roster.key(name), name, "7", "c@example.org")
         if not verdict:
             submission = intake.Submission(student, ("c.ipynb",), status="unreadable", reason="empty")
             found.append(make_result(submission, lesson, "p", None))
             continue
-        submission = intake.Submission(student, ("a.ipynb",), intake.parse(handed_in()))
+        submission = intake.Submission(student, ("a.ipynb",), parse(handed_in()))
         marks = {
             id: Mark(
                 verdict,
@@ -615,6 +562,13 @@ def test_report_is_escaped_and_shows_no_flag_to_students(tmp_path: Path, lesson:
     assert not any(
         "same code as" in page.read_text(encoding="utf-8") for page in pages if page.parent.name == "students"
     )
+
+
+def test_three_megabytes_of_words_make_no_large_page(tmp_path: Path, lesson: Lesson) -> None:
+    result = results_of(lesson, tmp_path)[0]
+    long = replace(result, marked=replace(result.marked, prose={"m.4": "word " * 600_000}))
+    assert len(report.class_page(lesson, [long] * 3, [])) < 60_000
+    assert len(report.student_page(lesson, long)) < 60_000
 
 
 def test_alike_under_other_names() -> None:
@@ -682,7 +636,7 @@ def test_a_stored_result_of_another_version_is_marked_again_and_told(
 def test_result_depends_on_notebook_lesson_and_limits(lesson: Lesson, tmp_path: Path) -> None:
     from course_utils.grading.store import fingerprint
 
-    one = intake.Submission(intake.Student("a", "a"), (), digest="1")
+    one = intake.Submission(roster.Student("a", "a"), (), digest="1")
     changed = copy.copy(lesson)
     changed.__dict__["digest"] = "another"
     prints = [
@@ -713,3 +667,88 @@ def test_a_lesson_that_is_none_says_why(tmp_path: Path, make: Callable[[Path], A
     make(tmp_path)
     with pytest.raises(CourseError, match=says):
         load_lesson(str(tmp_path))
+
+
+# --- what is watched where nothing shuts in
+
+
+def without_kernels(monkeypatch: pytest.MonkeyPatch, songs: list[bool], verdict: Ruling = Ruling.PASS) -> None:
+    """Mark without kernels: everything gets this verdict. ``songs``: whether each self-test finds all in order."""
+
+    def do(_: executors.Task) -> Marked:
+        return Marked({id: Mark(verdict, 0, 3) for id in ("m.1", "m.2", "m.3")})
+
+    def self_test(*_: Any) -> None:
+        if not songs.pop(0):
+            raise CourseError("m.1 of the solved lesson came out as 'fail'")
+
+    monkeypatch.setattr(executors, "do", do)
+    monkeypatch.setattr("course_utils.grading.mark_folder.self_test", self_test)
+
+
+def folder_of(tmp_path: Path, *names: str) -> Plan:
+    (tmp_path / "in").mkdir()
+    for name in names:
+        (tmp_path / "in" / f"{name}.ipynb").write_bytes(handed_in(m_1=RIGHT["m.1"]))
+    return Plan(tmp_path / "in", tmp_path / "out", "rlimits", sandbox.Limits(), workers=1)
+
+
+def test_the_self_test_comes_again_at_the_end_and_in_a_run_of_errors(
+    tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = folder_of(tmp_path, "ann", "bob", "cyd", "dan")
+    songs = [True, True]
+    without_kernels(monkeypatch, songs)
+    assert {one.status for one in mark_folder(lesson, plan)} == {"marked"} and not songs
+    songs[:] = [True, True, False]  # at the start, after three errors in a row, at the end
+    without_kernels(monkeypatch, songs, Ruling.ERROR)
+    with pytest.raises(CourseError, match=r"not marked as it was at the beginning.*mark again: \w+\.$"):
+        mark_folder(lesson, replace(plan, again=True))
+    statuses = [one.status.value for one in Store(plan.out).load_all()]
+    assert sorted(statuses) == ["examiner error", "marked", "marked", "marked"] and not songs
+
+
+def test_a_changed_package_ends_the_marking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lesson = load_lesson(str(LESSON))
+    without_kernels(monkeypatch, [True, True])
+    plan = folder_of(tmp_path, "ann", "bob")
+    lesson.__dict__["digest"] = "as it was"
+    with pytest.raises(CourseError, match="files of the course were changed"):
+        mark_folder(lesson, plan)
+    lesson = load_lesson(str(LESSON))
+    without_kernels(monkeypatch, [True])
+    lesson.__dict__["digest"] = "as it was"
+    assert mark_folder(lesson, replace(plan, level="bubblewrap")), "where nothing can be changed nothing is looked at"
+
+
+def test_who_ends_the_marking_comes_last_and_then_not_at_all(
+    tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a killed program leaves behind is which notebooks it had begun."""
+    plan = folder_of(tmp_path, "ann", "bob", "cyd")
+    running = tmp_path / "out" / "running"
+    running.mkdir(parents=True)
+    left = running / "ann"
+    with pytest.raises(KeyboardInterrupt):
+        with executors._noted(str(left)):
+            raise KeyboardInterrupt
+    assert executors.begun(left) == 1 and executors.begun(running / "bob") == 0
+    order: list[str] = []
+
+    def do(task: executors.Task) -> Marked:
+        order.append(Path(task.running).name)
+        return Marked({})
+
+    monkeypatch.setattr(executors, "do", do)
+    monkeypatch.setattr("course_utils.grading.mark_folder.self_test", lambda *_: None)
+    said: list[str] = []
+    mark_folder(lesson, plan, say=said.append)
+    assert order[-1] == "ann" and "ended while these were being marked: ann" in said[0] and not list(running.iterdir())
+    left.write_text("2")
+    order.clear()
+    ann = mark_folder(lesson, replace(plan, again=frozenset({"bob"})))[0]
+    assert "ann" not in order and "set aside" in ann.reason and left.exists()
+    mark_folder(lesson, replace(plan, again=frozenset({"Ann"})))
+    assert order[-1] == "ann" and not left.exists()
+    with pytest.raises(CourseError, match="nobody is called eve"):
+        mark_folder(lesson, replace(plan, again=frozenset({"ann", "eve"})))

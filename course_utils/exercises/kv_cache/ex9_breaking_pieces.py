@@ -1,13 +1,14 @@
-"""Exercise 3.9: break the claim that a layer is right because it decodes like the whole text."""
+"""Exercise 3.9: break the claim that a layer is right because it decodes what the whole text gives."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from course_utils.exercises.kv_cache.attention_in_steps import CachedAttentionInSteps, Held
+from course_utils.exercises.kv_cache.four_layers import FOUR_LAYERS
 from course_utils.exercises.kv_cache.known_layer import known_layer, random_inputs, random_sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.kv_cache import breaking_pieces
@@ -15,76 +16,58 @@ from course_utils.kv_cache import breaking_pieces
 N = 9
 """Positions of the text that is cut into pieces."""
 
-# The layers. Each is right for a prompt and then one token at a time, or nearly; one is right always.
-
-
-class _FromTheStart(CachedAttentionInSteps):
-    """Aligns the triangle to the first key where there are several new positions, and needs none for one."""
-
-    def causal(self, n_new: int, n_keys: int) -> torch.Tensor:
-        allowed = torch.ones(n_new, n_keys, dtype=torch.bool)
-        return allowed.tril() if n_new > 1 else allowed
-
-
-class _NoneBehindACache(CachedAttentionInSteps):
-    """Masks the prompt alone: behind a cache new positions see those after them."""
-
-    def causal(self, n_new: int, n_keys: int) -> torch.Tensor:
-        return super().causal(n_new, n_keys) if n_keys == n_new else torch.ones(n_new, n_keys, dtype=torch.bool)
-
-
-class _PromptForgotten(CachedAttentionInSteps):
-    """Keeps one position too few when several come behind what is held."""
-
-    def kept(self, new: Held, whole: Held) -> Held:
-        n_new, n_keys = new[0].shape[-2], whole[0].shape[-2]
-        return tuple(tensor[..., 1:, :] for tensor in whole) if 1 < n_new < n_keys else whole
-
-
-LAYERS = {
-    "a layer whose triangle starts at the first key": _FromTheStart,
-    "a layer that masks the prompt alone": _NoneBehindACache,
-    "a layer that loses a position": _PromptForgotten,
-    "a layer that is right": CachedAttentionInSteps,
-}
-
 
 def _layers(rng: random.Random) -> list[Case]:
-    return [Case(name, (name, *random_sizes(rng))) for name in LAYERS]
+    return [Case(f"layer {name}", (name, *random_sizes(rng))) for name in FOUR_LAYERS]
 
 
 def _measured(answer: Any, name: str, d_model: int, n_heads: int, seed: int) -> dict[str, bool]:
     """What came back for this layer, for each property whether it holds."""
-    layer, x = known_layer(LAYERS[name], d_model, n_heads, seed), random_inputs(seed, 1, N, d_model)
+    layer, x = known_layer(FOUR_LAYERS[name], d_model, n_heads, seed), random_inputs(seed, 1, N, d_model)
     with torch.no_grad():
         pieces = answer(layer, x)
-        whole, _ = layer(x, is_causal=True)
-        given = pieces is not None
-        lengths = (
-            isinstance(pieces, list | tuple) and all(type(n) is int and n > 0 for n in pieces) and sum(pieces) == N
-        )
-        parted = False
-        if lengths:
-            layer.clear_cache()
-            outputs = [layer(piece, is_causal=True, use_cache=True)[0] for piece in x.split(list(pieces), dim=1)]
-            parted = not torch.allclose(torch.cat(outputs, dim=1), whole, atol=1e-3)
-    return {"pieces were found": given, "they sum to the text": lengths, "the layer breaks on them": parted}
+        cut = isinstance(pieces, list | tuple) and all(isinstance(n, int) and n > 0 for n in pieces)
+        cut = cut and sum(pieces) == N
+        return {
+            "pieces were found": pieces is not None,
+            "they are a cut of the text": cut,
+            "the layer breaks on them": cut and _parts(layer, x, pieces),
+        }
+
+
+def _parts(layer: Any, x: torch.Tensor, pieces: Sequence[int]) -> bool:
+    """Whether a layer's output on these pieces is another than on the whole."""
+    layer.clear_cache()
+    whole, _ = layer(x, is_causal=True)
+    outputs = [layer(piece, is_causal=True, use_cache=True)[0] for piece in x.split(list(pieces), dim=1)]
+    return not torch.allclose(torch.cat(outputs, dim=1), whole, atol=1e-3)
 
 
 # What learners do instead.
 
 
-def _one_at_a_time(layer: Any, x: torch.Tensor) -> list[int] | None:
+def _always_single_tokens(layer: Any, x: torch.Tensor) -> list[int] | None:
     return [1] * x.shape[1]
 
 
-def _prompt_then_one_at_a_time(layer: Any, x: torch.Tensor) -> list[int] | None:
+def _ends_with_the_chunk(layer: Any, x: torch.Tensor) -> list[int] | None:
+    n = x.shape[1]
+    return next((cut for cut in ([n // 2, n - n // 2], [1, n - 1], [n - 2, 2]) if _parts(layer, x, cut)), None)
+
+
+def _finds_nothing(layer: Any, x: torch.Tensor) -> list[int] | None:
     return None
 
 
-def _not_the_whole_text(layer: Any, x: torch.Tensor) -> list[int] | None:
+def _part_of_the_text(layer: Any, x: torch.Tensor) -> list[int] | None:
+    return [2, 3] if breaking_pieces(layer, x) else None
+
+
+def _part_for_every_layer(layer: Any, x: torch.Tensor) -> list[int] | None:
     return [2, 3]
 
+
+NO_CUT = "The pieces must be lengths above 0 which together are all positions of x: not places, and not a part of it."
 
 EXERCISE = Exercise(
     id="3.9",
@@ -95,38 +78,43 @@ EXERCISE = Exercise(
     reference=breaking_pieces,
     drive=_measured,
     draw=_layers,
-    shows="Four layers pass the same test and three are wrong: a test proves nothing about inputs that it does not have.",
+    shows="Four layers pass the same test, and three are wrong: no test speaks of inputs that it does not have.",
     hints=(
         Hint(
             "what the test has not",
-            "It never feeds several positions to a cache that is not empty. And what comes after such a chunk?",
+            "It never gives several positions to a cache that is not empty. And who looks at the cache after that?",
         ),
         Hint(
             "one trial",
             "`layer.clear_cache()`, then `layer(piece, is_causal=True, use_cache=True)[0]` for each piece of "
-            "`x.split(pieces, dim=1)`; put the outputs together and hold them against `layer(x, is_causal=True)[0]`.",
+            "`x.split(pieces, dim=1)`; put the outputs together and hold them against `layer(x, is_causal=True)[0]` "
+            "with `torch.allclose(..., atol=1e-3)`.",
         ),
         Hint(
             "which cuts",
-            "A chunk right behind a prompt; a chunk and then single positions. If none of a handful of cuts breaks the "
-            "layer, return None.",
+            "A prompt and a chunk; a prompt, a chunk and one more token. Try a handful, return the first that breaks "
+            "the layer, and None if none does.",
         ),
     ),
     mistakes=(
         Mistake(
-            "always the same pieces",
-            _one_at_a_time,
-            "Single positions do not break this layer, and one of the four is right: run it before you say so.",
+            "pieces that do not break it",
+            _always_single_tokens,
+            "This layer is right on these pieces. Run each trial, with an empty cache at its start, before you say "
+            "that it fails; one of the four layers never does.",
+        ),
+        Mistake(
+            "ends with the chunk",
+            _ends_with_the_chunk,
+            "A chunk at the end of the text shows what the chunk sees, not what it leaves behind in the cache: let "
+            "something come after it.",
         ),
         Mistake(
             "nothing found",
-            _prompt_then_one_at_a_time,
-            "You found nothing, and there is something to find: feed several positions to a cache that is not empty.",
+            _finds_nothing,
+            "There is a cut that breaks it: give several positions to a cache that is not empty.",
         ),
-        Mistake(
-            "not the whole text",
-            _not_the_whole_text,
-            "The pieces must be lengths above 0 that sum to the number of positions.",
-        ),
+        Mistake("not the whole text", _part_of_the_text, NO_CUT),
+        Mistake("not the whole text, for every layer", _part_for_every_layer, NO_CUT),
     ),
 )

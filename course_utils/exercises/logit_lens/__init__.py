@@ -8,6 +8,7 @@ from course_utils.exercises.logit_lens import (
     ex5_settled_depth,
     ex6_logit_attribution,
     ex7_fit_translator,
+    ex8_counterexample,
 )
 
 EXERCISES = [
@@ -18,4 +19,5 @@ EXERCISES = [
     ex5_settled_depth.EXERCISE,
     ex6_logit_attribution.EXERCISE,
     ex7_fit_translator.EXERCISE,
+    ex8_counterexample.EXERCISE,
 ]

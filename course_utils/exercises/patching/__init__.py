@@ -11,6 +11,7 @@ from course_utils.exercises.patching import (
     ex6_patch_layer,
     ex7_attention_to,
     ex8_patch_together,
+    ex9_patch_and_hold,
 )
 
 EXERCISES = [
@@ -22,4 +23,5 @@ EXERCISES = [
     ex6_patch_layer.EXERCISE,
     ex7_attention_to.EXERCISE,
     ex8_patch_together.EXERCISE,
+    ex9_patch_and_hold.EXERCISE,
 ]

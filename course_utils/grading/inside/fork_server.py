@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 import traceback
+from base64 import b64decode
 from typing import Any
 
 from course_utils.grading.inside import isolation, linux
@@ -32,6 +33,8 @@ def main() -> None:
         settings = json.load(file)
     sys.path[:0] = settings["path"]
     settings["nested"] = settings["nested"] and _nesting_works()
+    if settings["filter"]:
+        settings["filter"]["use"] = next((way for way in ("watched", "plain") if _filter_works(settings, way)), "")
     warm(settings["modules"], settings["model"])
     gc.collect()
     # What is loaded is never garbage: a forked kernel need not look through it, nor copy its pages by doing so.
@@ -66,7 +69,8 @@ def _answer(asker: socket.socket, listener: socket.socket, settings: dict[str, A
     asker.settimeout(None)
     request = json.loads(said)
     if request == "state":
-        asker.sendall(json.dumps({"nested": settings["nested"]}).encode())
+        use = settings["filter"]["use"] if settings["filter"] else ""
+        asker.sendall(json.dumps({"nested": settings["nested"], "filter": use}).encode())
         return
     if os.fork() == 0:
         # A kernel that could accept here could answer in the place of the next one, and see its questions.
@@ -87,6 +91,21 @@ def _nesting_works() -> bool:
     if pid == 0:
         try:
             linux.enter_namespaces()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def _filter_works(settings: dict[str, Any], way: str) -> bool:
+    """Try a filter of system calls on a process that does nothing."""
+    if not linux.AVAILABLE:
+        return False
+    pid = os.fork()
+    if pid == 0:
+        try:
+            linux.no_new_privileges()
+            linux.install_filter(b64decode(settings["filter"][way]), watched=way == "watched")
             os._exit(0)
         finally:
             os._exit(1)

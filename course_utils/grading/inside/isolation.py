@@ -17,6 +17,7 @@ a daemon that it left would take signals in its place.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import resource
 import select
@@ -24,57 +25,141 @@ import signal
 import socket
 import sys
 import time
+from base64 import b64decode
 from typing import Any, NoReturn
 
 from course_utils.grading.inside import linux
 
 SCRATCH = "/scratch"
+KEPT = "/run/kept"  # where folders wait that must be seen below /tmp again
 SOCKETS = "/run/kernel"  # the kernel's side of the talk with the examiner, where namespaces hide the rest
 
 
 def watch(line: socket.socket, connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> NoReturn:
-    """Start a kernel for ``connection``, guard it, and leave with it. ``line`` stays open as long as the kernel lives;
-    at the end it is told why, if a limit was the reason.
+    """Start a kernel for ``connection``, guard it, and leave with it.
+
+    ``line`` stays open as long as the kernel lives. Down it goes, a line of text each, what the kernel tried that the
+    filter of system calls refuses ("tried: ..."), and why it was ended, if a limit was the reason ("ended: ...").
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the fork server ignores it; here children must be waited for
     if linux.AVAILABLE:
         linux.adopt_orphans()
         linux.keep_out()
-    # What libraries and model take is shared with the fork server, page by page: only what the kernel adds is counted
-    # as its own.
+    # What libraries and model take is shared with the fork server, page by page: only what the kernel adds is its own.
     baseline = _resident("self")
     if settings["nested"]:
         linux.enter_namespaces()
+    ours, kernels = socket.socketpair()
     first = os.fork()
     if first == 0:
         line.close()
+        ours.close()
+        settings["report_to"] = kernels
         if settings["nested"]:
             _init(connection, folder, settings)
         _kernel(connection, folder, settings, lambda: None)
-    reason = _guard(line, first, baseline, settings)
+    kernels.close()
+    calls = _Calls(ours, line, settings)
+    reason = _guard(line, calls, first, baseline, settings)
     _end(first)
+    calls.forget()
     with contextlib.suppress(OSError):
         if reason:
-            line.sendall(reason.encode())
+            line.sendall(f"ended: {reason}\n".encode())
         line.close()
     os._exit(0)
 
 
-def _guard(line: socket.socket, first: int, baseline: int, settings: dict[str, Any]) -> str:
+class _Calls:
+    """The system calls that the filter asks about: refuses or allows each, and tells what was tried, once of each kind.
+
+    The answer is the watch's and not the filter's because only so an attempt is known, and because what a signal may
+    reach depends on whose process it is. Numbers are looked at, never memory: that could be changed after the look.
+    """
+
+    def __init__(self, socket_: socket.socket, line: socket.socket, settings: dict[str, Any]) -> None:
+        self.socket, self.line, self.filter = socket_, line, settings["filter"] or {}
+        self.nested = settings["nested"]
+        self.listener, self.kernel = -1, 0
+        self.told: set[str] = set()
+
+    @property
+    def waits_on(self) -> list[Any]:
+        """What can be read when there is something to do."""
+        return [one for one in (self.socket.fileno(), self.listener) if one >= 0]
+
+    def serve(self, ready: list[Any]) -> None:
+        """Do what is waiting. The socket first: until it is closed, what is tried is Jupyter's, on its way up."""
+        if self.socket.fileno() in ready:
+            said, descriptors, _, _ = socket.recv_fds(self.socket, 100, 1)
+            if descriptors:
+                self.listener, self.kernel = descriptors[0], int(said)
+            else:
+                self.socket.close()
+        elif (asked := linux.next_call(self.listener)) is not None:
+            ticket, number, first = asked
+            allow, what = self._decide(number, first)
+            if what and what not in self.told and self.socket.fileno() < 0:
+                self.told.add(what)
+                with contextlib.suppress(OSError):
+                    self.line.sendall(f"tried: {what}\n".encode())
+            linux.answer_call(self.listener, ticket, allow=allow)
+
+    def forget(self) -> None:
+        """Wait for no more calls."""
+        if self.listener >= 0:
+            os.close(self.listener)
+
+    def _decide(self, number: int, first: int) -> tuple[bool, str]:
+        if number in self.filter["starts"]:
+            if number == self.filter["clone"] and first & self.filter["new_namespaces"]:
+                return False, "namespaces and mounts"
+            return True, "another program"
+        if number in self.filter["signals"]:
+            target = ctypes.c_int(first & 0xFFFFFFFF).value
+            if target in (0, self.kernel, -self.kernel):
+                return True, ""
+            if self.nested:  # its process namespace ends there; what is in it are the kernel, its children and init
+                return True, "another process" if target in (-1, 1) else ""
+            return (True, "") if abs(target) in _descendants(os.getpid()) and target > 1 else (False, "another process")
+        return False, self.filter["refused"].get(str(number), "a call that is refused")
+
+
+def _guard(line: socket.socket, calls: _Calls, first: int, baseline: int, settings: dict[str, Any]) -> str:
     """Wait for the end; the reason if it was a limit, else ""."""
+    looked = 0.0
     while True:
-        if select.select([line], [], [], 0.1)[0]:
+        ready = select.select([line, *calls.waits_on], [], [], 0.1)[0]
+        if line in ready:
             return ""  # the examiner let go (or said something, which it never does)
+        if ready:
+            calls.serve(ready)
         if os.waitpid(first, os.WNOHANG)[0] == first:
             return ""
-        if not linux.AVAILABLE:
+        if not linux.AVAILABLE or time.monotonic() - looked < 0.1:
             continue
+        looked = time.monotonic()
         family = _descendants(os.getpid())
         if len(family) > settings["processes"]:
             return f"processes: {len(family)}, at most {settings['processes']} are allowed"
         used = sum(max(0, _resident(str(pid)) - baseline) for pid in family)
         if used > settings["memory"]:
             return f"memory: {used >> 20} MiB, at most {settings['memory'] >> 20} are allowed"
+
+
+def _shut_calls(settings: dict[str, Any]) -> None:
+    """Give this process a session keyring of its own and the filter of system calls, and the watch its end of it."""
+    if linux.AVAILABLE:
+        # The session keyring comes from the teacher's login, and every namespace leaves it as it is.
+        with contextlib.suppress(OSError):
+            linux.new_session_keyring()
+    if settings["filter"] and settings["filter"]["use"]:
+        watched = settings["filter"]["use"] == "watched"
+        # Before anything of Jupyter's: a filter holds for the thread that installs it and for those that it starts.
+        listener = linux.install_filter(b64decode(settings["filter"][settings["filter"]["use"]]), watched=watched)
+        if watched:
+            socket.send_fds(settings["report_to"], [str(os.getpid()).encode()], [listener])
+            os.close(listener)  # whoever has it could allow itself everything
 
 
 def _init(connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> NoReturn:
@@ -84,8 +169,8 @@ def _init(connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> 
     # sockets, or the fork server's, could talk to them.
     linux.mount_bind(os.path.join(settings["sockets"], folder), SOCKETS)
     linux.mount_empty(settings["sockets"], 4096)
-    for place in (SCRATCH, "/tmp") if settings["own_tmp"] else (SCRATCH,):
-        linux.mount_empty(place, settings["disk"])
+    linux.mount_empty(SCRATCH, settings["disk"])
+    _empty_tmp(settings["below_tmp"], settings["disk"])
     linux.mount_empty("/dev/shm", settings["disk"])
     reader, writer = os.pipe()
     child = os.fork()
@@ -95,6 +180,7 @@ def _init(connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> 
         # every mount.
         linux.drop_privileges()
         _kernel(connection, SOCKETS, settings, lambda: os.close(writer))
+    settings["report_to"].close()
     os.close(writer)
     os.read(reader, 1)  # the kernel's sockets are bound: nothing more is to be written there
     with contextlib.suppress(OSError):
@@ -103,6 +189,16 @@ def _init(connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> 
         pid, status = os.wait()
         if pid == child:
             os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def _empty_tmp(needed: list[str], size: int) -> None:
+    """A temporary folder of the kernel's own, also where the libraries or the model lie below it: they are put back."""
+    for number, place in enumerate(needed):
+        linux.mount_bind(place, f"{KEPT}/{number}")
+    linux.mount_empty("/tmp", size)
+    for number, place in enumerate(needed):
+        os.makedirs(place, exist_ok=True)
+        linux.mount_bind(f"{KEPT}/{number}", place)
 
 
 def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], bound: Any) -> NoReturn:
@@ -127,6 +223,7 @@ def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], b
     )
     tempfile_reset()
     _limit(settings)
+    _shut_calls(settings)
     # The log and the standard input of the fork server are not the kernel's: with the latter it could end the server.
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -141,6 +238,7 @@ def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], b
     sys.path.insert(0, "")
     application = IPKernelApp.instance()
     application.initialize(["-f", file, "--HistoryManager.enabled=False", "--log-level=ERROR"])
+    settings["report_to"].close()  # says that what is tried from here on is the learner's
     bound()  # before any code of the learner's: from now on nothing can be written where the sockets are
     application.start()
     os._exit(0)

@@ -21,17 +21,17 @@ def main() -> int:
         connection = json.load(file)
     request = {"connection": connection, "folder": os.path.basename(os.path.dirname(sys.argv[2]))}
     server.sendall(json.dumps(request).encode() + b"\n")
-    said, parent = b"", os.getppid()
+    ended, parent = False, os.getppid()
+    log = os.path.join(os.path.dirname(sys.argv[2]), "end.txt")
     while os.getppid() == parent:  # an examiner that was killed cannot end its kernel any more
         if select.select([server], [], [], 0.5)[0]:
             piece = server.recv(4096)
             if not piece:
                 break
-            said += piece
-    if said:  # why the kernel ended, for the record
-        with open(os.path.join(os.path.dirname(sys.argv[2]), "end.txt"), "wb") as file:
-            file.write(said)
-    return 1 if said else 0
+            with open(log, "ab") as file:  # at once: Jupyter kills this process when the notebook is through
+                file.write(piece)
+            ended = ended or b"ended: " in piece
+    return 1 if ended else 0
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ def send(exercise_id: str, seed: int, nonce: str, seconds: float) -> None:
     from IPython import get_ipython
 
     from course_utils.exercises import get_exercise, running
-    from course_utils.exercises.protocol import attempt
+    from course_utils.exercises.judging import attempt
+    from course_utils.grading.inside import used
 
     running.TIME_LIMIT = seconds
     exercise = get_exercise(exercise_id)
@@ -36,9 +37,12 @@ def send(exercise_id: str, seed: int, nonce: str, seconds: float) -> None:
     if answer is _MISSING:
         outcomes = None
     else:
+        used.forget()
         outcomes = [running.outcome_to_json(outcome) for outcome in attempt(exercise, answer, seed)]
     message = json.dumps(
-        {"exercise": exercise_id, "nonce": nonce, "outcomes": outcomes}, allow_nan=False, ensure_ascii=False
+        {"exercise": exercise_id, "nonce": nonce, "outcomes": outcomes, "used": used.called()},
+        allow_nan=False,
+        ensure_ascii=False,
     )
     message = message.encode(
         "utf-8", "replace"

@@ -8,6 +8,7 @@ from tests.wrong_answers.logit_lens import (
     ex5_settled_depth,
     ex6_logit_attribution,
     ex7_fit_translator,
+    ex8_counterexample,
 )
 
 WRONG = [
@@ -18,4 +19,5 @@ WRONG = [
     *ex5_settled_depth.WRONG,
     *ex6_logit_attribution.WRONG,
     *ex7_fit_translator.WRONG,
+    *ex8_counterexample.WRONG,
 ]

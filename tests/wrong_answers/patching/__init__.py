@@ -11,6 +11,7 @@ from tests.wrong_answers.patching import (
     ex6_patch_layer,
     ex7_attention_to,
     ex8_patch_together,
+    ex9_patch_and_hold,
 )
 
 WRONG = [
@@ -22,4 +23,5 @@ WRONG = [
     *ex6_patch_layer.WRONG,
     *ex7_attention_to.WRONG,
     *ex8_patch_together.WRONG,
+    *ex9_patch_and_hold.WRONG,
 ]

@@ -1,0 +1,125 @@
+"""Judging an answer to an exercise: a comparison of values, never of source, in two steps.
+
+1. :func:`attempt` runs an answer on the inputs of one seed and freezes what came back (it never raises);
+2. :func:`judge` runs the reference on the same inputs, compares, and names the mistake whose values are the same.
+
+The check cell in a lesson does both in one process. Marking does the first where the learner's code can do no harm, and
+the second elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from course_utils.exercises import messages
+from course_utils.exercises.differences import Difference, first_difference
+from course_utils.exercises.forms import conform
+from course_utils.exercises.messages import say
+from course_utils.exercises.protocol import Case, Exercise, Mistake, Verdict
+from course_utils.exercises.running import Outcome, run_safely
+
+Run = Callable[[Exercise, Callable[..., Any], Case], Outcome]
+
+
+def attempt(exercise: Exercise, answer: Any, seed: int) -> list[Outcome]:
+    """Run ``answer`` on each case of ``seed``; never raises.
+
+    Stops at the first case that was not tried or ran out of time.
+    """
+    outcomes: list[Outcome] = []
+    for case in exercise.cases(seed):
+        outcomes.append(run_case(exercise, answer, case))
+        if outcomes[-1].final:
+            break
+    return outcomes
+
+
+def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run | None = None) -> Verdict:
+    """Compare the outcomes of :func:`attempt` with the reference's on the same seed.
+
+    A third of the points is for the right form (type, shape, dtype, keys) in every case, the rest for right values, by
+    case. ``run`` runs the reference and the known mistakes, :func:`run_case` unless another is given: who judges many
+    answers to one exercise need not run those again for each.
+    """
+    run = run or run_case
+    if not outcomes or any(outcome.kind == "not tried" for outcome in outcomes):
+        return Verdict(exercise.id, "not tried", 0, exercise.points, "")
+    cases = exercise.cases(seed)
+    expected = [run(exercise, exercise.reference, case) for case in cases]
+    for case, reference in zip(cases, expected, strict=True):
+        if reference.kind != "value":
+            raise RuntimeError(f"The reference of exercise {exercise.id} failed on {case.label}: {reference.error}")
+
+    faults = [_fault(exercise, *pair) for pair in zip(expected, outcomes, strict=False)]
+    faults += [Difference("", messages.NOT_RUN, True)] * (len(cases) - len(outcomes))
+    passed = tuple((case.label, fault is None) for case, fault in zip(cases, faults, strict=True))
+    right = sum(ok for _, ok in passed)
+    if right == len(cases):
+        return Verdict(exercise.id, "right", exercise.points, exercise.points, exercise.shows, passed=passed)
+
+    points = 0
+    if not any(fault and fault.form for fault in faults):
+        points = int(exercise.points * (1 + 2 * right / len(cases)) / 3)
+    where = next(i for i, fault in enumerate(faults) if fault)
+    fault, case = faults[where], cases[where]
+    assert fault is not None
+    mistake = _known_mistake(exercise, cases, faults, outcomes, run)
+    told = fault.told
+    sentences = [told if outcomes[where].kind == "error" else say(messages.ON_CASE, case=case.label, message=told)]
+    if mistake:
+        sentences.append(mistake.says)
+    elif exercise.diagnose and outcomes[where].kind == "value":
+        sentences.append(exercise.diagnose(case, expected[where].value, outcomes[where].value) or "")
+    if outcomes[where].harm not in ("", fault.told, messages.INPUT_CHANGED):
+        sentences.append(outcomes[where].harm)
+    message = " ".join(sentence for sentence in sentences if sentence)
+    return Verdict(exercise.id, "wrong", points, exercise.points, message, mistake.name if mistake else None, passed)
+
+
+def run_case(exercise: Exercise, answer: Any, case: Case) -> Outcome:
+    """What ``answer`` does on one case; never raises."""
+    return run_safely(exercise.drive or _call, answer, case.args, case.kwargs)
+
+
+def _call(answer: Any, *args: Any, **kwargs: Any) -> Any:
+    return answer(*args, **kwargs)
+
+
+def _fault(exercise: Exercise, expected: Outcome, got: Outcome) -> Difference | None:
+    if got.kind == "error":
+        return Difference("", got.error, True)
+    found = _difference(exercise, expected.value, got.value)
+    if found is None and got.harm:
+        return Difference("", got.harm, False)
+    return found
+
+
+def _known_mistake(
+    exercise: Exercise,
+    cases: Sequence[Case],
+    faults: Sequence[Difference | None],
+    outcomes: Sequence[Outcome],
+    run: Run,
+) -> Mistake | None:
+    """The first mistake that gives the learner's values wherever the learner's are wrong."""
+    wrong = [i for i, outcome in enumerate(outcomes) if faults[i] is not None and outcome.kind == "value"]
+    if not wrong:
+        return None
+    for mistake in exercise.mistakes:
+        if all(_same(exercise, run(exercise, mistake.answer, cases[i]), outcomes[i]) for i in wrong):
+            return mistake
+    return None
+
+
+def _same(exercise: Exercise, wrong: Outcome, got: Outcome) -> bool:
+    if wrong.kind != "value":
+        return False
+    return _difference(exercise, wrong.value, got.value) is None and wrong.harm == got.harm
+
+
+def _difference(exercise: Exercise, expected: Any, got: Any) -> Difference | None:
+    # What a driver makes of an answer is not what later cells get from it: there the form has to be right itself.
+    if exercise.drive is None:
+        got = conform(expected, got)
+    return first_difference(expected, got, exercise.axes, exercise.tolerance)

@@ -1,0 +1,204 @@
+"""The learner's own code, cut into pieces, and those of them that an answer needs.
+
+The answer to an exercise is what the learner's own notebook would define under its name at the moment of its check. So
+it is not a cell but a slice (Weiser 1984, "Program Slicing"): the piece that binds the name last, and, again and again,
+each piece that binds or changes what is read, wherever it stands and whatever its cell is called.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from course_utils.grading.names import (
+    imports_everything,
+    is_dynamic,
+    names_bound_by,
+    names_set_by,
+    names_used,
+    names_used_by,
+)
+from course_utils.notebooks.normalise import checks_in, parse_cell
+
+_BUILTIN = frozenset(dir(builtins))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Statements of one cell that are the learner's own: those that define one exercise's answer, or the cell's others.
+
+    Attributes:
+        cell: the place of its cell in the notebook.
+        body: empty where Python refuses the cell.
+        answers: the name of the exercise that it answers, or "".
+        before_check: it stands before a check in its own cell, or there is none in it.
+    """
+
+    cell: int
+    body: tuple[ast.stmt, ...]
+    answers: str = ""
+    source: str = ""
+    before_check: bool = True
+
+    @cached_property
+    def sets(self) -> frozenset[str]:
+        """The names that it binds."""
+        return frozenset(names_set_by(self.body))
+
+    @cached_property
+    def changes(self) -> frozenset[str]:
+        """The names that it binds, or whose values it may change."""
+        return frozenset(names_bound_by(self.body))
+
+    @cached_property
+    def uses(self) -> frozenset[str]:
+        """The names that it takes from elsewhere."""
+        return frozenset(names_used_by(self.body) if self.body else names_used(self.source))
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """All of the learner's own code.
+
+    Attributes:
+        sources: the whole source of each cell that has some, by its place.
+        pieces: in the order of the notebook.
+        checks: by exercise, the place of its last check.
+        given: by place, the names that the lesson's own cells bind there.
+    """
+
+    sources: dict[int, str]
+    pieces: tuple[Piece, ...]
+    checks: dict[str, int]
+    given: dict[int, frozenset[str]] = field(default_factory=dict)
+
+
+def cut(
+    source: str, place: int, names: Collection[str], given: Iterable[ast.stmt] = (), *, lessons: bool
+) -> list[Piece]:
+    """The pieces of a cell.
+
+    Args:
+        names: of the exercises.
+        given: the lesson's statements of this cell, which are not the learner's.
+        lessons: the cell is the lesson's, and not one for an answer: only what it has more, under new names, is kept.
+    """
+    body = parse_cell(source)
+    if not body:
+        return [Piece(place, (), source=source)] if source.strip() and not lessons else []
+    dumps = {ast.dump(statement) for statement in given}
+    taken = names_set_by(given)
+    own = [one for one in body if ast.dump(one) not in dumps]
+    if lessons:
+        own = [one for one in own if (new := names_set_by([one])) and not new & taken]
+    checks = [place for place, one in enumerate(own) if _is_check(one)]
+    last = max(checks, default=len(own))
+    found: dict[str, list[tuple[int, ast.stmt]]] = {}
+    for position, one in enumerate(own):
+        if position not in checks:
+            found.setdefault(_answered(one, names), []).append((position, one))
+    return [
+        Piece(place, tuple(one for _, one in group), name, source, any(position < last for position, _ in group))
+        for name, group in found.items()
+    ]
+
+
+def source_of(code: OwnCode, pieces: Collection[Piece]) -> str:
+    """The source of these pieces of one cell, as the learner wrote it where that can be had."""
+    place = next(iter(pieces)).cell
+    source, body = code.sources[place], parse_cell(code.sources[place])
+    if not body:
+        return source
+    wanted = {ast.dump(one) for piece in pieces for one in piece.body}
+    keep = [one for one in body if ast.dump(one) in wanted and not _is_check(one)]
+    if len(keep) == len(body):
+        return source
+    drop = [one for one in body if one not in keep]
+    lines = source.split("\n")
+    gone = {line for one in drop for line in _lines(one)}
+    if any(line in gone for one in keep for line in _lines(one)):  # two statements on one line
+        return "\n".join(ast.unparse(one) for one in keep)
+    return "\n".join(line for number, line in enumerate(lines, 1) if number not in gone).strip("\n")
+
+
+def needed(code: OwnCode, answer: Piece, check: int, supplied: Collection[str], lesson: Collection[str]) -> list[Piece]:
+    """The pieces that an answer needs, itself among them, in the order of the notebook.
+
+    Args:
+        check: the place of the check.
+        supplied: the names that are there in any case: of the exercises before.
+        lesson: the names that the lesson binds.
+    """
+    chosen = [
+        answer,
+        *(one for one in code.pieces if one.cell == answer.cell and not one.answers and one is not answer),
+    ]
+    waiting, seen = list(chosen), set(supplied)
+    while waiting:
+        piece = waiting.pop()
+        for name in piece.uses - seen:
+            if name == answer.answers and piece is not answer:
+                continue  # a helper that calls the answer means this one
+            seen.add(name)
+            for one in _binders(code, name, check, lesson):
+                if name == answer.answers and one.cell >= answer.cell:
+                    continue
+                if one not in chosen:
+                    chosen.append(one)
+                    waiting.append(one)
+    return _ordered(code, chosen)
+
+
+def all_before(code: OwnCode, answer: Piece, check: int) -> list[Piece]:
+    """An answer and everything of the learner's that stands before its check, but no other exercise's answer."""
+    others = [one for one in code.pieces if not one.answers and (one.cell <= check or one.cell == answer.cell)]
+    return _ordered(code, [answer, *(one for one in others if one.body or one.cell == answer.cell)])
+
+
+def _ordered(code: OwnCode, chosen: Sequence[Piece]) -> list[Piece]:
+    return [one for one in code.pieces if any(one is piece for piece in chosen)]
+
+
+def _binders(code: OwnCode, name: str, check: int, lesson: Collection[str]) -> list[Piece]:
+    """The pieces that make a name what it is at the check."""
+    makers = [one for one in code.pieces if name in one.changes]
+    before = [one for one in makers if one.cell <= check]
+    if name in lesson:
+        # What the lesson binds after the learner is the lesson's again.
+        last = max((place for place, names in code.given.items() if name in names and place <= check), default=-1)
+        return [one for one in before if one.cell > last]
+    if before or name in _BUILTIN:
+        return before
+    if makers:
+        return makers
+    # Nobody is seen to bind it: it may come from a star or from a text that is executed.
+    return [one for one in code.pieces if imports_everything(one.body) or is_dynamic(one.source)]
+
+
+def _answered(statement: ast.stmt, names: Collection[str]) -> str:
+    """The exercise's name that a statement binds and nothing besides: by a definition, a lambda or another function."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return statement.name if statement.name in names else ""
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        bound = names_set_by([statement])
+        return next(iter(bound)) if len(bound) == 1 and bound <= set(names) else ""
+    return ""
+
+
+def _is_check(statement: ast.stmt) -> bool:
+    return bool(checks_in(ast.unparse(statement)))
+
+
+def _lines(statement: ast.stmt) -> range:
+    decorators = getattr(statement, "decorator_list", [])
+    first = min([statement.lineno, *(one.lineno for one in decorators)])
+    return range(first, (statement.end_lineno or first) + 1)
+
+
+def defines(source: str, name: str) -> bool:
+    """Whether a cell that Python refuses looks as if it should define a name."""
+    return bool(re.search(rf"^\s*(?:def|class)\s+{re.escape(name)}\b|^{re.escape(name)}\s*=", source, re.MULTILINE))

@@ -1,0 +1,120 @@
+"""Which system calls a kernel may make: a filter of the Linux kernel's own (seccomp), compiled here by libseccomp.
+
+Namespaces separate what belongs to one: files, processes, network, memory that is shared by name. What the Linux kernel
+keeps for all of them together they do not separate, and the keyrings are such a thing: a key that is added in one run
+is found in the next. So the calls that reach it are refused, and with them the doors through which a sandbox has been
+left before (bpf, io_uring, userfaultfd, perf_event_open, namespaces of one's own, mounts, ptrace).
+
+It is a list of what is refused, not of what is allowed: torch, numpy and Jupyter between them make most of the harmless
+calls there are, and a list of those would break with the next release of any of the three.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+import tempfile
+from base64 import b64encode
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Any
+
+REFUSED = {
+    "the keyring": ("add_key", "keyctl", "request_key"),
+    "a door into the system's kernel": (
+        *("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
+        *("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "iopl", "ioperm"),
+        *("modify_ldt", "reboot", "swapon", "swapoff", "acct", "syslog", "quotactl", "fanotify_init"),
+        *("open_by_handle_at", "name_to_handle_at", "lookup_dcookie", "vhangup", "memfd_secret"),
+        *("settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname"),
+    ),
+    "namespaces and mounts": (
+        *("unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree"),
+        *("fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"),
+    ),
+    "another process": (
+        *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd"),
+        *("pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
+    ),
+    # Where there is no namespace for them, what is put there stays for the next one.
+    "memory that outlives it": ("shmget", "semget", "msgget", "mq_open"),
+}
+NETWORK, PROCESSES, SIGNALS = "the network", "another program", "another process"
+_STARTS, _SIGNALS = ("fork", "vfork"), ("kill", "tkill", "tgkill")
+_NEW_NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
+_THREAD = 0x10000  # what tells a new thread from a new process
+_LOCAL = (
+    1,
+    16,
+)  # AF_UNIX, on which Jupyter talks; AF_NETLINK, which the standard library asks for the interfaces' names
+_LAST_FAMILY = 64
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A filter, compiled, for the one who installs it inside.
+
+    Attributes:
+        watched: the program that asks the watch about each call that it would refuse, so that the attempt is known.
+        plain: the program that refuses by itself, for systems where none may be asked.
+        refused: by number of the call, what it would have reached.
+        starts: numbers of the calls that start a process: allowed, and told. ``clone`` is one of them; with a flag of
+            ``new_namespaces`` it is refused.
+        signals: numbers of the calls that send a signal: for the watch to decide.
+    """
+
+    watched: str
+    plain: str
+    refused: dict[int, str] = field(default_factory=dict)
+    starts: tuple[int, ...] = ()
+    signals: tuple[int, ...] = ()
+    clone: int = -1
+    new_namespaces: int = sum(_NEW_NAMESPACES)
+
+
+@cache
+def compile_filter() -> dict[str, Any] | None:
+    """The filter as plain data; None where there is no libseccomp (macOS; a Linux without it)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        import pyseccomp
+    except Exception:  # the package, or the system's library that it loads: it raises several kinds
+        return None
+
+    def number(name: str) -> int:
+        return int(pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name))
+
+    refused = {number(name): what for what, names in REFUSED.items() for name in names}
+    starts = [number(name) for name in (*_STARTS, "clone")]
+    programs = (_program(pyseccomp, pyseccomp.NOTIFY), _program(pyseccomp, None))
+    known = {call: what for call, what in refused.items() if call >= 0}  # this processor has not all of them
+    known[number("socket")] = NETWORK
+    signals = tuple(number(name) for name in _SIGNALS)
+    return asdict(Filter(*programs, known, tuple(one for one in starts if one >= 0), signals, number("clone")))
+
+
+def _program(library: Any, ask: int | None) -> str:
+    """The compiled program; ``ask``: what is done where the watch should know, None to refuse without asking."""
+    refuse = ask if ask is not None else library.ERRNO(errno.EPERM)
+    rules = library.SyscallFilter(library.ALLOW)
+    for names in REFUSED.values():
+        for name in names:
+            if library.resolve_syscall(library.Arch.NATIVE, name) >= 0:
+                rules.add_rule(refuse, name)
+    # Its flags lie in memory, where no filter can look: as if the system were too old for it, clone is used instead.
+    rules.add_rule(library.ERRNO(errno.ENOSYS), "clone3")
+    for flag in _NEW_NAMESPACES:
+        rules.add_rule(library.ERRNO(errno.EPERM), "clone", library.Arg(0, library.MASKED_EQ, flag, flag))
+    for family in range(_LAST_FAMILY):
+        if family not in _LOCAL:
+            rules.add_rule(refuse, "socket", library.Arg(0, library.EQ, family))
+    if ask is not None:
+        for name in (*_STARTS, *_SIGNALS):
+            if library.resolve_syscall(library.Arch.NATIVE, name) >= 0:
+                rules.add_rule(ask, name)
+        rules.add_rule(ask, "clone", library.Arg(0, library.MASKED_EQ, _THREAD, 0))
+    with tempfile.TemporaryFile() as file:
+        rules.export_bpf(file)
+        file.seek(0)
+        return b64encode(file.read()).decode()

@@ -1,0 +1,109 @@
+"""The filter of system calls and the session keyring, without a sandbox around them.
+
+What they are worth inside one, at both levels and flagged, is in the cohort (Kay Keyring and those after her).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from base64 import b64decode
+from collections.abc import Callable
+
+import pytest
+
+from course_utils.grading import syscall_filter
+from course_utils.grading.inside import linux
+from course_utils.grading.syscall_filter import compile_filter
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="keyrings and seccomp are Linux's")
+needs_filter = pytest.mark.skipif(compile_filter() is None, reason="no libseccomp: apt install libseccomp2")
+_ADD_KEY, _SEARCH, _SESSION = {"x86_64": (248, 10, -3), "aarch64": (217, 10, -3)}.get(os.uname().machine, (0, 0, 0))
+
+
+def in_a_child(what: Callable[[], bool]) -> bool:
+    """Whether ``what`` is true in a process of its own: a filter cannot be taken away again."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(0 if what() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def add_key(name: bytes) -> None:
+    linux._direct(_ADD_KEY, b"user", name, b"secret", 6, _SESSION)
+
+
+def finds(name: bytes) -> bool:
+    try:
+        linux._direct(linux._numbers()[1], _SEARCH, _SESSION, b"user", name, 0)
+    except OSError:
+        return False
+    return True
+
+
+def test_a_key_of_the_parent_is_not_found_in_a_keyring_of_its_own() -> None:
+    def behind() -> bool:
+        linux.new_session_keyring()  # the test's own login is left alone
+        add_key(b"of-the-teacher")
+
+        def shut_in() -> bool:
+            linux.new_session_keyring()
+            add_key(b"of-the-learner")
+            return not finds(b"of-the-teacher")
+
+        # As namespaces alone leave it, it is found; that is the hole.
+        return in_a_child(lambda: finds(b"of-the-teacher")) and in_a_child(shut_in) and not finds(b"of-the-learner")
+
+    assert in_a_child(behind)
+
+
+@needs_filter
+@pytest.mark.parametrize("name", sorted({one for names in syscall_filter.REFUSED.values() for one in names}))
+def test_each_call_of_the_list_is_refused(name: str) -> None:
+    """Refused with EPERM by the plain program, whatever the arguments: with these none of them would be EPERM for
+    root.
+    """
+    import pyseccomp
+
+    number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
+    if number < 0:
+        pytest.skip(f"this processor has no {name}")
+    program = compile_filter()
+    assert program is not None and number in program["refused"]
+
+    def refused() -> bool:
+        linux.no_new_privileges()
+        linux.install_filter(b64decode(program["plain"]), watched=False)
+        libc = ctypes.CDLL(None, use_errno=True)
+        return libc.syscall(number, -1, -1, -1, -1, -1, -1) == -1 and ctypes.get_errno() == 1
+
+    assert in_a_child(refused)
+
+
+@needs_filter
+def test_what_lessons_use_still_works() -> None:
+    program = compile_filter()
+    assert program is not None
+
+    def works() -> bool:
+        import socket
+        import subprocess
+        import threading
+
+        import numpy as np
+        import torch
+
+        linux.no_new_privileges()
+        linux.install_filter(b64decode(program["plain"]), watched=False)
+        thread = threading.Thread(target=lambda: None)
+        thread.start()
+        thread.join()
+        socket.socket(socket.AF_UNIX).close()
+        subprocess.run(["true"], check=True)
+        return float(torch.ones(3) @ torch.ones(3)) == 3.0 and float(np.linalg.norm(np.ones(4))) == 2.0
+
+    assert in_a_child(works)
