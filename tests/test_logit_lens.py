@@ -379,7 +379,7 @@ def test_bad_input_is_told() -> None:
         frozen_norm(model, torch.zeros(3, 64))
     with pytest.raises(ValueError, match=r"expected \(depth, position, 64\)"):
         next(lens_chunks(model, torch.zeros(4, 2, 63)))
-    with pytest.raises(ValueError, match=r"an attention or an MLP is a number from 1 to 4"):
+    with pytest.raises(ValueError, match=r"an attention or an MLP is a number from 1 to 6"):
         ablate_parts(model, PROMPT, [0])
     with pytest.raises(ValueError, match="memory_mb is 0"):
         positions_at_once(model, 0)

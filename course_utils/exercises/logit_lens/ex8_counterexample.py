@@ -30,7 +30,7 @@ def _measured(answer: Any, model: TransformersModel, frame: str) -> dict[str, bo
     named = isinstance(landmark, str) and 0 < len(landmark) < 60 and "city of" not in landmark
     other = named and LANDMARKS[0].removeprefix("The ") not in landmark
     decided = stays = falls = False
-    if named:
+    if other:
         logits = ablate_parts(model, frame.format(landmark), [2 * 22 + 1, 2 * 23 + 1])
         city, without_22, without_23 = logits.argmax(dim=-1).tolist()
         decided = float(logits[0].softmax(dim=-1)[city]) >= 0.1
