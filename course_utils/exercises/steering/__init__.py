@@ -11,6 +11,7 @@ from course_utils.exercises.steering import (
     ex6_strength_sweep,
     ex7_slerp,
     ex8_remove_direction,
+    ex10_not_glad_direction,
 )
 
 EXERCISES = [
@@ -22,4 +23,5 @@ EXERCISES = [
     ex6_strength_sweep.EXERCISE,
     ex7_slerp.EXERCISE,
     ex8_remove_direction.EXERCISE,
+    ex10_not_glad_direction.EXERCISE,
 ]

@@ -11,6 +11,7 @@ from tests.wrong_answers.steering import (
     ex6_strength_sweep,
     ex7_slerp,
     ex8_remove_direction,
+    ex10_not_glad_direction,
 )
 
 WRONG = [
@@ -22,4 +23,5 @@ WRONG = [
     *ex6_strength_sweep.WRONG,
     *ex7_slerp.WRONG,
     *ex8_remove_direction.WRONG,
+    *ex10_not_glad_direction.WRONG,
 ]

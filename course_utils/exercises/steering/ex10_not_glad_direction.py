@@ -1,0 +1,140 @@
+"""Exercise 5.10: break the claim that what the glad direction does is gladness."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
+from course_utils.model.anatomy import anatomy
+from course_utils.steering import (
+    BAD_WORDS,
+    GLAD,
+    GOOD_WORDS,
+    RUDE,
+    SAD,
+    concept_direction,
+    not_glad_direction,
+    odds_shift,
+    word_ids,
+)
+
+if TYPE_CHECKING:
+    from nnsight import TransformersModel
+
+LAYER = 16
+PROMPTS = (
+    "The weather today is",
+    "My new job is",
+    "In my opinion, the food was",
+    "All in all, my holiday was",
+    "The concert last night was",
+    "I think that my neighbour is",
+    "Our hotel room was",
+    "The first day at school was",
+    "The book that she wrote is",
+    "To be honest, the party was",
+    "Most people say that the town is",
+    "The new teacher is",
+    "The service there was",
+    "My week has been",
+)
+
+
+def _hidden_prompts(rng: random.Random) -> list[Case]:
+    return [Case("prompts that you have not seen", (Model(), rng.sample(PROMPTS, 10)))]
+
+
+def _measured(answer: Any, model: TransformersModel, prompts: list[str]) -> dict[str, bool]:
+    """What the direction must be, for each property whether it is."""
+    width = anatomy(model).width
+    own = answer(model, LAYER)
+    glad = concept_direction(model, GLAD, SAD, LAYER)
+    vector = isinstance(own, torch.Tensor) and own.shape == (width,) and bool(own.isfinite().all() and own.any())
+    other = towards = enough = False
+    if vector:
+        other = float(torch.cosine_similarity(own, glad, dim=0).abs()) < 0.5
+        rows = torch.stack([glad, own.detach() / own.norm() * glad.norm()])
+        ids = word_ids(model, GOOD_WORDS), word_ids(model, BAD_WORDS)
+        by_glad, by_own = torch.stack([odds_shift(model, prompt, LAYER, rows, *ids) for prompt in prompts]).mean(dim=0)
+        towards, enough = bool(by_own > -0.25 * by_glad), bool(by_own >= 0.7 * by_glad)
+    return {
+        "one vector of the model's width": vector,
+        "its cosine with glad is below 0.5": other,
+        "it does not move the other way": towards,
+        "it moves at least 0.7 as much as glad": enough,
+    }
+
+
+# What learners do instead.
+
+
+def _glad_again(model: TransformersModel, layer: int) -> torch.Tensor:
+    return concept_direction(model, GLAD, SAD, layer)
+
+
+def _meaningless(model: TransformersModel, layer: int) -> torch.Tensor:
+    """A contrast of two sentences of which neither is good or bad."""
+    return concept_direction(model, ["We talked about the train"], ["We talked about the car"], layer)
+
+
+def _turned(model: TransformersModel, layer: int) -> torch.Tensor:
+    return -not_glad_direction(model, layer)
+
+
+def _one_for_each_prompt(model: TransformersModel, layer: int) -> torch.Tensor:
+    return torch.stack([concept_direction(model, prompt, RUDE, layer) for prompt in GLAD])
+
+
+EXERCISE = Exercise(
+    id="5.10",
+    title="Break our claim",
+    minutes=15,
+    points=3,
+    difficulty=2,
+    reference=not_glad_direction,
+    drive=_measured,
+    draw=_hidden_prompts,
+    shows="An effect is not yet a meaning: what moves the measure as much need not mean the same.",
+    hints=(
+        Hint(
+            "where to look",
+            "What else have people in common who praise something? It is not named by the forty contrasts: they are "
+            "things, and ours is a tone.",
+        ),
+        Hint(
+            "how to measure",
+            "`held_out_shift(size * direction[None] / direction.norm())` is the shift on the lesson's six prompts, and "
+            "`torch.cosine_similarity(direction, glad[16], dim=0)` says how much of the glad direction is in it.",
+        ),
+        Hint(
+            "nearly there",
+            "Two lists of sentences and `concept_direction`. The lesson has used such lists for something else than "
+            "gladness.",
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "glad again",
+            _glad_again,
+            "Yours is the glad direction, or nearly: its cosine with it is 0.5 or more. Contrast something else.",
+        ),
+        Mistake(
+            "the other way",
+            _turned,
+            "Yours moves the log-odds towards the bad words: exchange its two sides.",
+        ),
+        Mistake(
+            "not one vector",
+            _one_for_each_prompt,
+            "One vector was asked for, with shape (width,), that is finite and not zero.",
+        ),
+        Mistake(
+            "moves too little",
+            _meaningless,
+            "Yours does about what a random direction does: look for something that people say when they praise.",
+        ),
+    ),
+)
