@@ -67,7 +67,7 @@ from course_utils.grading.results import (
 )
 from course_utils.grading.store import Store, make_result
 from course_utils.grading.unshown_functions import unshown_functions
-from tests.grading import cohort
+from tests.grading import cohort, examples
 from tests.grading.cohort import LESSON, PUPILS, RIGHT, Pupil
 
 
@@ -752,3 +752,10 @@ def test_who_ends_the_marking_comes_last_and_then_not_at_all(
     assert order[-1] == "ann" and not left.exists()
     with pytest.raises(CourseError, match="nobody is called eve"):
         mark_folder(lesson, replace(plan, again=frozenset({"ann", "eve"})))
+
+
+def test_the_example_submissions_are_of_the_lesson_as_it_is(tmp_path: Path) -> None:
+    """Else `python -m tests.grading.examples` makes them anew."""
+    examples.write(tmp_path)
+    made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert made == {path: (examples.FOLDER / path).read_bytes() for path in made}
