@@ -138,7 +138,8 @@ def test_the_commands_of_slurm(tmp_path: Path, slurm: Path) -> None:
     check_against_table(mark(tmp_path, "slurm:teaching"), FEW)
     scripts = [path.read_text(encoding="utf-8") for path in slurm.glob("script*")]
     marked = sum(pupil.status == "marked" for pupil in FEW)
-    assert len(scripts) == 2 + marked  # the solved lesson and the untouched one come first
+    # The solved lesson and the untouched one come first, and again at the end.
+    assert len(scripts) == 4 + marked
     assert all("--partition=teaching" in script for script in scripts)
     assert not (slurm / "cancelled").exists()
 
