@@ -301,6 +301,8 @@ def counterexample(model: TransformersModel, frame: str) -> str:
         city = probabilities[:, first]
         if first == without_22 != without_23 and city[0] >= 0.1:
             falls[landmark] = float(city[0] - city[2])
+    if not falls:
+        raise ValueError("After none of LANDMARKS does this model name a city that falls without attention 23 alone.")
     return max(falls, key=lambda landmark: falls[landmark])
 
 

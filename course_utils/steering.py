@@ -236,9 +236,8 @@ def contrast_directions(
             last = nnsight.save(torch.stack([layer.output[:, -1] for layer in layers], dim=1))
             tracer.stop()  # nobody asks for the logits
         found.append(last)  # (prompt, layer, width)
-    means = (
-        torch.cat(found).unflatten(0, (len(contrasts), 2, len(frames))).mean(dim=2)
-    )  # (contrast, side, layer, width)
+    sides = torch.cat(found).unflatten(0, (len(contrasts), 2, len(frames)))  # (contrast, side, frame, layer, width)
+    means = sides.mean(dim=2)
     return means[:, 0] - means[:, 1]
 
 

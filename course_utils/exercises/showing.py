@@ -6,16 +6,16 @@ import ast
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import ModuleType
 from typing import Any
 
 
-def pasteable(reference: Callable[..., Any]) -> str:
+def pasteable(reference: Callable[..., Any], have: Collection[str] = ()) -> str:
     """The source of a function or class, under one import for each name that it takes from around it.
 
     What its module imports is imported in the same way; what its module defines, from there. So the text runs in a
-    cell of its own, whatever the notebook has imported.
+    cell of its own, whatever the notebook has imported. The names in ``have`` are there and are not imported.
 
     Raises:
         OSError: the source is not to be had.
@@ -25,7 +25,7 @@ def pasteable(reference: Callable[..., Any]) -> str:
     imports, defined = _names_of(module)
     plain: set[str] = set()
     parts: dict[str, set[str]] = {}  # by the module that they come from
-    for name in _names_read(source) - {reference.__name__}:
+    for name in _names_read(source) - {reference.__name__, *have}:
         if name in imports:
             origin, part = imports[name]
             if origin:
@@ -51,7 +51,7 @@ def _names_of(module: ModuleType) -> tuple[dict[str, tuple[str, str]], set[str]]
         elif isinstance(statement, ast.Import):
             for alias in statement.names:
                 imports[(alias.asname or alias.name).split(".")[0]] = ("", ast.unparse(alias))
-        elif isinstance(statement, ast.ImportFrom):
+        elif isinstance(statement, ast.ImportFrom) and statement.module != "__future__":
             for alias in statement.names:
                 part = alias.name if alias.asname in (None, alias.name) else ast.unparse(alias)
                 imports[alias.asname or alias.name] = (statement.module or "", part)
@@ -64,5 +64,7 @@ def _names_of(module: ModuleType) -> tuple[dict[str, tuple[str, str]], set[str]]
 
 
 def _names_read(source: str) -> set[str]:
-    names = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name))
-    return {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    # Type hints may be quoted. A text that is no hint does no harm, unless the module has that very name.
+    return names | {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}

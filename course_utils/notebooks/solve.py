@@ -7,17 +7,16 @@ is the committed notebook with the reference's own source in place of each stub.
 from __future__ import annotations
 
 import ast
-import builtins
 import copy
 import inspect
 import textwrap
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 from nbformat import NotebookNode
 
 from course_utils.errors import CourseError
+from course_utils.exercises.showing import pasteable
 from course_utils.notebooks.normalise import (
     Problem,
     checks_in,
@@ -32,30 +31,24 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 def solve(notebook: NotebookNode) -> NotebookNode:
     """Return a copy in which each answer cell's stub is the source of its exercise's reference.
 
-    The cell imports first what that source takes from its module. Raises CourseError if a check cell names an
-    exercise that does not exist.
+    The cell imports first what that source takes from its module, but not what an earlier answer defines: a solution
+    goes on with the learner's own. Raises CourseError if a check cell names an exercise that does not exist.
     """
     result = copy.deepcopy(notebook)
+    answered: set[str] = set()
     for index, exercise_id, name in _answers(notebook):
         reference = _reference(exercise_id)
         cell = result.cells[index]
         stub = _definition(cell.source, name)
         lines = cell.source.split("\n")
         first = min([stub.lineno, *(decorator.lineno for decorator in stub.decorator_list)]) - 1
-        solved = [*lines[:first], *solution_lines(reference, name), *lines[stub.end_lineno :]]
+        solution = pasteable(reference, answered).rstrip("\n")
+        if reference.__name__ != name:
+            solution += f"\n\n\n{name} = {reference.__name__}"
+        solved = [*lines[:first], *solution.split("\n"), *lines[stub.end_lineno :]]
         cell["source"] = "\n".join(solved)
+        answered.add(name)
     return result
-
-
-def solution_lines(reference: Any, name: str) -> list[str]:
-    """The lines of a cell that defines `reference` under `name`: its imports, then its source."""
-    source = textwrap.dedent(inspect.getsource(reference)).rstrip("\n")
-    module = inspect.getmodule(reference)
-    assert module is not None, reference
-    lines = [*sorted(_imports_for(source, module)), "", "", *source.split("\n")]
-    if reference.__name__ != name:
-        lines += ["", "", f"{name} = {reference.__name__}"]
-    return lines
 
 
 def stub_problems(notebook: NotebookNode) -> list[Problem]:
@@ -131,48 +124,6 @@ def _reference(exercise_id: str) -> Any:
 def _definition(source: str, name: str) -> Definition:
     defined = [node for node in parse_cell(source) if isinstance(node, Definition) and node.name == name]
     return defined[-1]
-
-
-def _imports_for(source: str, module: ModuleType) -> set[str]:
-    """The import statements that give `source` every name that it takes from its module's top level."""
-    tree = ast.parse(source)
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    used |= {  # type hints may be quoted
-        name.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier()
-        for name in ast.walk(ast.parse(node.value))
-        if isinstance(name, ast.Name) and name.id in vars(module)
-    }
-    own = {node.name for node in tree.body if isinstance(node, Definition)}
-    statements = {}
-    for name, statement in _top_level_names(module):
-        statements[name] = statement
-    return {statements[name] for name in used - own if name in statements and not hasattr(builtins, name)}
-
-
-def _top_level_names(module: ModuleType) -> Iterator[tuple[str, str]]:
-    """Each name that the module has at its top level, with the statement that brings it into a notebook."""
-    body = list(ast.parse(inspect.getsource(module)).body)
-    while body:
-        node = body.pop(0)
-        if isinstance(node, ast.If):  # `if TYPE_CHECKING:`; in a notebook type hints are evaluated
-            body = [*node.body, *body]
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                yield (alias.asname or alias.name.split(".")[0]), ast.unparse(ast.Import([alias]))
-        elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
-            for alias in node.names:
-                statement = ast.ImportFrom(node.module, [alias], node.level)
-                yield (alias.asname or alias.name), ast.unparse(statement)
-        elif isinstance(node, Definition):
-            yield node.name, f"from {module.__name__} import {node.name}"
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for target in targets:
-                for leaf in ast.walk(target):
-                    if isinstance(leaf, ast.Name):
-                        yield leaf.id, f"from {module.__name__} import {leaf.id}"
 
 
 def _drift(stub: Definition, wanted: Definition) -> Iterator[str]:

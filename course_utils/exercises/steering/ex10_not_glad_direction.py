@@ -16,8 +16,9 @@ from course_utils.steering import (
     RUDE,
     SAD,
     concept_direction,
+    concept_directions,
     not_glad_direction,
-    odds_shift,
+    steered_residuals,
     word_ids,
 )
 
@@ -48,17 +49,19 @@ def _hidden_prompts(rng: random.Random) -> list[Case]:
 
 
 def _measured(answer: Any, model: TransformersModel, prompts: list[str]) -> dict[str, bool]:
-    """What the direction must be, for each property whether it is."""
+    """What the direction must be, for each property whether it is.
+
+    Measured without the solutions of 5.1 and 5.3, which are not to be had where this is marked.
+    """
     width = anatomy(model).width
     own = answer(model, LAYER)
-    glad = concept_direction(model, GLAD, SAD, LAYER)
+    glad = concept_directions(model, GLAD, SAD)[LAYER]
     vector = isinstance(own, torch.Tensor) and own.shape == (width,) and bool(own.isfinite().all() and own.any())
     other = towards = enough = False
     if vector:
         other = float(torch.cosine_similarity(own, glad, dim=0).abs()) < 0.5
         rows = torch.stack([glad, own.detach() / own.norm() * glad.norm()])
-        ids = word_ids(model, GOOD_WORDS), word_ids(model, BAD_WORDS)
-        by_glad, by_own = torch.stack([odds_shift(model, prompt, LAYER, rows, *ids) for prompt in prompts]).mean(dim=0)
+        by_glad, by_own = torch.stack([_odds_shift(model, prompt, rows) for prompt in prompts]).mean(dim=0)
         towards, enough = bool(by_own > -0.25 * by_glad), bool(by_own >= 0.7 * by_glad)
     return {
         "one vector of the model's width": vector,
@@ -66,6 +69,14 @@ def _measured(answer: Any, model: TransformersModel, prompts: list[str]) -> dict
         "it does not move the other way": towards,
         "it moves at least 0.7 as much as glad": enough,
     }
+
+
+def _odds_shift(model: TransformersModel, prompt: str, vectors: torch.Tensor) -> torch.Tensor:
+    """How far each of many vectors (row, width) moves the log-odds of good to bad words after a prompt: (row,)."""
+    last = steered_residuals(model, prompt, vectors[None], [LAYER])[:, -1]
+    logits = anatomy(model).unembed(last).float()
+    good, bad = (logits[:, word_ids(model, words)].logsumexp(dim=-1) for words in (GOOD_WORDS, BAD_WORDS))
+    return (good - bad)[1:] - (good - bad)[0]
 
 
 # What learners do instead.
