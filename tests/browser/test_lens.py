@@ -31,7 +31,7 @@ def test_every_cell_shows_the_best_and_its_card_the_others(open_view: Open) -> N
             assert card.locator(".cv-facts").first.locator("code").all_inner_texts() == [readable(w) for w in best]
             said = card.locator(".cv-facts").first.locator("td:nth-child(2)").all_inner_texts()
             shares: Any = table.probability
-            expected = [f"{100 * round(float(p), 3):.1f} %" for p in shares[depth, position]]
+            expected = [f"{100 * round(float(p), 3):z.1f} %" for p in shares[depth, position]]
             assert said == expected
             ranks = [int(rank[depth, position]) for rank in table.ranks.values()]
             said = card.locator(".cv-facts").nth(1).locator("td").all_inner_texts()

@@ -29,14 +29,14 @@ def test_every_cell_and_every_card_says_its_numbers(open_view: Open) -> None:
     for layer in range(5):
         for head in range(4):
             value = round(float(one.maps["patched alone"][layer, head]), 3)
-            assert cell(page, layer, head).inner_text() == (f"{value:+.1f}" if abs(value) >= 0.1 else "")
+            assert cell(page, layer, head).inner_text() == (f"{value:+z.1f}" if abs(value) >= 0.1 else "")
             cell(page, layer, head).hover()
             card = page.locator(".cv-card")
             assert card.count() == 1 and card.locator(".cv-name").inner_text() == f"Head {layer}.{head}"
             said = rows(card)
-            assert said["patched alone"] == f"{value:+.1f} of 11.4 logits"
-            assert said["direct"] == f"{round(float(one.maps['direct'][layer, head]), 3):+.1f}"
-            assert said["copy score"].startswith(f"{float(copy[layer, head]):+.1f} (")
+            assert said["patched alone"] == f"{value:+z.1f} of 11.4 logits"
+            assert said["direct"] == f"{round(float(one.maps['direct'][layer, head]), 3):+z.1f}"
+            assert said["copy score"].startswith(f"{float(copy[layer, head]):+z.1f} (")
             weights: Any = one.attention["clean"]
             shown = [text.split("\n")[-1] for text in card.locator(".cv-tokens").first.locator("li").all_inner_texts()]
             expected = [round(100 * float(w)) for w in weights[layer, head]]
@@ -76,10 +76,10 @@ def test_the_maps_share_one_scale_and_the_other_pair_has_its_own_numbers(open_vi
     page = open_view(patching_map().payload)
     page.get_by_label("direct").check()
     value = float(pair().maps["direct"][2, 1])
-    assert cell(page, 2, 1).get_attribute("aria-label") == f"head 2.1: direct {value:+.1f} logits"
+    assert cell(page, 2, 1).get_attribute("aria-label") == f"head 2.1: direct {value:+z.1f} logits"
     page.get_by_label("Prompts").select_option("second pair")
     value = round(float(pair(7).maps["direct"][2, 1]), 3)  # -0.7499: the data are rounded, and then what is said
-    assert cell(page, 2, 1).get_attribute("aria-label") == f"head 2.1: direct {value:+.1f} logits"
+    assert cell(page, 2, 1).get_attribute("aria-label") == f"head 2.1: direct {value:+z.1f} logits"
 
 
 def test_the_strongest_colour_is_the_greatest_number_of_all_maps(open_view: Open) -> None:
@@ -103,5 +103,5 @@ def test_the_strip_by_position_shows_the_effects(open_view: Open) -> None:
     cell(page, 1, 1).hover()
     shown = page.get_by_role("list", name="effect by position").locator("li small").all_inner_texts()
     moved: Any = pair().by_position
-    assert shown == [f"{float(v):+.1f}" if abs(round(float(v), 1)) >= 0.1 else "" for v in moved[1, 1]]
+    assert shown == [f"{float(v):+z.1f}" if abs(round(float(v), 1)) >= 0.1 else "" for v in moved[1, 1]]
     assert len(shown) == len(TOKENS)

@@ -18,14 +18,14 @@ function make(tag, attributes = {}, ...children) {
     else if (name === "style") for (const [key, one] of Object.entries(value)) element.style.setProperty(key, one);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat(3).filter((child) => child !== null && child !== undefined));
   return element;
 }
 
 /** A number with a fixed count of decimals, rounded as Python rounds: ties to even. */
 export function fixed(value, digits = 1, signed = false) {
   const scaled = value * 10 ** digits;
-  const tie = Math.abs(scaled % 1) === 0.5;
+  const tie = Math.abs(scaled % 1) === 0.5 && Number.isInteger(value * 2 ** (digits + 1));  // 0.25, but not 1.05
   let text = (tie ? (2 * Math.round(scaled / 2)) / 10 ** digits : value).toFixed(digits);
   if (Number(text) === 0) text = text.replace("-", "");
   return signed && !text.startsWith("-") ? `+${text}` : text;
@@ -167,10 +167,60 @@ function grid({ name, rows, columns, rowName, columnName, cell, point, pick, kin
   return table;
 }
 
-/** A text as its tokens, each on a ground of its own with a number under it. */
+/** A text as its tokens, each on a ground of its own, with a number under it where there are `notes`. */
 function strip(tokens, notes, styles, name) {
   return make("ul", { class: "cv-tokens", "aria-label": name }, tokens.map((token, i) =>
-    make("li", { style: styles[i] }, readable(token), make("small", {}, notes[i]))));
+    make("li", { style: styles[i] }, readable(token), notes ? make("small", {}, notes[i]) : null)));
+}
+
+/** Buttons in a row, one of which is chosen: one stop for Tab, walked with the arrow keys. `point` gets the index. */
+function chips(name, items, chosen, point) {
+  const buttons = [];
+  const go = (i, focus) => {
+    if (!buttons[i]) return;
+    buttons.forEach((one, j) => { one.tabIndex = j === i ? 0 : -1; one.setAttribute("aria-pressed", String(j === i)); });
+    if (focus) buttons[i].focus();
+    point(i);
+  };
+  const list = make("ul", { class: "cv-tokens", "aria-label": name }, items.map(({ text, label, kind, style }, i) => {
+    const button = make("button", { type: "button", "aria-label": label, class: kind, style, "aria-pressed": "false",
+      tabindex: -1, onclick: () => go(i, true),
+      onpointerenter: (event) => { if (event.pointerType === "mouse") go(i, false); },
+      onkeydown: (event) => {
+        const next = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: buttons.length - 1 }[event.key];
+        if (next === undefined) return;
+        event.preventDefault();
+        event.stopPropagation();
+        go(next, true);
+      } }, text);
+    buttons.push(button);
+    return make("li", { class: "cv-bare" }, button);
+  }));
+  list.go = go;
+  if (chosen !== null) go(chosen, false);
+  return list;
+}
+
+/** A curve over x with an optional band behind it and a mark on one of its points. */
+function curve({ xs, values, band, mark, name, xName, yName }) {
+  const [width, height, left, bottom] = [420, 230, 46, 42];
+  const all = [...values, ...(band ? band.flat() : [])];
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const room = (high - low || 1) * 0.08;
+  const x = (i) => left + ((xs[i] - xs[0]) / (xs.at(-1) - xs[0] || 1)) * (width - left - 14);
+  const y = (v) => height - bottom - ((v - low + room) / (high - low + 2 * room || 1)) * (height - bottom - 12);
+  const points = (row) => row.map((v, i) => `${x(i).toFixed(1)},${y(v).toFixed(1)}`);
+  const ticks = [low, (low + high) / 2, high];
+  const ends = [0, Math.floor((xs.length - 1) / 2), xs.length - 1];
+  return make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": name },
+    band ? make("polygon", { class: "cv-band", points: [...points(band[0]), ...points(band[1]).reverse()].join(" ") }) : null,
+    ticks.map((v) => [make("line", { class: "cv-axis", x1: left, x2: width - 14, y1: y(v), y2: y(v) }),
+      make("text", { x: left - 6, y: y(v) + 4, "text-anchor": "end" }, fixed(v, 1))]),
+    ends.map((i) => make("text", { x: x(i), y: height - bottom + 18, "text-anchor": "middle" }, String(xs[i]))),
+    make("text", { x: (left + width) / 2, y: height - 6, "text-anchor": "middle" }, xName),
+    make("text", { x: left, y: 9 }, yName),
+    make("path", { class: "cv-curve", d: `M${points(values).join("L")}` }),
+    make("circle", { class: "cv-mark", cx: x(mark), cy: y(values[mark]), r: 6 }));
 }
 
 /** Rows of name and value, as a table. */
@@ -395,9 +445,292 @@ function attention(root, data) {
   draw();
 }
 
+// ------------------------------------------------------------------------------------------------ next token
+
+const SHOWN = 12;  // rows of the list
+
+/** The probabilities of the named tokens and of the bins, and which of them the two cuts leave. */
+function cutDown({ logits, rest }, temperature, topK, topP) {
+  const below = rest.counts.map((_, i) => rest.start - i * rest.step);
+  const weigh = (list) => list.map((logit) => Math.exp((logit - logits[0]) / temperature));
+  const [named, bins] = [weigh(logits), weigh(below)];
+  const total = named.reduce((a, b) => a + b, 0) + bins.reduce((a, b, i) => a + b * rest.counts[i], 0);
+  const shares = named.map((one) => one / total);
+  const binShares = bins.map((one) => one / total);
+  let room = topK, seen = 0, kept = 0;
+  const take = (share, count) => {  // how many of so many equal tokens stay
+    const within = Math.min(count, room);
+    room -= within;
+    return { share, within };
+  };
+  const first = shares.map((share) => take(share, 1));
+  const later = binShares.map((share, i) => take(share, rest.counts[i]));
+  const mass = [...first, ...later].reduce((sum, one) => sum + one.share * one.within, 0);
+  const inNucleus = ({ share, within }) => {  // kept while what came before has less than topP
+    const most = topP >= 1 || share === 0 ? within : Math.ceil((topP * mass - seen) / share - 1e-9);
+    const count = Math.max(0, Math.min(within, most));
+    seen += share * within;
+    kept += share * count;
+    return count;
+  };
+  const counts = first.map(inNucleus);
+  const restCounts = later.map(inNucleus);
+  return { shares, counts, restCounts, binShares, kept,
+    tokens: [...counts, ...restCounts].reduce((a, b) => a + b, 0) };
+}
+
+function nextToken(root, data) {
+  const vocabulary = data.words.length + data.rest.counts.reduce((a, b) => a + b, 0);
+  const temperatures = range(20).map((i) => (i + 1) / 10);
+  const ks = [1, 2, 3, 5, 10, 20, 50, 100].filter((k) => k < data.words.length).concat(vocabulary);
+  const ps = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1];
+  let temperature = 1, topK = vocabulary, topP = 1, now, thrown = new Map(), throws = 0;
+  const list = make("div", { class: "cv-main" });
+  const summary = make("p", { role: "status" });
+  const fallen = make("p", { role: "status", class: "cv-quiet" }, "Not thrown yet.");
+
+  const draw = () => {
+    now = cutDown(data, temperature, topK, topP);
+    const rows = data.words.slice(0, SHOWN).map((word, i) => {
+      const left = now.counts[i] ? now.shares[i] / now.kept : 0;
+      return make("tr", {}, make("th", { scope: "row" }, make("code", {}, readable(word))),
+        make("td", {}, percent(now.shares[i])), make("td", {}, now.counts[i] ? percent(left) : "cut off"),
+        make("td", { class: "cv-track" }, now.counts[i] ? bar(left) : bar(now.shares[i], true)),
+        make("td", {}, throws ? String(thrown.get(i) ?? 0) : ""));
+    });
+    const head = ["token", "probability", "after the cuts", "", throws ? "thrown" : ""];
+    list.replaceChildren(make("table", { class: "cv-facts" },
+      make("thead", {}, make("tr", {}, head.map((one) => (one ? make("th", { scope: "col" }, one) : make("td", {}))))),
+      make("tbody", {}, rows)));
+    summary.textContent = `Left: ${whole(now.tokens)} of ${whole(vocabulary)} tokens, `
+      + `with ${percent(now.kept)} of the probability before the cuts.`;
+  };
+
+  const throwOnce = () => {
+    let point = Math.random() * now.kept;
+    for (let i = 0; i < now.counts.length; i += 1) {
+      if (!now.counts[i]) continue;
+      point -= now.shares[i];
+      if (point < 0) return i;
+    }
+    return -1;  // one of those without a name here
+  };
+  const throwDie = (times) => {
+    let last = -1;
+    for (let i = 0; i < times; i += 1) {
+      last = throwOnce();
+      thrown.set(last, (thrown.get(last) ?? 0) + 1);
+      throws += 1;
+    }
+    const other = [...thrown].filter(([i]) => i < 0 || i >= SHOWN).reduce((sum, [, n]) => sum + n, 0);
+    const said = last < 0 ? "a token too rare to have a name here" : `“${readable(data.words[last])}”`;
+    fallen.textContent = `Thrown ${whole(throws)} times, last ${said}. Not in the list: ${whole(other)}.`;
+    draw();
+  };
+  const changed = (apply) => (i) => {
+    apply(i);
+    thrown = new Map();
+    throws = 0;
+    fallen.textContent = "Not thrown yet.";
+    draw();
+  };
+
+  root.append(make("p", { class: "cv-quiet" }, "After: ", make("code", {}, data.prompt)),
+    make("div", { class: "cv-controls" },
+      slider("Temperature", temperatures.length - 1, 9, (i) => fixed(temperatures[i], 1),
+        changed((i) => { temperature = temperatures[i]; })),
+      slider("Top-k", ks.length - 1, ks.length - 1, (i) => (ks[i] === vocabulary ? "all" : String(ks[i])),
+        changed((i) => { topK = ks[i]; })),
+      slider("Top-p", ps.length - 1, ps.length - 1, (i) => String(ps[i]), changed((i) => { topP = ps[i]; }))),
+    summary, list,
+    make("div", { class: "cv-controls" },
+      make("button", { type: "button", onclick: () => throwDie(1) }, "Throw the die"),
+      make("button", { type: "button", onclick: () => throwDie(100) }, "Throw it 100 times")), fallen);
+  draw();
+}
+
+// ---------------------------------------------------------------------------------------------------- tokens
+
+function tokens(root, data) {
+  const characters = [...data.text];
+  const starts = characters.map((_, i) => characters.slice(0, i + 1).join(""));
+  let typed = characters.length, chosen = [0, 0];
+  const shown = make("blockquote", {});
+  const main = make("div", { class: "cv-main" });
+  const side = make("div", { class: "cv-side" });
+
+  const showCard = () => {
+    const { name, pieces, cuts, surprisal } = data.tokenizers[chosen[0]];
+    const row = cuts[typed - 1];
+    const place = Math.min(chosen[1], row.length - 1);
+    const { id, bytes: hex, text } = pieces[row[place]];
+    const bits = typed === characters.length && surprisal ? surprisal[place] : null;
+    side.replaceChildren(make("div", { class: "cv-card" },
+      make("p", { class: "cv-name" }, `Token ${place}: “${readable(text)}”`),
+      facts([["tokenizer", name], ["id", whole(id)], ["bytes", make("code", {}, hex)],
+        ...(bits === null ? [] : [["surprisal", `${fixed(bits, 1)} bits`]])])));
+  };
+
+  const draw = () => {
+    shown.textContent = starts[typed - 1];
+    main.replaceChildren(...data.tokenizers.flatMap(({ name, pieces, cuts }, t) => {
+      const row = cuts[typed - 1];
+      const before = typed > 1 ? cuts[typed - 2] : [];
+      const fresh = row.findIndex((piece, i) => piece !== before[i]);
+      const items = row.map((piece, i) => ({ text: readable(pieces[piece].text),
+        label: `token ${i}: “${pieces[piece].text}”, id ${pieces[piece].id}`,
+        kind: fresh >= 0 && i >= fresh && typed < characters.length ? "cv-new" : "" }));
+      return [make("p", {}, `${name}: ${row.length} ${row.length === 1 ? "token" : "tokens"}`),
+        chips(`tokens of ${name}`, items, null, (i) => { chosen = [t, i]; showCard(); })];
+    }));
+    main.querySelectorAll(".cv-tokens").forEach((list) => { list.querySelector("button").tabIndex = 0; });
+    showCard();
+  };
+
+  root.append(make("p", { class: "cv-quiet" },
+    "Drag to type the text again. Dashed: cut anew by the last character. Point at a token, or walk with the arrow keys."),
+    make("div", { class: "cv-controls" }, slider("Typed", characters.length - 1, characters.length - 1,
+      (i) => `${i + 1} of ${characters.length}`, (i) => { typed = i + 1; draw(); })),
+    shown, make("div", { class: "cv-columns" }, main, side));
+  draw();
+}
+
+// -------------------------------------------------------------------------------------------------- steering
+
+function steering(root, data) {
+  const greatest = data.measures[0].values.map((row) => Math.max(...row));
+  let layer = argmax(greatest), measure = 0;
+  let strength = argmax(data.measures[0].values[layer]);
+  const main = make("div", { class: "cv-main" });
+  const side = make("div", { class: "cv-side" });
+
+  const draw = () => {
+    const { name, values, null: band } = data.measures[measure];
+    const edges = band ? [band[0][layer], band[1][layer]] : null;
+    const place = `layer ${data.layers[layer]}, strength ${data.strengths[strength]}`;
+    main.replaceChildren(curve({ xs: data.strengths, values: values[layer], band: edges, mark: strength, xName: "strength",
+      yName: name, name: `${name} over strength at layer ${data.layers[layer]}; at ${place}: ${fixed(values[layer][strength], 1)}` }),
+    edges ? make("p", { class: "cv-quiet" }, "Grey band: directions that mean nothing.") : null);
+    side.replaceChildren(make("div", { class: "cv-card" },
+      make("p", { class: "cv-name" }, `Layer ${data.layers[layer]}, strength ${data.strengths[strength]}`),
+      facts(data.measures.map((one) => {
+        const value = one.values[layer][strength];
+        if (!one.null) return [one.name, fixed(value, 1)];
+        const [low, high] = [one.null[0][layer][strength], one.null[1][layer][strength]];
+        const where = value < low ? "below" : value > high ? "above" : "within";
+        return [one.name, `${fixed(value, 1)}, ${where} what means nothing (${fixed(low, 1)} to ${fixed(high, 1)})`];
+      })),
+      make("blockquote", {}, make("span", { class: "cv-quiet" }, data.prompt), data.texts[layer][strength])));
+  };
+
+  const controls = make("div", { class: "cv-controls" },
+    slider("Layer", data.layers.length - 1, layer, (i) => String(data.layers[i]), (i) => { layer = i; draw(); }),
+    slider("Strength", data.strengths.length - 1, strength, (i) => String(data.strengths[i]), (i) => { strength = i; draw(); }));
+  if (data.measures.length > 1) {
+    controls.append(choice("Curve", data.measures.map((one) => one.name), 0, (i) => { measure = i; draw(); }));
+  }
+  root.append(controls, make("div", { class: "cv-columns" }, main, side));
+  draw();
+}
+
+// ----------------------------------------------------------------------------------------------------- cache
+
+function cache(root, data) {
+  const kinds = [...new Set(data.windows)];
+  const kindName = (window) => (window === null ? "layers that see everything" : `layers with a window of ${whole(window)}`);
+  const last = data.tokens.length - data.prompt_length;
+  let step = 0, kept = true, kind = 0, stepper;
+  const main = make("div", { class: "cv-main" });
+  const side = make("div", { class: "cv-side" });
+  const size = (count, heads = data.key_value_heads) => 2 * heads * data.head_width * data.bytes_per_number
+    * data.windows.reduce((sum, window) => sum + (window === null ? count : Math.min(count, window - 1)), 0);
+  const amount = (count) => (count < 1e6 ? `${whole(count)} bytes` : `${count < 1e9
+    ? `${fixed(count / 1e6, 1)} MB` : `${fixed(count / 1e9, 1)} GB`}`);
+
+  const draw = () => {
+    const known = data.prompt_length + step;
+    const fresh = step === 0 || !kept ? 0 : known - 1;  // from here on is computed now
+    const window = kinds[kind];
+    const seen = (i) => window === null || known - 1 - i < window;
+    const notes = [], styles = [];
+    data.tokens.forEach((_, i) => {
+      const state = i >= known ? "" : i >= fresh ? "new" : seen(i) ? "read" : "gone";
+      notes.push(state);
+      styles.push(coloured(state === "new" ? 0.75 : state === "read" ? 0.2 : 0, state === "new" ? "up" : "plain"));
+    });
+    const computed = known - fresh;
+    const read = notes.filter((state) => state === "read").length;
+    main.replaceChildren(
+      make("p", {}, step === 0 ? "Prefill: the whole prompt in one run." : `Decode, step ${step}: one more token.`),
+      strip(data.tokens, notes, styles, "what happens to each token"),
+      make("p", { class: "cv-quiet" }, "new: keys and values are computed now. read: taken from the cache. "
+        + "gone: outside the window, forgotten. Nothing: not written yet."));
+    const rows = [["tokens computed now", whole(computed)], ["tokens read from the cache", kept ? whole(read) : "none"],
+      ["computed so far", whole(kept ? known : range(step + 1).reduce((sum, s) => sum + data.prompt_length + s, 0))]];
+    if (kept) {
+      rows.push(["the cache holds", amount(size(known))]);
+      if (data.heads > data.key_value_heads) {
+        rows.push([`were each of ${data.heads} heads to have its own keys and values`, amount(size(known, data.heads))]);
+      }
+    }
+    side.replaceChildren(make("div", { class: "cv-card" }, facts(rows)), make("div", { class: "cv-card" },
+      make("p", { class: "cv-name" }, "As the text grows"),
+      facts(data.lengths.map((count) => [`${whole(count)} tokens`, amount(size(count))]))));
+  };
+
+  stepper = slider("Step", last, 0, (i) => (i === 0 ? "prefill" : `${i} of ${last}`), (i) => { step = i; draw(); });
+  const controls = make("div", { class: "cv-controls" }, stepper,
+    make("button", { type: "button", onclick: () => { step = (step + 1) % (last + 1); stepper.set(step); draw(); } }, "Next step"),
+    choice("Run", ["with a cache", "without"], 0, (i) => { kept = i === 0; draw(); }));
+  if (kinds.length > 1) controls.append(choice("In", kinds.map(kindName), 0, (i) => { kind = i; draw(); }));
+  root.append(controls, make("div", { class: "cv-columns" }, main, side));
+  draw();
+}
+
+// --------------------------------------------------------------------------------------------------- by hand
+
+function byHand(root, data) {
+  let now = 0;
+  const main = make("div", { class: "cv-main" });
+  const side = make("div", { class: "cv-side" });
+  const longest = Math.max(...data.steps.map((step) => step.norm));
+  const shapeOf = (step) => (step.shape.length ? step.shape.join(" × ") : "one number");
+
+  const showCard = () => {
+    const step = data.steps[now];
+    const largest = Math.max(...step.numbers.map(Math.abs)) || 1;
+    side.replaceChildren(make("div", { class: "cv-card" },
+      make("p", { class: "cv-name" }, `${now + 1}. ${step.name}`), make("p", {}, step.says),
+      make("p", {}, make("code", {}, step.formula)),
+      facts([["shape", shapeOf(step)], ["norm", String(step.norm)], ["from", `${step.least} to ${step.greatest}`]]),
+      make("p", { class: "cv-quiet" }, step.numbers.length > 1 ? `the first ${step.numbers.length} numbers` : "the number"),
+      strip(step.numbers.map(String), null, step.numbers.map((v) => signedColour(v, largest)),
+        "the first numbers")));
+  };
+  const go = (i) => { now = Math.max(0, Math.min(data.steps.length - 1, i)); draw(); };
+  const draw = () => {
+    const rows = data.steps.map((step, i) => make("tr", {},
+      make("td", {}, make("button", { type: "button", "aria-current": i === now ? "step" : undefined,
+        onclick: () => { go(i); main.querySelector('[aria-current="step"]').focus(); } }, `${i + 1}. ${step.name}`)),
+      make("td", {}, shapeOf(step)), make("td", {}, String(step.norm)),
+      make("td", { class: "cv-track" }, bar(step.norm / longest))));
+    main.replaceChildren(make("table", { class: "cv-facts" },
+      make("thead", {}, make("tr", {}, ["step", "shape", "norm"].map((one) => make("th", { scope: "col" }, one)),
+        make("td", {}))), make("tbody", {}, rows)));
+    showCard();
+  };
+
+  root.append(make("p", { class: "cv-quiet" }, "Take a step, or choose one. Bars: how long the vector is."),
+    make("div", { class: "cv-controls" },
+      make("button", { type: "button", onclick: () => go(now - 1) }, "Back"),
+      make("button", { type: "button", onclick: () => go(now + 1) }, "Next step")),
+    make("div", { class: "cv-columns" }, main, side));
+  draw();
+}
+
 // ----------------------------------------------------------------------------------------------------- doors
 
-const VIEWS = { patching_map: patchingMap, lens, attention };
+const VIEWS = { attention, by_hand: byHand, cache, lens, next_token: nextToken, patching_map: patchingMap, steering, tokens };
 
 /** Show a payload in an element. Returns a function that takes it away again. */
 export function mount(element, payload) {

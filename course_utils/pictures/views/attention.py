@@ -78,7 +78,7 @@ def _words(data: dict[str, Any]) -> str:
     return (
         f"{data['title']}, {data['layers']} layers of {data['heads']} heads{grouped}, {len(data['tokens'])} tokens. "
         f"Head {layer}.{head}: the last token, {readable(data['tokens'][-1])}, looks most at "
-        f"{readable(data['tokens'][most])}, position {most} ({last[most]:.0f} %)."
+        f"{readable(data['tokens'][most])}, position {most} ({last[most]:z.0f} %)."
     )
 
 

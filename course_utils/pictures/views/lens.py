@@ -86,7 +86,7 @@ def _words(data: dict[str, Any]) -> str:
     share = first["probability"][-1][-1][0] / 10
     said = (
         f"{data['title']}, {len(best)} depths by {len(data['tokens'])} tokens, {first['name']}. After the last token "
-        f"the model says {readable(data['vocabulary'][best[-1]])} ({share:.0f} %); that leads from depth {leads} on."
+        f"the model says {readable(data['vocabulary'][best[-1]])} ({share:z.0f} %); that leads from depth {leads} on."
     )
     for token, ranks in zip(data["follow"], first["ranks"], strict=True):
         first_best = next((depth for depth, row in enumerate(ranks) if row[-1] == 1), None)

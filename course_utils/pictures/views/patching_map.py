@@ -110,7 +110,7 @@ def _words(data: dict[str, Any]) -> str:
     first = data["pairs"][0]["maps"][0]
     table = np.array(first["values"])
     layers, heads = table.shape
-    named = ", ".join(f"{layer}.{head} {table[layer, head]:+.1f}" for layer, head in _strongest(table))
+    named = ", ".join(f"{layer}.{head} {table[layer, head]:+z.1f}" for layer, head in _strongest(table))
     quiet = int((np.abs(table) < 0.1).sum())
     return (
         f"{data['title']}, {layers} layers by {heads} heads, {first['name']}, {data['unit']}. Strongest: {named}. "

@@ -11,6 +11,7 @@ import base64
 import functools
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,9 +65,12 @@ class View:
         return self.words
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing")  # a token in a script that the still has not
+            still = self.still()._repr_png_()
         bundle: dict[str, Any] = {
             "text/plain": self.words,
-            "image/png": base64.b64encode(self.still()._repr_png_()).decode(),
+            "image/png": base64.b64encode(still).decode(),
             VIEW_TYPE: self.payload,
         }
         if _kernel_is_here() and (live := live_bundle(self)):

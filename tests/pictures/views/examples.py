@@ -61,4 +61,67 @@ def attention() -> View:
     return views.attention(causal_patterns(3, 4, len(TOKENS)), TOKENS, key_value_heads=2, start=(1, 2))
 
 
-EXAMPLES: dict[str, Callable[[], View]] = {"patching_map": patching_map, "lens": lens, "attention": attention}
+LOGITS = 3 * draw(2_000, seed=4)
+
+
+def next_token() -> View:
+    best = LOGITS.topk(50).indices.tolist()
+    return views.next_token("The old man", LOGITS, [f" word{id}" for id in best])
+
+
+TEXT = "A café, or 12 €?"
+
+
+def by_characters(text: str) -> list[tuple[int, bytes]]:
+    return [(ord(character), character.encode()) for character in text]
+
+
+def by_words(text: str) -> list[tuple[int, bytes]]:
+    """Words with their space in front; numbered by their length, and one character parted into its bytes."""
+    found: list[tuple[int, bytes]] = []
+    for word in text.replace(" ", "\0 ").split("\0"):
+        whole = word.encode()
+        found += [(1_000 + byte, bytes([byte])) for byte in whole] if "€" in word else [(len(word), whole)] * bool(word)
+    return found
+
+
+def tokens() -> View:
+    beginnings = [TEXT[:length] for length in range(1, len(TEXT) + 1)]
+    cuts = {"words": list(map(by_words, beginnings)), "characters": list(map(by_characters, beginnings))}
+    return views.tokens(TEXT, cuts, {"words": torch.arange(len(cuts["words"][-1]) - 1) + 0.25})
+
+
+LAYERS, STRENGTHS = [2, 5, 11], [-1.0, -0.5, 0.0, 0.5, 1.0]
+ODDS, DAMAGE = draw(3, 5, seed=8), draw(3, 5, seed=9).exp()
+BAND = torch.stack([-draw(3, 5, seed=10).abs(), draw(3, 5, seed=11).abs()])
+
+
+def steering() -> View:
+    texts = [[f" text at layer {layer}, {strength:+}" for strength in STRENGTHS] for layer in LAYERS]
+    measures = {"log-odds": ODDS, "perplexity": DAMAGE}
+    return views.steering(LAYERS, STRENGTHS, texts, measures, {"log-odds": BAND}, "The film is")
+
+
+def cache() -> View:
+    return views.cache(TOKENS, 3, [None, 3, 3], heads=4, key_value_heads=2, head_width=8)
+
+
+def by_hand() -> View:
+    steps = [
+        views.Step("comes in", "x", draw(16), "The token's vector."),
+        views.Step("queries", "x @ q.T", 30 * draw(4, 8, seed=1)),
+        views.Step("one number", "x.norm()", torch.tensor(0.12345)),
+    ]
+    return views.by_hand(steps)
+
+
+EXAMPLES: dict[str, Callable[[], View]] = {
+    "attention": attention,
+    "by_hand": by_hand,
+    "cache": cache,
+    "lens": lens,
+    "next_token": next_token,
+    "patching_map": patching_map,
+    "steering": steering,
+    "tokens": tokens,
+}
