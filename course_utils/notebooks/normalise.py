@@ -148,6 +148,15 @@ def problems(notebook: NotebookNode) -> list[Problem]:
     return found
 
 
+def words_of_picture(output: NotebookNode) -> str:
+    """What an output with a picture says that it shows: its plain text; "" if that is only what Python calls a thing.
+
+    It is the picture's alternative text wherever one is asked for.
+    """
+    words = " ".join(_joined(output.get("data", {}).get("text/plain", "")).split())
+    return "" if words.startswith("<") else words
+
+
 def text_of(output: NotebookNode) -> str:
     """Everything in an output that is text: the stream, or the plain text and HTML of a shown value."""
     if output.output_type == "stream":
@@ -231,6 +240,8 @@ def _clean_outputs(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
             output["metadata"] = NotebookNode()
             if "image/png" in output.data:
                 output.data["image/png"] = _joined(output.data["image/png"]).strip()
+                if words := words_of_picture(output):
+                    output["metadata"] = NotebookNode({"image/png": {"alt": words}})
             output.pop("transient", None)
         if output.output_type == "error":  # only where a lesson shows one on purpose; frames would name files
             output["traceback"] = [f"{output.ename}: {output.evalue}"]
@@ -248,6 +259,11 @@ def _output_problems(output: NotebookNode, tags: list[str]) -> Iterator[str]:
     if output.output_type == "stream" and output.name == "stderr":
         yield f"wrote to stderr: {_joined(output.text).strip()[:300]!r}"
     data = output.get("data", {})
+    if any(kind.startswith("image/") for kind in data) and not words_of_picture(output):
+        yield (
+            "holds a picture that says nothing in words, for whoever cannot see it; use course_utils.pictures, "
+            "or set its `words`"
+        )
     if WIDGET in data:
         yield "shows a widget, whose state is not stored; print or draw instead"
     for kind, value in data.items():
