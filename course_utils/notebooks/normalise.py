@@ -28,6 +28,8 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from course_utils import colab
+
 METADATA: dict[str, Any] = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -69,6 +71,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     for index, cell in enumerate(result.cells):
         cell["source"] = cell.source.rstrip("\n")
         cell["metadata"] = _cell_metadata(cell.metadata, roles.get(index))
+        if cell.cell_type == "code" and cell.source.startswith(colab.MARK):
+            cell["metadata"].update(copy.deepcopy(colab.FOLDED))
         if cell.cell_type == "code":
             cell["outputs"] = list(_clean_outputs(cell.get("outputs", [])))
             cell.setdefault("execution_count", None)
