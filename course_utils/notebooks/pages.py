@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,9 @@ from jinja2 import pass_context
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
+from course_utils.notebooks.furnish import BADGE
 from course_utils.notebooks.mathml import mathml
 from course_utils.notebooks.normalise import words_of_picture
-
-BADGE = re.compile(r"\[!\[Open in Colab\]\([^)\s]*\)\]\(([^)\s]*)\)")
-"""The badge under a lesson's title: a picture on Colab's server."""
 
 # JupyterLab's look, with the words of each picture, without the scripts that it would fetch, and made to scroll where
 # it would cut off: long lines of code and of printed tables, pictures on a telephone.

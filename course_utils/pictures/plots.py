@@ -110,11 +110,12 @@ def bars(
 class HeatmapOptions(TypedDict, total=False):
     """How :func:`heatmap` shows its cells.
 
-    diverging: white at zero, red above, blue below, symmetric; else viridis from the least to the greatest value.
-    annotate: a text for each cell, in the cell.
-    colour_label: what stands beside the colour bar.
-    limit: the value of the strongest colour; the greatest magnitude unless given.
-    bottom_up: row 0 at the bottom, as layers are usually drawn.
+    Attributes:
+        diverging: white at zero, red above, blue below, symmetric; else viridis from the least to the greatest value.
+        annotate: a text for each cell, in the cell.
+        colour_label: what stands beside the colour bar.
+        limit: the value of the strongest colour; the greatest magnitude unless given.
+        bottom_up: row 0 at the bottom, as layers are usually drawn.
     """
 
     diverging: bool
@@ -253,10 +254,11 @@ def _label_axis(axes: Axes, which: str, labels: Sequence[str] | None, count: int
 class LineOptions(TypedDict, total=False):
     """What :func:`lines` draws besides its lines, and on which axes.
 
-    x: where the values stand; 0, 1, 2, ... unless given.
-    log_x, log_y: a logarithmic axis, to base 2 and to base 10.
-    bands: half the width of a shaded band around the series of that name, such as a standard deviation.
-    marks: vertical lines with their labels, at these x.
+    Attributes:
+        x: where the values stand; 0, 1, 2, ... unless given.
+        log_x, log_y: a logarithmic axis, to base 2 and to base 10.
+        bands: half the width of a shaded band around the series of that name, such as a standard deviation.
+        marks: vertical lines with their labels, at these x.
     """
 
     x: Values | None
