@@ -47,6 +47,9 @@ suppress_warnings = [
     "ref.python",  # two modules each have a type called `Prompts`; a signature may link to either
 ]
 
+html_context = {"default_mode": "auto"}
+
+add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

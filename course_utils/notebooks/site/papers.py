@@ -72,7 +72,8 @@ def reference(lessons: list[str]) -> dict[str, str]:
         names = "\n".join(modules)
         listed.append(f"```{{toctree}}\n:caption: {room}\n:maxdepth: 1\n\n{names}\n```")
         for module in modules:
+            title = module.removeprefix("course_utils.")
             pages[f"reference/{module}.rst"] = "\n".join(
-                [f"``{module}``", "=" * (len(module) + 4), "", f".. automodule:: {module}", "   :members:", "   :ignore-module-all:", "   :exclude-members: set", ""]
+                [title, "=" * len(title), "", f".. automodule:: {module}", "   :members:", "   :ignore-module-all:", "   :exclude-members: set", ""]
             )
     return {"reference/index.md": "\n\n".join(listed) + "\n", **pages}
