@@ -43,13 +43,15 @@ PERMITTED = (
     Skip("no getrusage on Windows", (WINDOWS,), "so it is", "run it on Linux, on macOS or in WSL"),
     Skip("a stand-in for Python that is a shell script", (WINDOWS,), "no shell runs it there",
          "run it on Linux, on macOS or in WSL"),
+    Skip("no Chromium is installed", (MACOS, WINDOWS), "a page is the same from each system",
+         "install Chromium or Chrome"),
     Skip("this PyTorch has no oneDNN", (MACOS, WINDOWS), "builds for other processors are without it",
          "install a PyTorch for x86"),
 )  # fmt: skip
 
 # What ends a skip that is permitted nowhere but outside CI.
 REMEDIES = {
-    "no Chromium is installed": "Debian: sudo apt-get install chromium",
+    "no Chromium is installed": "Debian: sudo apt-get install chromium; Ubuntu: install Google's Chrome",
     "bubblewrap is not installed": "Debian, Ubuntu: sudo apt-get install bubblewrap",
     "does not allow what bubblewrap does": "allow user namespaces; in a container, "
     "run it with --security-opt seccomp=unconfined",

@@ -198,6 +198,12 @@ def with_output(*outputs: NotebookNode, **metadata: Any) -> NotebookNode:
         (with_output(new_output("stream", name="stderr", text="UserWarning: old")), "wrote to stderr: 'UserWarning"),
         (with_output(new_output("display_data", {normalise.WIDGET: {}})), "shows a widget"),
         (with_output(new_output("display_data", {"image/png": "A" * 500_000})), "picture of 375,000 bytes"),
+        (with_output(new_output("display_data", {"image/png": "AAAA"})), "picture that says nothing in words"),
+        (
+            with_output(new_output("display_data", {"image/png": "AAAA", "text/plain": "<Figure size 640x480>"})),
+            "picture that says nothing in words",
+        ),
+        (with_output(new_output("display_data", {"image/svg+xml": "<svg/>"})), "picture that says nothing in words"),
         (with_output(new_output("stream", text=f"in {Path.home() / 'x'}")), "holds the home folder of this machine"),
         (with_output(new_output("stream", text="File /tmp/ipykernel_7/3.py")), "holds a path of this machine"),
         (
@@ -214,6 +220,20 @@ def with_output(*outputs: NotebookNode, **metadata: Any) -> NotebookNode:
 )
 def test_what_an_author_must_change_is_named(notebook: NotebookNode, told: str) -> None:
     assert any(told in str(problem) for problem in normalise.problems(notebook)), normalise.problems(notebook)
+
+
+def test_the_words_of_a_picture_are_its_alternative_text() -> None:
+    picture = new_output("execute_result", {"image/png": "AAAA\n", "text/plain": "2 bars.\nParis 0.66."})
+    (output,) = normalise.normalise(with_output(picture)).cells[0].outputs
+    assert output.metadata == {"image/png": {"alt": "2 bars. Paris 0.66."}}
+    assert normalise.problems(with_output(picture)) == []
+
+
+def test_the_setup_cell_is_folded_and_no_other() -> None:
+    cells = [new_code_cell("# @title Setup: x"), new_code_cell("1", metadata={"jupyter": {"source_hidden": True}})]
+    setup, other = normalise.normalise(new_notebook(cells=cells)).cells
+    assert setup.metadata == {"cellView": "form", "jupyter": {"source_hidden": True}}
+    assert other.metadata == {}
 
 
 def test_a_notebook_in_order_has_no_problems() -> None:
@@ -506,7 +526,7 @@ def test_a_lesson_gets_its_badge_and_its_setup_cell_once() -> None:
     assert furnish.furnish(once, "09_small", **SETTINGS) == once
     address = "https://colab.research.google.com/github/somebody/course/blob/v1.2.3/notebooks/09_small.ipynb"
     assert once.cells[0].source.split("\n")[0] == "# A lesson" and address in once.cells[0].source
-    assert once.cells[1].source.startswith("# Setup:")
+    assert once.cells[1].source.startswith("# @title Setup:")
     assert "git+https://github.com/somebody/course@v1.2.3" in once.cells[1].source
     assert once.cells[1].metadata.tags == ["nbval-ignore-output"]
 
