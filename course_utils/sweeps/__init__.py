@@ -8,6 +8,7 @@ faster on this processor.
 
 from course_utils.sweeps.growing_batch import Shortcuts
 from course_utils.sweeps.options import Question, SweepError, SweepOptions
+from course_utils.sweeps.paths import PathMap, PathOptions, patch_paths
 from course_utils.sweeps.questions import (
     ablate_heads,
     attribution_patching,
@@ -20,6 +21,8 @@ from course_utils.sweeps.questions import (
 )
 
 __all__ = [
+    "PathMap",
+    "PathOptions",
     "Question",
     "Shortcuts",
     "SweepError",
@@ -30,6 +33,7 @@ __all__ = [
     "patch_attention",
     "patch_heads",
     "patch_mlp",
+    "patch_paths",
     "patch_residual",
     "permute_heads",
 ]

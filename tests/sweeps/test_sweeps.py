@@ -314,9 +314,9 @@ def test_each_shortcut_takes_its_share_of_the_work_away(tiny: Callable[..., Any]
 def test_a_model_that_does_not_repeat_itself_is_found_out(tiny: Callable[..., Any], monkeypatch: Any) -> None:
     model = tiny("tiny-llama", seed=1)
     expected = loop_patch_heads(model, CLEAN, CORRUPTED)
-    honest = growing_batch._SharedPrefix._in_front_of
+    honest = growing_batch.SharedPrefix._in_front_of
     monkeypatch.setattr(
-        growing_batch._SharedPrefix, "_in_front_of", lambda self, new, prefix: honest(self, new, prefix * 1.05)
+        growing_batch.SharedPrefix, "_in_front_of", lambda self, new, prefix: honest(self, new, prefix * 1.05)
     )
     with pytest.warns(UserWarning, match=r"nothing patched ends .* prefix=False"):
         must_agree(patch_heads(model, CLEAN, CORRUPTED, ANSWERS), expected)
