@@ -6,6 +6,7 @@ one such trace, :mod:`measure` reads the answer off its end, and :mod:`fast_line
 faster on this processor.
 """
 
+from course_utils.sweeps.direct import DirectEffects, direct_effects
 from course_utils.sweeps.growing_batch import Shortcuts
 from course_utils.sweeps.options import Question, SweepError, SweepOptions
 from course_utils.sweeps.paths import PathMap, PathOptions, patch_paths
@@ -21,6 +22,7 @@ from course_utils.sweeps.questions import (
 )
 
 __all__ = [
+    "DirectEffects",
     "PathMap",
     "PathOptions",
     "Question",
@@ -29,6 +31,7 @@ __all__ = [
     "SweepOptions",
     "ablate_heads",
     "attribution_patching",
+    "direct_effects",
     "mean_heads",
     "patch_attention",
     "patch_heads",

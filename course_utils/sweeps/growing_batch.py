@@ -283,9 +283,7 @@ def _cache(base: UnpatchedRuns, prompt_of_row: torch.Tensor, start: int) -> dict
     return {"use_cache": True, "past_key_values": Cache(layers=layers)}
 
 
-def _writes(
-    chunk: Chunk, material: Material, device: torch.device
-) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+def _writes(chunk: Chunk, material: Material, device: torch.device) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
     """For each layer what is written there: places (3, write) of row, position and head, and values (write, ...).
 
     As index tensors, so that a layer's writes are one assignment, however many rows and positions there are.
@@ -297,9 +295,7 @@ def _writes(
         first = patch.head or 0
         heads = 1 if patch.put is None or patch.put.ndim == 2 else patch.put.shape[1]
         places.setdefault(patch.layer, []).extend(
-            (row, position - chunk.start, head)
-            for position in patch.positions
-            for head in range(first, first + heads)
+            (row, position - chunk.start, head) for position in patch.positions for head in range(first, first + heads)
         )
         if patch.put is not None:
             puts.setdefault(patch.layer, []).append(patch.put if patch.put.ndim == 2 else patch.put.flatten(0, 1))

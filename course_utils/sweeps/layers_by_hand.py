@@ -1,8 +1,8 @@
 """One layer at a time, with an input of one's own for each of its readers.
 
-In a run every reader of a layer gets the same residual stream. A path asks what one head's query would have been, had it
-alone read another one. The model's own code computes it: a layer is called as the model calls it, with the other stream,
-and is stopped at its attention function, which transformers lets one choose by name
+In a run every reader of a layer gets the same residual stream. A path asks what one head's query would have been, had
+it alone read another one. The model's own code computes it: a layer is called as the model calls it, with the other
+stream, and is stopped at its attention function, which transformers lets one choose by name
 (https://huggingface.co/docs/transformers/attention_interface). What arrives there are queries, keys and values as they
 are used: split into heads, normed, rotated to their positions, the cached ones in front. So no family needs code of its
 own: fused or separate projections, norms over one head or over all, biases, scales.
@@ -73,9 +73,7 @@ class LayersByHand:
             options = {"use_cache": True, "past_key_values": Cache(layers=list(self._prefixes))}
         # What the model hands to each layer besides the stream (masks, positions, the cache) fits any number of rows.
         self._rest: list[tuple[tuple, dict[str, Any]]] = []
-        handles = [
-            layer._module.register_forward_pre_hook(self._remember, with_kwargs=True) for layer in parts.layers
-        ]
+        handles = [layer._module.register_forward_pre_hook(self._remember, with_kwargs=True) for layer in parts.layers]
         try:
             with torch.no_grad(), _attention_is(parts, "eager"):
                 parts.model._module.get_decoder()(input_ids=tokens[None, start:], **options)

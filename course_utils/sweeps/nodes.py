@@ -1,9 +1,9 @@
 """The two ends of a path: who writes into the residual stream, and who reads from it.
 
-A **sender** writes: the embedding (`"embedding"`), a head (`"17.4"`), an MLP (`"mlp 17"`). A **receiver** reads: a head's
-query (`"23.3 query"`), the key or the value of a key/value head (`"23.1 key"`, `"23.1 value"`; a model with grouped
-attention has fewer of these than heads), an MLP (`"mlp 23"`), the logits (`"logits"`). An **edge** is a sender and a
-receiver that comes after it.
+A **sender** writes: the embedding (`"embedding"`), a head (`"17.4"`), an MLP (`"mlp 17"`). A **receiver** reads: a
+head's query (`"23.3 query"`), the key or the value of a key/value head (`"23.1 key"`, `"23.1 value"`; a model with
+grouped attention has fewer of these than heads), an MLP (`"mlp 23"`), the logits (`"logits"`). An **edge** is a sender
+and a receiver that comes after it.
 """
 
 from __future__ import annotations
@@ -124,7 +124,9 @@ def read_edges(parts: Anatomy, asked: Iterable[tuple[str | Sender, str | Receive
     found = set()
     for pair in asked:
         if isinstance(pair, str) or not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise SweepError(f'edges: {pair!r} is no edge; expected (sender, receiver), such as ("17.4", "23.3 query").')
+            raise SweepError(
+                f'edges: {pair!r} is no edge; expected (sender, receiver), such as ("17.4", "23.3 query").'
+            )
         sender, receiver = _sender(parts, pair[0]), _receiver(parts, pair[1])
         if not joined(parts, sender, receiver):
             raise SweepError(f"edges: {receiver} reads before {sender} writes, so there is no such edge.")
@@ -174,7 +176,7 @@ def _receiver(parts: Anatomy, name: str | Receiver) -> Receiver:
     if isinstance(name, Sender) or not (end or mlp):
         near = difflib.get_close_matches(str(name).split(" ")[-1], ["query", "key", "value", "logits", "mlp"], n=1)
         raise SweepError(
-            f'receivers: {str(name)!r} is none{f"; did you mean {near[0]!r}?" if near else "."} A receiver is a head\'s '
+            f"receivers: {str(name)!r} is none{f'; did you mean {near[0]!r}?' if near else '.'} A receiver is a head's "
             'query such as "23.3 query", a key/value head\'s "23.1 key" or "23.1 value", an MLP such as "mlp 23", or '
             '"logits".'
         )

@@ -3,18 +3,18 @@
     found = patch_paths(model, clean, corrupted, answers, senders=["17.4"], receivers=["23.0 query", "23.3 query"])
     found.effects                       # (receiver, sender), in logits
 
-Patching a head answers what it does, by all roads. A path is one road: the corrupted run, in which one **receiver** reads
-what one **sender** wrote in the clean run, and reads everything else as it was. All that comes after the receiver is
-computed anew. With ``through="mlps"`` the MLPs between the two answer to the sender's change, and what the receiver reads
-of them changes too, as in Wang et al. 2022 (https://arxiv.org/abs/2211.00593), whose frozen parts are the heads; without
-it, the path is the one edge of Goldowsky-Dill et al. 2023 (https://arxiv.org/abs/2304.05969) and Conmy et al. 2023
-(https://arxiv.org/abs/2304.14997).
+Patching a head answers what it does, by all roads. A path is one road: the corrupted run, in which one **receiver**
+reads what one **sender** wrote in the clean run, and reads everything else as it was. All that comes after the
+receiver is computed anew. With ``through="mlps"`` the MLPs between the two answer to the sender's change, and what the
+receiver reads of them changes too, as in Wang et al. 2022 (https://arxiv.org/abs/2211.00593), whose frozen parts are
+the heads; without it, the path is the one edge of Goldowsky-Dill et al. 2023 (https://arxiv.org/abs/2304.05969) and
+Conmy et al. 2023 (https://arxiv.org/abs/2304.14997).
 
 How all paths of a model are made in minutes: up to the receiver nothing has to be run, since what it reads is the kept
 residual plus the sender's change. What it makes of that is computed for many senders at once
-(:mod:`course_utils.sweeps.layers_by_hand`). So each path comes down to a patch of one head's or one MLP's output, in the
-receiver's layer, and its row joins the batch that grows (:mod:`course_utils.sweeps.growing_batch`) there. A key or a value
-that several heads share is one receiver, and one row. Paths to the logits need no run at all.
+(:mod:`course_utils.sweeps.layers_by_hand`). So each path comes down to a patch of one head's or one MLP's output, in
+the receiver's layer, and its row joins the batch that grows (:mod:`course_utils.sweeps.growing_batch`) there. A key or
+a value that several heads share is one receiver, and one row. Paths to the logits need no run at all.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ Through = Literal["mlps"]
 
 
 class PathOptions(TypedDict, total=False):
-    """What a path sweep can be told besides its two ends; each as in :class:`~course_utils.sweeps.options.SweepOptions`.
+    """What a path sweep can be told besides its two ends; each as in
+    :class:`~course_utils.sweeps.options.SweepOptions`.
 
     positions: at which positions the sender's change is read; all, if not given.
     """

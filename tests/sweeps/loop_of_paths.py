@@ -1,8 +1,9 @@
 """Path patching as the papers describe it, with plain PyTorch hooks: two runs for each edge. What the tests hold the
 course's own against; nothing of the sweeps is used here.
 
-First run: the corrupted prompt, with the sender's output from the clean run, and every other head (and every MLP, unless
-they are to answer) held at what it put out in the corrupted run. There the receiver's query, key, value or output is read.
+First run: the corrupted prompt, with the sender's output from the clean run, and every other head (and every MLP,
+unless they are to answer) held at what it put out in the corrupted run. There the receiver's query, key, value or
+output is read.
 Second run: the corrupted prompt, in which that, and nothing else, is put in.
 """
 
