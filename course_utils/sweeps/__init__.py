@@ -6,7 +6,9 @@ one such trace, :mod:`measure` reads the answer off its end, and :mod:`fast_line
 faster on this processor.
 """
 
+from course_utils.sweeps.circuit_runs import run_circuits
 from course_utils.sweeps.direct import DirectEffects, direct_effects
+from course_utils.sweeps.edge_gradients import edge_attribution
 from course_utils.sweeps.growing_batch import Shortcuts
 from course_utils.sweeps.options import Question, SweepError, SweepOptions
 from course_utils.sweeps.paths import PathMap, PathOptions, patch_paths
@@ -32,6 +34,7 @@ __all__ = [
     "ablate_heads",
     "attribution_patching",
     "direct_effects",
+    "edge_attribution",
     "mean_heads",
     "patch_attention",
     "patch_heads",
@@ -39,4 +42,5 @@ __all__ = [
     "patch_paths",
     "patch_residual",
     "permute_heads",
+    "run_circuits",
 ]

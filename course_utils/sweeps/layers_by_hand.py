@@ -138,19 +138,41 @@ class LayersByHand:
             handle.remove()
         return found[0]
 
-    def _call(self, layer: int, stream: torch.Tensor, rows: torch.Tensor, attention: AttentionFunction) -> None:
+    def run(self, layer: int, stream: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The whole layer: its output (row, position, width); and queries, keys, values and MLP output on the way."""
+        seen: list[torch.Tensor] = []
+
+        def attention(module: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Any, **rest: Any) -> Any:
+            seen.extend((q, k, v))
+            assert self.eager is not None
+            return self.eager(module, q, k, v, mask, **rest)
+
+        def keep(_module: Any, _args: tuple, output: Any) -> None:
+            seen.append(output[0] if isinstance(output, tuple) else output)
+
+        handle = self.parts.mlp_writers[layer]._module.register_forward_hook(keep)
+        try:
+            output = self._call(layer, stream, rows, attention)
+        finally:
+            handle.remove()
+        assert output is not None
+        return output, seen
+
+    def _call(
+        self, layer: int, stream: torch.Tensor, rows: torch.Tensor, attention: AttentionFunction
+    ) -> torch.Tensor | None:
+        """The layer's output, or None if it was stopped on the way."""
         args, kwargs = self._rest[layer]
         if self._prefixes:
             self._prefixes[layer].prompt_of_row = rows
         _current.append(attention)
         try:
             with _attention_is(self.parts, _OURS):
-                self.parts.layers[layer]._module(stream, *args, **kwargs)
+                return self.parts.layers[layer]._module(stream, *args, **kwargs)
         except _Enough:
-            return
+            return None
         finally:
             _current.pop()
-        raise SweepError(f"{self.parts.family}: layer {layer} did not come to its attention or its MLP.")
 
 
 @contextmanager

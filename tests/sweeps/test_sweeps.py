@@ -597,6 +597,10 @@ def test_attribution_is_the_gradient_that_autograd_gives(tiny: Callable[..., Any
     must_agree(attribution_patching(model, CLEAN, CORRUPTED, ANSWERS), expected)
     both = attribution_patching(model, [CLEAN, CORRUPTED], [CORRUPTED, CLEAN], ANSWERS, layers=[1], heads=[2, 0])
     must_agree(both[0], expected[[1]][:, [2, 0]])
+    by_metric = attribution_patching(
+        model, CLEAN, CORRUPTED, metric=lambda logits: logits[:, first] - logits[:, second]
+    )
+    must_agree(by_metric, expected)
 
 
 # Others' work.
