@@ -6,8 +6,12 @@ one such trace, :mod:`measure` reads the answer off its end, and :mod:`fast_line
 faster on this processor.
 """
 
+from course_utils.sweeps.circuit_runs import run_circuits
+from course_utils.sweeps.direct import DirectEffects, direct_effects
+from course_utils.sweeps.edge_gradients import edge_attribution
 from course_utils.sweeps.growing_batch import Shortcuts
 from course_utils.sweeps.options import Question, SweepError, SweepOptions
+from course_utils.sweeps.paths import PathMap, PathOptions, patch_paths
 from course_utils.sweeps.questions import (
     ablate_heads,
     attribution_patching,
@@ -20,16 +24,23 @@ from course_utils.sweeps.questions import (
 )
 
 __all__ = [
+    "DirectEffects",
+    "PathMap",
+    "PathOptions",
     "Question",
     "Shortcuts",
     "SweepError",
     "SweepOptions",
     "ablate_heads",
     "attribution_patching",
+    "direct_effects",
+    "edge_attribution",
     "mean_heads",
     "patch_attention",
     "patch_heads",
     "patch_mlp",
+    "patch_paths",
     "patch_residual",
     "permute_heads",
+    "run_circuits",
 ]
