@@ -25,6 +25,7 @@ html_js_files = ["site.js"]
 html_show_sphinx = html_show_copyright = False
 html_last_updated_fmt = None
 html_copy_source = True
+html_domain_indices = html_use_index = False  # the search finds more
 html_theme_options = {
     "use_download_button": False,  # the line under a lesson's title leads to the committed file; this would not
     "use_fullscreen_button": False,

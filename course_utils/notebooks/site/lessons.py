@@ -32,9 +32,12 @@ WORDS_A_MINUTE = 200
 
 @dataclass(frozen=True)
 class Place:
-    """Where the page's parts go: `stills` is the folder of the views' pictures, `address` what it is called from a page.
+    """Where a page's parts go, and where its links lead.
 
-    `version` and `repository` are those of the links to Colab and the like.
+    Attributes:
+        stills: the folder of the views' pictures.
+        address: what that folder is called from the page.
+        version, repository: those of the links to Colab and the like.
     """
 
     stills: Path
