@@ -293,17 +293,12 @@ def counterexample(model: TransformersModel, frame: str) -> str:
     frame: a sentence with one ``{}`` for the landmark, which ends where the city's name is due. The model gives the
     city at least 0.1, and names it also when attention 22 is silent in place of 23. It is not the Eiffel Tower.
     """
-    falls = {}
     for landmark in LANDMARKS[1:]:
         logits = ablate_parts(model, frame.format(landmark), [2 * 22 + 1, 2 * 23 + 1])
-        probabilities = logits.softmax(dim=-1)  # (3, vocabulary): untouched, without 22, without 23
-        first, without_22, without_23 = probabilities.argmax(dim=-1).tolist()
-        city = probabilities[:, first]
-        if first == without_22 != without_23 and city[0] >= 0.1:
-            falls[landmark] = float(city[0] - city[2])
-    if not falls:
-        raise ValueError("After none of LANDMARKS does this model name a city that falls without attention 23 alone.")
-    return max(falls, key=lambda landmark: falls[landmark])
+        first, without_22, without_23 = logits.argmax(dim=-1).tolist()
+        if first == without_22 != without_23 and logits[0].softmax(dim=-1)[first] >= 0.1:
+            return landmark
+    raise ValueError("After none of LANDMARKS does this model name a city that falls without attention 23 alone.")
 
 
 # A lens that is fitted.

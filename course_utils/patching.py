@@ -64,6 +64,7 @@ __all__ = [
     "patch_layer",
     "patch_mlp",
     "patch_residual",
+    "patch_sets",
     "patch_together",
     "permute_head",
     "permute_heads",
@@ -334,6 +335,49 @@ def patch_and_hold(
                     here[0, :, head] = source[layer, :, head]
         last = model.output.logits[0, -1].save()
     return float(last[first] - last[second])
+
+
+def patch_sets(
+    model: TransformersModel,
+    clean: str,
+    corrupted: str,
+    sets: Sequence[Sequence[tuple[int, int]]],
+    held: Sequence[Sequence[tuple[int, int]]] = (),
+    answers: tuple[str, str] = (" Mike", " Emma"),
+) -> torch.Tensor:
+    """`patch_and_hold` for many sets of heads at once: one clean run, and one corrupted run with a row for each set.
+
+    Args:
+        sets: each of them (layer, head) pairs, taken from the clean run.
+        held: for each set, the heads that are held; empty where none is in any.
+
+    Returns:
+        The logit differences (set,).
+
+    Raises:
+        ValueError: there is no such layer or head, the prompts differ in length, or ``held`` has another length.
+    """
+    parts = anatomy(model)
+    held = held or [()] * len(sets)
+    if len(held) != len(sets):
+        raise ValueError(f"There are {len(sets)} sets and {len(held)} lists of held heads: give one for each set.")
+    places = {place for heads in [*sets, *held] for place in heads}
+    for layer, head in places:
+        check_head(parts, layer, head)
+    check_prompts(model, clean, corrupted)
+    ids, answer_ids = token_ids(model, corrupted), [token_id(model, answer) for answer in answers]
+    kept = head_outputs(model, clean)  # (layer, position, head, head width)
+    with model.trace([ids] * (1 + len(sets)), use_cache=False) as tracer:
+        for layer in sorted({layer for layer, _ in places}):
+            own = parts.heads(layer)  # (1 + set, position, head, head width); row 0 stays the corrupted run
+            for row, (patched, still) in enumerate(zip(sets, held, strict=True), start=1):
+                for source, chosen in ((own[0], still), (kept[layer], patched)):
+                    at = [head for place, head in chosen if place == layer]
+                    own[row][:, at] = source[:, at]
+        last = parts.layers[-1].output[1:, -1].save()  # (set, width)
+        tracer.stop()
+    logits = parts.unembed(last).cpu()[:, answer_ids]
+    return logits[:, 0] - logits[:, 1]
 
 
 def permute_positions(

@@ -20,7 +20,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static"]
-html_css_files = ["site.css"]
+html_css_files = ["views.css", "site.css"]
 html_js_files = ["site.js"]
 html_show_sphinx = html_show_copyright = False
 html_last_updated_fmt = None

@@ -31,12 +31,13 @@ class Skip:
     remedy: str
 
 
-# Not here, so never permitted on Linux: bubblewrap, which `.ci/run` installs.
+# Not here, so never permitted on Linux: bubblewrap and a browser, which `.ci/run` installs.
 PERMITTED = (
     Skip("no index can be reached", ANYWHERE, "a network is not the project's to have", "run it where pip can install"),
     Skip("bubblewrap exists for Linux only", (MACOS, WINDOWS), "so it is", "run it on Linux (on Windows: in WSL)"),
     Skip("this system does not let a test make symbolic links", (WINDOWS,), "a right that Windows gives to few",
          "switch on Windows' developer mode"),
+    Skip("no Chromium is installed", (MACOS, WINDOWS), "the system's packages have none", "install Chromium or Chrome"),
     Skip("needs SIGKILL", (WINDOWS,), "Windows has no such signal", "run it on Linux, on macOS or in WSL"),
     Skip("no timer signal", (WINDOWS,), "Windows has no such signal", "run it on Linux, on macOS or in WSL"),
     Skip("no getrusage on Windows", (WINDOWS,), "so it is", "run it on Linux, on macOS or in WSL"),

@@ -190,6 +190,19 @@ def test_patch_and_hold_is_hooks_from_both_runs(model: Any) -> None:
     close(patching.patch_and_hold(model, CLEAN, CORRUPTED, patched, []), free)
 
 
+def test_patch_sets_is_patch_and_hold_for_each_set(model: Any) -> None:
+    """That one is held against hooks above. Among the sets are an empty one and a head that is patched *and* held."""
+    sets = [[(1, 0), (0, 3)], [], [(2, 1), (2, 0), (0, 2)], [(1, 1)]]
+    held = [[(2, 3), (1, 2), (2, 1)], [(0, 0)], [], [(1, 1)]]
+    expected = [patching.patch_and_hold(model, CLEAN, CORRUPTED, *both) for both in zip(sets, held, strict=True)]
+    assert len({round(value, 3) for value in expected}) == 4
+    close(patching.patch_sets(model, CLEAN, CORRUPTED, sets, held), expected)
+    alone = [patching.patch_together(model, CLEAN, CORRUPTED, heads) for heads in sets]
+    close(patching.patch_sets(model, CLEAN, CORRUPTED, sets), alone)
+    turned = patching.patch_sets(model, CLEAN, CORRUPTED, sets, answers=(" Emma", " Mike"))
+    close(turned, [-value for value in alone])
+
+
 def test_permute_positions_is_a_hook_that_moves_positions_and_leaves_the_first(model: Any) -> None:
     got = patching.permute_positions(model, CLEAN, seeds=(3, 4))
     parts = anatomy(model)
@@ -401,6 +414,9 @@ BAD_INPUT: list[tuple[Callable[[Any], Any], str]] = [
     (lambda m: patching.selectivity(torch.ones(2, 5, 3, 4), 0, 5), "no position 5"),
     (lambda m: ioi_pairs(0), "at least 1"),
     (lambda m: patching.patch_and_hold(m, CLEAN, CORRUPTED, [(0, 0)], [(5, 0)]), "no layer 5"),
+    (lambda m: patching.patch_sets(m, CLEAN, CORRUPTED, [[(0, 0)], [(0, 4)]]), "no head 4"),
+    (lambda m: patching.patch_sets(m, CLEAN, CORRUPTED, [[(0, 0)]], [[(5, 0)]]), "no layer 5"),
+    (lambda m: patching.patch_sets(m, CLEAN, CORRUPTED, [[], []], [[]]), "2 sets and 1 lists"),
     (lambda m: patching.permute_positions(m, ""), "empty"),
     (lambda m: patching.direct_effects(m, CLEAN, "Mike gave"), "The clean prompt has 14 tokens"),
     (lambda m: patching.name_logits(m, CLEAN, 0, 4), "no head 4"),

@@ -1,8 +1,9 @@
 """One form for every notebook: whoever executes it, on whatever machine, the file comes out the same.
 
 What a normalised notebook has: nbformat 4.5, two plain metadata entries, cell ids that follow from the
-contents, and outputs without widgets, timings, warnings or anything of the machine that made them. `normalise`
-brings it there; `problems` names what no tool can put right and an author must.
+contents, and outputs without widgets, timings, warnings or anything of the machine that made them (of a view the
+still, the data and the words stay). `normalise` brings it there; `problems` names what no tool can put right and
+an author must.
 
 Authors never write metadata by hand. What a cell is to an exercise is read from its source:
 
@@ -29,6 +30,7 @@ from typing import Any
 from nbformat import NotebookNode
 
 from course_utils import colab
+from course_utils.pictures import VIEW_TYPE
 
 METADATA: dict[str, Any] = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -239,8 +241,8 @@ def _clean_outputs(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
             pending = NotebookNode(output_type="stream", name="stdout", text=_joined(output.text))
             continue
         if output.output_type in ("display_data", "execute_result"):
-            if WIDGET in output.data:
-                continue
+            if output.data.pop(WIDGET, None) is not None and VIEW_TYPE not in output.data:
+                continue  # a progress bar; a view's still, data and words stay
             output["metadata"] = NotebookNode()
             if "image/png" in output.data:
                 output.data["image/png"] = _joined(output.data["image/png"]).strip()

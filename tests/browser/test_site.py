@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
@@ -14,7 +17,6 @@ from bs4 import BeautifulSoup
 
 from course_utils.notebooks import files
 from course_utils.notebooks.site.build import build
-from tests.browser import chromium
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -34,16 +36,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium.launched() as found:
-        yield found
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
 
 
 @pytest.fixture(scope="module")
 def address(site: Path) -> Iterator[str]:
-    with chromium.served(site) as found:
-        yield found
+    """Where a server of this machine, on a port of its own, gives out the site."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
 
 
 def pages(site: Path) -> list[Path]:
@@ -96,8 +101,8 @@ def test_every_picture_has_words(site: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW], ids=["1200", "400"])
-def test_no_page_scrolls_sideways_and_no_request_leaves(site: Path, address: str, browser: Any, width: dict) -> None:
-    page = browser.new_page(viewport=width)
+def test_no_page_scrolls_sideways_and_no_request_leaves(site: Path, address: str, chromium: Any, width: dict) -> None:
+    page = chromium.new_page(viewport=width)
     asked, failed = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
@@ -111,10 +116,10 @@ def test_no_page_scrolls_sideways_and_no_request_leaves(site: Path, address: str
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("width", [WIDE, NARROW], ids=["1200", "400"])
-def test_axe_finds_nothing(address: str, browser: Any, width: dict[str, int], mode: str) -> None:
+def test_axe_finds_nothing(address: str, chromium: Any, width: dict[str, int], mode: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    context = browser.new_context(viewport=width, color_scheme=mode)
+    context = chromium.new_context(viewport=width, color_scheme=mode)
     found = {}
     for name in KINDS:
         page = context.new_page()
@@ -127,13 +132,13 @@ def test_axe_finds_nothing(address: str, browser: Any, width: dict[str, int], mo
     assert found == {}
 
 
-def test_dark_is_dark_and_the_button_switches(address: str, browser: Any) -> None:
+def test_dark_is_dark_and_the_button_switches(address: str, chromium: Any) -> None:
     def ground(page: Any) -> int:
         return int(page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"))
 
     grounds, switched = {}, {}
     for mode in ("light", "dark"):
-        page = browser.new_page(color_scheme=mode, viewport=WIDE)
+        page = chromium.new_page(color_scheme=mode, viewport=WIDE)
         page.goto(f"{address}/notebooks/{LESSONS[0]}.html")
         grounds[mode] = ground(page)
         other = "Light" if mode == "dark" else "Dark"
@@ -145,8 +150,8 @@ def test_dark_is_dark_and_the_button_switches(address: str, browser: Any) -> Non
     assert switched == {"light": grounds["dark"], "dark": grounds["light"]}
 
 
-def test_search_finds_a_lesson_and_not_its_twin(address: str, browser: Any) -> None:
-    page = browser.new_page()
+def test_search_finds_a_lesson_and_not_its_twin(address: str, chromium: Any) -> None:
+    page = chromium.new_page()
     page.goto(f"{address}/search.html?q=perplexity")
     page.wait_for_selector("ul.search li a")
     page.wait_for_timeout(500)
@@ -157,8 +162,8 @@ def test_search_finds_a_lesson_and_not_its_twin(address: str, browser: Any) -> N
     page.close()
 
 
-def test_mathematics_is_shown(address: str, browser: Any) -> None:
-    page = browser.new_page()
+def test_mathematics_is_shown(address: str, chromium: Any) -> None:
+    page = chromium.new_page()
     page.goto(f"{address}/notebooks/05_steering.html")
     formula = page.locator("math", has=page.locator("mfrac")).first
     box = formula.bounding_box()
@@ -168,8 +173,8 @@ def test_mathematics_is_shown(address: str, browser: Any) -> None:
     page.close()
 
 
-def test_a_solution_is_folded_until_one_asks(address: str, browser: Any) -> None:
-    page = browser.new_page()
+def test_a_solution_is_folded_until_one_asks(address: str, chromium: Any) -> None:
+    page = chromium.new_page()
     page.goto(f"{address}/solved/01_tokens_and_logits.html")
     fold = page.locator("details", has_text="Show the solution").first
     assert fold.locator("pre").first.is_hidden()
@@ -180,8 +185,8 @@ def test_a_solution_is_folded_until_one_asks(address: str, browser: Any) -> None
     page.close()
 
 
-def test_what_scrolls_is_reached_by_keyboard(address: str, browser: Any) -> None:
-    page = browser.new_page(viewport=NARROW)
+def test_what_scrolls_is_reached_by_keyboard(address: str, chromium: Any) -> None:
+    page = chromium.new_page(viewport=NARROW)
     page.goto(f"{address}/notebooks/{LESSONS[0]}.html")
     wide = "[...document.querySelectorAll('article pre')].filter(one => one.scrollWidth > one.clientWidth)"
     assert page.evaluate(f"{wide}.length") > 5

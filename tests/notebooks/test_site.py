@@ -16,6 +16,7 @@ from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS, get_exercise, questions
 from course_utils.notebooks import files
 from course_utils.notebooks.site import build, lessons, papers, teachers
+from course_utils.pictures import VIEW_TYPE
 from tests.notebooks.test_pages import PIXEL
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,7 @@ def place(tmp_path: Path) -> lessons.Place:
 def lesson() -> NotebookNode:
     badge = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://x)"
     picture = new_output("display_data", {"image/png": PIXEL, "text/plain": "2 bars. a 1; b 2."})
-    view = new_output("display_data", {"image/png": PIXEL, "text/plain": VIEW["words"], lessons.VIEW: VIEW})
+    view = new_output("display_data", {"image/png": PIXEL, "text/plain": VIEW["words"], VIEW_TYPE: VIEW})
     return new_notebook(
         cells=[
             new_markdown_cell(f"# 1 · Small\n\n{badge}\n\n" + "word " * 500),
