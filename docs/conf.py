@@ -20,11 +20,12 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static"]
-html_css_files = ["site.css"]
+html_css_files = ["views.css", "site.css"]
 html_js_files = ["site.js"]
 html_show_sphinx = html_show_copyright = False
 html_last_updated_fmt = None
 html_copy_source = True
+html_domain_indices = html_use_index = False  # the search finds more
 html_theme_options = {
     "use_download_button": False,  # the line under a lesson's title leads to the committed file; this would not
     "use_fullscreen_button": False,

@@ -1,4 +1,4 @@
-"""LaTeX as MathML, which browsers show by themselves: no script, no fonts from elsewhere, and a screen reader reads it."""
+"""LaTeX as MathML, which browsers show and screen readers read by themselves: no script, no fonts from elsewhere."""
 
 from __future__ import annotations
 

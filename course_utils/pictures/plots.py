@@ -243,7 +243,8 @@ def _label_axis(axes: Axes, which: str, labels: Sequence[str] | None, count: int
         return
     texts = [show_token(label) for label in labels]
     crowded = which == "x" and max(map(len, texts), default=0) > 4
-    side = axes.figure.get_size_inches()[0 if which == "x" else 1] - 1.5  # what the other labels and the scale leave
+    figure: Any = axes.figure
+    side = figure.get_size_inches()[0 if which == "x" else 1] - 1.5  # inches that title, scale and names leave
     every = max(1, math.ceil(count * LABEL_INCHES / side))  # of more labels than there is room for, each second, third
     getattr(axes, f"set_{which}ticks")(
         range(0, count, every), texts[::every],

@@ -28,8 +28,13 @@ def titled(kind: str, title: str) -> str:
     return f"{kind} “{title.strip()}”" if title.strip() else kind
 
 
+def coloured(kind: str, colour_label: str) -> str:
+    """The kind of picture and what its colours stand for, if that has a name."""
+    return f"{kind}, {colour_label}" if colour_label else kind
+
+
 def number(value: float, signed: bool = False) -> str:
-    """A number with two significant digits, never with an exponent below a million; "+" before one above 0 if signed."""
+    """A number with two significant digits, below a million without an exponent; signed: with "+" where above 0."""
     if not np.isfinite(value):
         return "no number" if np.isnan(value) else ("infinity" if value > 0 else "-infinity")
     short = float(f"{value:.2g}")
@@ -57,7 +62,7 @@ def of_bars(title: str, xlabel: str, labels: Sequence[str], values: np.ndarray) 
     """Bars: each with its number, from the top."""
     bars = [f"{label.strip()} {number(value)}" for label, value in zip(labels, values, strict=True)]
     kind = titled(counted(len(labels), "bar"), title)
-    return sentence(f"{kind}{f', {xlabel}' if xlabel else ''}", listed(bars, "bars"))
+    return sentence(coloured(kind, xlabel), listed(bars, "bars"))
 
 
 def of_table(
@@ -74,7 +79,7 @@ def of_table(
     """
     row_name, column_name = names[0] or "row", names[1] or "column"
     rows, columns = table.shape
-    size = f"{kind}: {rows} by {columns} cells ({row_name} by {column_name}){f', {colour_label}' if colour_label else ''}"
+    size = coloured(f"{kind}: {rows} by {columns} cells ({row_name} by {column_name})", colour_label)
     if not np.isfinite(table).any():
         return sentence(size, "No cell has a number")
 
@@ -96,11 +101,12 @@ def of_tables(title: str, colour_label: str, tables: Mapping[str, np.ndarray]) -
     told = []
     for name, table in tables.items():
         size = f"{' '.join(name.split())}, {table.shape[0]} by {table.shape[1]}"
-        places = ranked(np.abs(table))
-        strongest = f"{number(table[places[0]], signed=True)} at row {places[0][0]}, column {places[0][1]}" if places else ""
-        told.append(f"{size}: {strongest or 'no number'}")
-    kind = titled(counted(len(tables), "heat map"), title)
-    return sentence(f"{kind}{f', {colour_label}' if colour_label else ''}; the strongest cell of each", listed(told, "maps"))
+        strongest = "no number"
+        for row, column in ranked(np.abs(table))[:1]:
+            strongest = f"{number(table[row, column], signed=True)} at row {row}, column {column}"
+        told.append(f"{size}: {strongest}")
+    kind = coloured(titled(counted(len(tables), "heat map"), title), colour_label)
+    return sentence(f"{kind}; the strongest cell of each", listed(told, "maps"))
 
 
 def of_lines(title: str, axes: tuple[str, str], series: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
@@ -129,11 +135,11 @@ def of_text(title: str, colour_label: str, tokens: Sequence[str], values: np.nda
     text = "".join(tokens)
     kind = titled("Text coloured by token", title)
     shown = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
-    told = [f"{kind}{f', {colour_label}' if colour_label else ''}", f"The text, {counted(len(tokens), 'token')}: “{shown}”"]
+    told = [coloured(kind, colour_label), f"The text, {counted(len(tokens), 'token')}: “{shown}”"]
     order = [place for _, place in ranked(values[None])]
     if order:
         highest = "; ".join(f"{quoted(tokens[i])} {number(values[i])}" for i in order[:3])
-        least = [place for _, place in ranked(-values[None])][0]
+        _, least = ranked(-values[None])[0]
         told += [f"Highest: {highest}", f"Lowest: {quoted(tokens[least])} {number(values[least])}"]
     return sentence(*told)
 
@@ -163,7 +169,7 @@ def of_token_table(title: str, colour_label: str, cells: Sequence[Sequence[str]]
             runs.append([depth, depth])
     told = [f"{first if first == last else f'{first} to {last}'} {quoted(cells[first][-1])}" for first, last in runs]
     after = f"After {quoted(tokens[-1])}, by depth: {'; '.join(told)}"
-    return sentence(f"{kind}{f', {colour_label}' if colour_label else ''}", after)
+    return sentence(coloured(kind, colour_label), after)
 
 
 def of_points(title: str, axes: tuple[str, str], x: np.ndarray, y: np.ndarray, labels: Mapping[int, str]) -> str:

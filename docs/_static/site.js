@@ -26,7 +26,19 @@ function letKeysScroll() {
   }
 }
 
+// What the theme leaves without a name: the arrows that unfold the list of pages, and the list itself.
+function nameForScreenReaders() {
+  const pages = document.querySelector(".bd-sidebar-primary");
+  pages?.setAttribute("role", "complementary");
+  pages?.setAttribute("aria-label", "The site");
+  for (const arrow of document.querySelectorAll(".bd-sidenav summary")) {
+    const section = arrow.closest("li").querySelector("a").textContent.trim();
+    arrow.setAttribute("aria-label", `Pages of ${section}`);
+  }
+}
+
 document.addEventListener("DOMContentLoaded", () => {
+  nameForScreenReaders();
   document.querySelectorAll("figure.course-view").forEach(bringToLife);
   letKeysScroll();
   window.addEventListener("resize", letKeysScroll);

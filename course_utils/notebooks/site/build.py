@@ -34,7 +34,8 @@ def build(root: Path, output: Path, work: Path) -> Path:
         CourseError: Sphinx is not installed, or has a warning; its words are in the message.
     """
     if importlib.util.find_spec("sphinx") is None or importlib.util.find_spec("myst_nb") is None:
-        raise CourseError("the site needs Sphinx; install it with: python -m pip install -c constraints.txt -e '.[site]'")
+        install = "python -m pip install -c constraints.txt -e '.[site]'"
+        raise CourseError(f"the site needs Sphinx and MyST-NB; `make site` installs them, and so does: {install}")
     shutil.rmtree(work, ignore_errors=True)
     source, made = work / "source", work / "site"
     write_source(root, source)
@@ -79,9 +80,11 @@ def write_source(root: Path, source: Path) -> None:
         "view": _opening(read, at_start),
         **settings,
     }
-    for page in sorted((root / "docs").glob("*.md")):
-        if f"docs/{page.name}" not in papers.PAGES:
-            pages[page.name] = _fill(page.read_text(encoding="utf-8"), filled)
+    for frame in sorted((root / "docs").glob("*.md")):
+        if f"docs/{frame.name}" not in papers.PAGES:
+            text, file = frame.read_text(encoding="utf-8"), f"docs/{frame.name}"
+            led = papers.with_links(text, file, frame.name, root, settings["repository"])
+            pages[frame.name] = _fill(led, filled)
     for name, text in pages.items():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(text, encoding="utf-8", newline="\n")

@@ -24,17 +24,19 @@ from course_utils.exercises import Verdict, get_exercise
 from course_utils.notebooks.furnish import BADGE, colab_address
 from course_utils.notebooks.normalise import exercise_roles, words_of_picture
 from course_utils.notebooks.solve import solve
+from course_utils.pictures import VIEW_TYPE
 
-VIEW = "application/vnd.course.view+json"
-"""The type of a live view's data: {"view": its name, "version": a number, "data": ..., "words": what is seen}."""
 WORDS_A_MINUTE = 200
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the page's parts go: `stills` is the folder of the views' pictures, `address` what it is called from a page.
+    """Where a page's parts go, and where its links lead.
 
-    `version` and `repository` are those of the links to Colab and the like.
+    Attributes:
+        stills: the folder of the views' pictures.
+        address: what that folder is called from the page.
+        version, repository: those of the links to Colab and the like.
     """
 
     stills: Path
@@ -82,7 +84,7 @@ def first_view(lesson: NotebookNode, place: Place, wanted: str = "") -> str:
     """The HTML of the first view called `wanted` (of the first of any name) in the lesson; "" where it has none."""
     for cell in lesson.cells:
         for output in cell.get("outputs", []):
-            payload = output.get("data", {}).get(VIEW)
+            payload = output.get("data", {}).get(VIEW_TYPE)
             if payload and wanted in ("", payload["view"]):
                 return view(output, place)
     return ""
@@ -101,7 +103,7 @@ def view(output: NotebookNode, place: Place) -> str:
     """A view's output as HTML: its data for the script that brings it to life, and until then, or without one, its
     still with its words.
     """
-    payload = output.data[VIEW]
+    payload = output.data[VIEW_TYPE]
     data = json.dumps(payload, sort_keys=True, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     name = html.escape(str(payload["view"]), quote=True)
     return (
@@ -119,7 +121,7 @@ def _for_reading(notebook: NotebookNode, links: str, place: Place) -> NotebookNo
         if cell.cell_type == "code" and cell.source.startswith(colab.MARK):
             _fold(cell, "the setup cell")
         for output in cell.get("outputs", []):
-            if VIEW in output.get("data", {}):
+            if VIEW_TYPE in output.get("data", {}):
                 output["data"] = NotebookNode({"text/html": view(output, place)})
                 output["metadata"] = NotebookNode()
             elif "image/png" in output.get("data", {}):

@@ -23,6 +23,9 @@ REFERENCE = {
     "Exercises": ("course_utils.exercises", "course_utils.exercises.protocol"),
 }
 
+# Of a module that lists what it re-exports, its own; `set` is what matplotlib writes into each of its classes.
+OPTIONS = ("   :members:", "   :ignore-module-all:", "   :exclude-members: set")
+
 
 def papers(root: Path, repository: str) -> dict[str, str]:
     """The project's papers as pages: where each goes, and its Markdown with its links led to where they go now."""
@@ -45,10 +48,18 @@ def with_links(text: str, paper: str, page: str, root: Path, repository: str) ->
         if not path.is_relative_to(root.resolve()):
             return link.group()
         name = path.relative_to(root.resolve()).as_posix()
-        led_to = f"{up}{PAGES[name]}" if name in PAGES else f"{repository}/blob/main/{name}"
+        page = page_of(name)
+        led_to = f"{up}{page}" if page else f"{repository}/blob/main/{name}"
         return f"]({led_to}{'#' + anchor if anchor else ''})"
 
     return re.sub(r"\]\(([^)\s]+)\)", led, text)
+
+
+def page_of(file: str) -> str | None:
+    """The page that is made of a file of the repository; None if there is none."""
+    if file in PAGES or file.startswith("notebooks/"):
+        return PAGES.get(file, file)
+    return file.removeprefix("docs/") if re.fullmatch(r"docs/[\w-]+\.md", file) else None
 
 
 def families() -> str:
@@ -74,6 +85,6 @@ def reference(lessons: list[str]) -> dict[str, str]:
         for module in modules:
             title = module.removeprefix("course_utils.")
             pages[f"reference/{module}.rst"] = "\n".join(
-                [title, "=" * len(title), "", f".. automodule:: {module}", "   :members:", "   :ignore-module-all:", "   :exclude-members: set", ""]
+                [title, "=" * len(title), "", f".. automodule:: {module}", *OPTIONS, ""]
             )
     return {"reference/index.md": "\n\n".join(listed) + "\n", **pages}

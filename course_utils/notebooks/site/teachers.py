@@ -39,17 +39,17 @@ def _exercises(lesson: NotebookNode) -> list[str]:
 
 
 def _timing(lesson: NotebookNode, exercises: list[Exercise]) -> str:
-    rows = [
-        f"| {one.id} | {one.title} | {one.minutes} | {one.points} | {'●' * one.difficulty}{'○' * (3 - one.difficulty)} |"
-        for one in exercises
-    ]
+    rows = []
+    for one in exercises:
+        difficulty = "●" * one.difficulty + "○" * (3 - one.difficulty)
+        rows.append(f"| {one.id} | {one.title} | {one.minutes} | {one.points} | {difficulty} |")
     minutes, points = sum(one.minutes for one in exercises), sum(one.points for one in exercises)
     return "\n".join(
         [
-            f"To read: about {minutes_to_read(lesson)} minutes. The exercises: {minutes} minutes, {points} points. For an "
-            "hour in class take those with one dot, and give the rest as homework.",
+            f"To read: about {minutes_to_read(lesson)} minutes. The exercises: {minutes} minutes, {points} points. "
+            "For an hour in class take those with one dot, and give the rest as homework.",
             "",
-            "| exercise | | minutes | points | difficulty |",
+            "| exercise | title | minutes | points | difficulty |",
             "|---|---|--:|--:|---|",
             *rows,
         ]
