@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import sys
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def execute(notebook: NotebookNode, folder: Path, *, timeout: float = CELL_TIMEO
         resources={"metadata": {"path": str(folder)}},
     )
     try:
-        client.execute()
+        client.execute(env=os.environ | {"COURSE_PROGRESS": "off"})  # an author's run is no learner's progress
     except nbclient.exceptions.CellExecutionError as error:
         failed = next(
             index
