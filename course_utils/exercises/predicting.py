@@ -189,11 +189,13 @@ class Guess:
         says: of a wrong one, why it is plausible and what it overlooks; of the right one, what is worth knowing.
             ``{guess}`` and ``{truth}`` are filled in, and ``{logistic}``, the probability that a guessed number is
             as a difference of logits.
+        right: whether it is the right guess on the lesson's model; then it is said where it is right, and only there.
     """
 
     name: str
     fits: Any
     says: str
+    right: bool = False
 
 
 @dataclass(frozen=True)
@@ -213,15 +215,18 @@ class Prediction:
     guesses: tuple[Guess, ...]
 
     def remark(self, guess: Any, truth: Any, right: bool) -> str:
-        """What is said of a guess; "" if nobody thought of it.
+        """What is said of a guess; "" if nobody thought of it. In a list, each wrong value may have its remark.
 
-        A remark on wrong guesses is not made where it would fit the truth as well, nor one on the right guess where
-        that is wrong: on another model than the lesson's, another guess is right.
+        A remark on wrong guesses is not made where it would fit the truth as well: on another model than the lesson's,
+        another guess is right.
         """
-        for each in self.guesses:
-            if self.kind.fits(each.fits, guess) and self.kind.fits(each.fits, truth) == right:
-                return each.says.format(guess=self.kind.show(guess), truth=self.kind.show(truth), **_computed(guess))
-        return ""
+        fitting = [
+            each.says.format(guess=self.kind.show(guess), truth=self.kind.show(truth), **_computed(guess))
+            for each in self.guesses
+            if each.right == right and self.kind.fits(each.fits, guess)
+            if right or not self.kind.fits(each.fits, truth)
+        ]
+        return " ".join(fitting if isinstance(self.kind, Several) else fitting[:1])
 
 
 def _computed(guess: Any) -> dict[str, float]:

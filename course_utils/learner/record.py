@@ -22,20 +22,26 @@ PARTS = ("exercises", "predictions", "questions", "lessons")
 Contents = dict[str, Any]
 
 
-def file() -> Path | None:
-    """Where progress is kept; None where none is.
+def place() -> Path | None:
+    """Where progress is kept when a person asks for it: the file that ``COURSE_PROGRESS`` names, or the user's own.
 
-    None is kept where ``COURSE_PROGRESS=off``; else, unless it names a file, by a kernel alone and not under pytest: a
-    lesson that is compared, tested or marked is nobody's progress.
+    None where it says "off".
     """
     named = os.environ.get("COURSE_PROGRESS", "")
     if named.casefold() in ("off", "0", "no"):
         return None
-    if named:
-        return Path(named).expanduser()
-    if "PYTEST_VERSION" in os.environ or not _in_a_kernel():
+    return Path(named).expanduser() if named else default_file()
+
+
+def file() -> Path | None:
+    """Where a lesson that runs writes to; None where it writes nowhere.
+
+    Unless ``COURSE_PROGRESS`` names a file, only a kernel writes, and none under pytest: a lesson that is compared,
+    tested or marked is nobody's progress.
+    """
+    if not os.environ.get("COURSE_PROGRESS") and ("PYTEST_VERSION" in os.environ or not _in_a_kernel()):
         return None
-    return default_file()
+    return place()
 
 
 def default_file() -> Path:

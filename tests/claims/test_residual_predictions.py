@@ -1,4 +1,4 @@
-"""What is said of guesses in lesson 2, and the answers that it reveals. The giant is handled with plain PyTorch hooks."""
+"""What is said of guesses in lesson 2, and the answers that it reveals. The giant is handled with plain hooks."""
 
 from __future__ import annotations
 
@@ -185,7 +185,9 @@ CLAIMS: Claims = {
             and changed(m, "giant gone")[0] > 5 * changed(m, "like the others")[0]
         ),
         "nothing": lambda m: 0.5 < changed(m, "like the others")[1] - changed(m, "nothing")[1] < 2,
-        "half-way": lambda m: changed(m, "like the others")[1] < (changed(m, "nothing")[1] * 3 + changed(m, "giant gone")[1]) / 4,
+        "half-way": lambda m: (
+            changed(m, "like the others")[1] < (changed(m, "nothing")[1] * 3 + changed(m, "giant gone")[1]) / 4
+        ),
     },
     "2.9": {
         "simple things first": lambda m: _mean_layer(inducing, m) > _mean_layer(looking_back, m),

@@ -29,7 +29,8 @@ PREDICTIONS = (
                   "factor: differences between scores become ratios between weights, and a factor of 8 becomes a power "
                   "of 8."),
             Guess("variance", "more peaked", "And more so the wider the head: a sum of 64 products of random numbers "
-                  "spreads eight times as wide as one product."),
+                  "spreads eight times as wide as one product.",
+                  right=True),
         ),
     ),
     Prediction(
@@ -73,7 +74,8 @@ PREDICTIONS = (
                   "vector: in each of 30 layers it is a key and a value. At 32,000 tokens the cache is more than twice "
                   "the parameters."),
             Guess("counted", "the cache", "And it grows with each token, while the parameters stay. Below some 11,000 "
-                  "tokens it is the other way round."),
+                  "tokens it is the other way round.",
+                  right=True),
         ),
     ),
     Prediction(
@@ -99,7 +101,8 @@ PREDICTIONS = (
             Guess("confused", "it gets worse", "A false context should do harm, and behind an ending of another form "
                   "it does. Here the first ending has the very form of the second, and shows it the pattern."),
             Guess("shown the pattern", "it gets better", "And that is the dangerous case: the wrong number is the "
-                  "better-looking one."),
+                  "better-looking one.",
+                  right=True),
         ),
     ),
     Prediction(

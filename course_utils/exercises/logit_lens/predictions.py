@@ -59,7 +59,8 @@ PREDICTIONS = (
             Guess("late work", "stays, then falls", "The fall does come late, in the last third. Before that the "
                   "distance does not stay: from depth 1 to the middle it grows by a third."),
             Guess("a detour", "rises first", "A detour of the model, or of the lens? The lens alone cannot tell. That "
-                  "question is taken up again further down."),
+                  "question is taken up again further down.",
+                  right=True),
         ),
     ),
     Prediction(
@@ -87,7 +88,8 @@ PREDICTIONS = (
             Guess("both", "equal", "Both take part, true, but here one gives about twice as much as the other. And the "
                   "split depends on the question: against London it is the other way round."),
             Guess("brought from the landmark", "attention", "Against Rome, yes. Ask the same against London, and the "
-                  "MLPs give more: an attribution answers one question, and not what knows the fact."),
+                  "MLPs give more: an attribution answers one question, and not what knows the fact.",
+                  right=True),
         ),
     ),
     Prediction(

@@ -102,7 +102,8 @@ PREDICTIONS = (
                   "pair could be read there. But that she is mentioned twice can be seen at the second mention only: "
                   "no token looks ahead."),
             Guess("the repeated one", "the second Emma", "And others that push Mike up look at Mike. Where a head "
-                  "looks does not say what it does."),
+                  "looks does not say what it does.",
+                  right=True),
         ),
     ),
     Prediction(

@@ -65,7 +65,8 @@ PREDICTIONS = (
             Guess("neither", "equally near", "In meaning it has little to do with either. The vectors hold more than "
                   "the meaning, though: the actor's break is a noun, and the two coffee breaks are nouns as well."),
             Guess("the noun", "the coffee", "Is it because of the sense? A stroke of luck is no pause. What the two "
-                  "share is the part of speech, which the lesson has just shown to count for more."),
+                  "share is the part of speech, which the lesson has just shown to count for more.",
+                  right=True),
         ),
     ),
     Prediction(
@@ -124,7 +125,8 @@ PREDICTIONS = (
             Guess("side by side", "the same", "Both look back, so they might be of one kind. But one needs what the "
                   "other writes, and a layer's heads all read before any of them writes."),
             Guess("reads what was written", "higher", "And the reason is in the sum: a head can only read what layers "
-                  "below it have written into the stream."),
+                  "below it have written into the stream.",
+                  right=True),
         ),
     ),
 )  # fmt: skip

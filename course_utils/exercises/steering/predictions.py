@@ -50,7 +50,8 @@ PREDICTIONS = (
             Guess("it was never there", "gone", "Of the line breaks nothing is left. But the text is another than "
                   "without the vector: the steered prompt is still read."),
             Guess("half remembered", "weaker", "And by how much depends on the prompt: the more tokens were steered, "
-                  "the more there is to look back at."),
+                  "the more there is to look back at.",
+                  right=True),
         ),
     ),
     Prediction(

@@ -81,7 +81,7 @@ QUIZZES = (
         Option("its memory of the last texts", "A model has none between runs.", tries=_weights_stay),
     )),
     Quiz("5.c", "The glad direction moves the log-odds by 3. What must be asked first?", (
-        Option("whether the text reads well", "That comes too. But first: what does any vector of that length do?",
+        Option("whether the text reads well", "That comes too. But first one asks what any vector of that length does.",
                tries=_random_too),
         Option("what other directions of the same length do", "Without a control a number says little: random "
                "directions move it as well.", right=True, tries=_random_too),

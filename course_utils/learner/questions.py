@@ -9,6 +9,7 @@ from course_utils.exercises import get_quiz, messages
 from course_utils.exercises.messages import say
 from course_utils.exercises.quizzing import Option
 from course_utils.learner import record
+from course_utils.learner.own_progress import greet
 
 
 def quiz(id: str, answer: Any = ...) -> None:
@@ -22,6 +23,7 @@ def quiz(id: str, answer: Any = ...) -> None:
         KeyError: there is no question of that id.
     """
     question = get_quiz(id)
+    greet(id)
     _print(say(messages.QUESTION, quiz=id, asks=question.asks))
     for letter, option in question.lettered.items():
         _print(f"   {letter}  {option.text}", "      ")

@@ -12,6 +12,7 @@ from course_utils.exercises import get_prediction, messages
 from course_utils.exercises.messages import say
 from course_utils.exercises.predicting import Prediction, Unreadable
 from course_utils.learner import record
+from course_utils.learner.own_progress import greet
 
 _guesses: dict[str, Any] = {}  # as they were read
 _shown: set[str] = set()
@@ -28,6 +29,7 @@ def predict(id: str, guess: Any = ...) -> None:
         KeyError: there is no prediction of that id.
     """
     prediction = get_prediction(id)
+    greet(id)
     if guess is ... or guess is None:
         _guesses.pop(id, None)
         print(say(messages.NO_GUESS, prediction=id))
