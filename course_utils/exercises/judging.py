@@ -51,27 +51,27 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
         if reference.kind != "value":
             raise RuntimeError(f"The reference of exercise {exercise.id} failed on {case.label}: {reference.error}")
 
-    faults = [_fault(exercise, *pair) for pair in zip(expected, outcomes, strict=False)]
+    faults = [fault(exercise, *pair) for pair in zip(expected, outcomes, strict=False)]
     faults += [Difference("", messages.NOT_RUN, True)] * (len(cases) - len(outcomes))
-    passed = tuple((case.label, fault is None) for case, fault in zip(cases, faults, strict=True))
+    passed = tuple((case.label, one is None) for case, one in zip(cases, faults, strict=True))
     right = sum(ok for _, ok in passed)
     if right == len(cases):
         return Verdict(exercise.id, "right", exercise.points, exercise.points, exercise.shows, passed=passed)
 
     points = 0
-    if not any(fault and fault.form for fault in faults):
+    if not any(one and one.form for one in faults):
         points = int(exercise.points * (1 + 2 * right / len(cases)) / 3)
-    where = next(i for i, fault in enumerate(faults) if fault)
-    fault, case = faults[where], cases[where]
-    assert fault is not None
+    where = next(i for i, one in enumerate(faults) if one)
+    found, case = faults[where], cases[where]
+    assert found is not None
     mistake = _known_mistake(exercise, cases, faults, outcomes, run)
-    told = fault.told
+    told = found.told
     sentences = [told if outcomes[where].kind == "error" else say(messages.ON_CASE, case=case.label, message=told)]
     if mistake:
         sentences.append(mistake.says)
     elif exercise.diagnose and outcomes[where].kind == "value":
         sentences.append(exercise.diagnose(case, expected[where].value, outcomes[where].value) or "")
-    if outcomes[where].harm not in ("", fault.told, messages.INPUT_CHANGED):
+    if outcomes[where].harm not in ("", found.told, messages.INPUT_CHANGED):
         sentences.append(outcomes[where].harm)
     message = " ".join(sentence for sentence in sentences if sentence)
     return Verdict(exercise.id, "wrong", points, exercise.points, message, mistake.name if mistake else None, passed)
@@ -79,14 +79,33 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
 
 def run_case(exercise: Exercise, answer: Any, case: Case) -> Outcome:
     """What ``answer`` does on one case; never raises."""
-    return run_safely(exercise.drive or _call, answer, case.args, case.kwargs)
+    drive = exercise.drive or _call
+    return run_safely(_refusal(drive) if case.raises else drive, answer, case.args, case.kwargs)
 
 
 def _call(answer: Any, *args: Any, **kwargs: Any) -> Any:
     return answer(*args, **kwargs)
 
 
-def _fault(exercise: Exercise, expected: Outcome, got: Outcome) -> Difference | None:
+def _refusal(drive: Callable[..., Any]) -> Callable[..., Any]:
+    """A driver that tells what was raised, of a case on which an answer must raise a ValueError."""
+
+    def told(answer: Any, *args: Any, **kwargs: Any) -> dict[str, str]:
+        try:
+            drive(answer, *args, **kwargs)
+        except NotImplementedError:
+            raise
+        except ValueError:
+            return {"raised": "ValueError"}
+        except Exception as error:
+            return {"raised": type(error).__name__}
+        return {"raised": "nothing"}
+
+    return told
+
+
+def fault(exercise: Exercise, expected: Outcome, got: Outcome) -> Difference | None:
+    """What is wrong with an answer's outcome on a case, beside the reference's; None if it is right."""
     if got.kind == "error":
         return Difference("", got.error, True)
     found = _difference(exercise, expected.value, got.value)

@@ -35,11 +35,15 @@ class Model:
 
 @dataclass(frozen=True)
 class Case:
-    """One set of inputs: ``answer(*args, **kwargs)``. ``label`` completes the sentence "On ..." for the learner."""
+    """One set of inputs: ``answer(*args, **kwargs)``. ``label`` completes the sentence "On ..." for the learner.
+
+    ``raises``: the answer must raise a ValueError on these inputs, and what is compared is whether it does.
+    """
 
     label: str
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
+    raises: bool = False
 
 
 @dataclass(frozen=True)
