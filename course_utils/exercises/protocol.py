@@ -19,18 +19,30 @@ from course_utils.exercises.messages import say
 class Model:
     """Stands for a model among a case's arguments; replaced by the model itself when the case is run.
 
-    Without a name it is the model that the lesson runs on. Tiny random models are named, with a seed.
+    Without a name it is the model that the lesson runs on. Tiny random models are named, with a seed. ``begins``: the
+    tiny model's tokenizer puts a token in front of each text, as Llama's and Gemma's do.
     """
 
     name: str | None = None
     seed: int = 0
+    begins: bool = False
 
     def load(self) -> Any:
         from course_utils.model.loading import in_use, load_model
 
         if self.name is None:
             return in_use() or load_model()
-        return load_model(self.name, seed=self.seed)
+        model = load_model(self.name, seed=self.seed)
+        if self.begins:
+            _put_in_front(model.tokenizer)
+        return model
+
+
+def _put_in_front(tokenizer: Any) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    name, id = tokenizer.bos_token, tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(f"{name} $A", special_tokens=[(name, id)])
 
 
 @dataclass(frozen=True)
