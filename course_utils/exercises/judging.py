@@ -66,17 +66,19 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
     where = next(i for i, one in enumerate(faults) if one)
     found, case = faults[where], cases[where]
     assert found is not None
-    mistake = _known_mistake(exercise, cases, faults, outcomes, run)
+    mistakes = _known_mistakes(exercise, cases, faults, outcomes, run)
     told = found.told
     sentences = [told if outcomes[where].kind == "error" else say(messages.ON_CASE, case=case.label, message=told)]
-    if mistake:
-        sentences.append(mistake.says)
+    if mistakes:
+        sentences += [mistake.says for mistake in mistakes]
     elif exercise.diagnose and outcomes[where].kind == "value":
         sentences.append(exercise.diagnose(case, expected[where].value, outcomes[where].value) or "")
     if outcomes[where].harm not in ("", found.told, messages.INPUT_CHANGED):
         sentences.append(outcomes[where].harm)
     message = " ".join(sentence for sentence in sentences if sentence)
-    return Verdict(exercise.id, "wrong", points, exercise.points, message, mistake.name if mistake else None, passed)
+    return Verdict(
+        exercise.id, "wrong", points, exercise.points, message, mistakes[0].name if mistakes else None, passed
+    )
 
 
 def run_case(exercise: Exercise, answer: Any, case: Case) -> Outcome:
@@ -116,21 +118,40 @@ def fault(exercise: Exercise, expected: Outcome, got: Outcome) -> Difference | N
     return found
 
 
-def _known_mistake(
+def _known_mistakes(
     exercise: Exercise,
     cases: Sequence[Case],
     faults: Sequence[Difference | None],
     outcomes: Sequence[Outcome],
     run: Run,
-) -> Mistake | None:
-    """The first mistake that gives the learner's values wherever the learner's are wrong."""
+) -> list[Mistake]:
+    """The first mistake that gives the learner's values wherever the learner's are wrong; else two, of which one or the
+    other does, the first of them where the learner first went wrong.
+
+    An exception that is not raised is told as it is, and says nothing of the values.
+    """
     wrong = [i for i, outcome in enumerate(outcomes) if faults[i] is not None and outcome.kind == "value"]
+    wrong = [i for i in wrong if not cases[i].raises]
     if not wrong:
-        return None
-    for mistake in exercise.mistakes:
-        if all(_same(exercise, run(exercise, mistake.answer, cases[i]), outcomes[i]) for i in wrong):
-            return mistake
-    return None
+        return []
+    known: dict[tuple[int, int], bool] = {}
+
+    def explains(number: int, i: int) -> bool:
+        if (number, i) not in known:
+            outcome = run(exercise, exercise.mistakes[number].answer, cases[i])
+            known[number, i] = _same(exercise, outcome, outcomes[i])
+        return known[number, i]
+
+    numbers = range(len(exercise.mistakes))
+    for one in numbers:
+        if all(explains(one, i) for i in wrong):
+            return [exercise.mistakes[one]]
+    for one in (number for number in numbers if explains(number, wrong[0])):
+        rest = [i for i in wrong if not explains(one, i)]
+        for other in numbers:
+            if all(explains(other, i) for i in rest):
+                return [exercise.mistakes[one], exercise.mistakes[other]]
+    return []
 
 
 def _same(exercise: Exercise, wrong: Outcome, got: Outcome) -> bool:
