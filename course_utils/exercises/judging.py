@@ -125,10 +125,10 @@ def _known_mistakes(
     outcomes: Sequence[Outcome],
     run: Run,
 ) -> list[Mistake]:
-    """The first mistake that gives the learner's values wherever the learner's are wrong; else two, of which one or the
-    other does, the first of them where the learner first went wrong.
+    """The first mistake that gives the learner's values wherever the learner's are wrong.
 
-    An exception that is not raised is told as it is, and says nothing of the values.
+    Else one that does where they first went wrong and on half of the cases at least, with one that explains the others,
+    if there is one: people make several. An exception that is not raised is told as it is.
     """
     wrong = [i for i, outcome in enumerate(outcomes) if faults[i] is not None and outcome.kind == "value"]
     wrong = [i for i in wrong if not cases[i].raises]
@@ -148,9 +148,9 @@ def _known_mistakes(
             return [exercise.mistakes[one]]
     for one in (number for number in numbers if explains(number, wrong[0])):
         rest = [i for i in wrong if not explains(one, i)]
-        for other in numbers:
-            if all(explains(other, i) for i in rest):
-                return [exercise.mistakes[one], exercise.mistakes[other]]
+        others = [number for number in numbers if all(explains(number, i) for i in rest)]
+        if others or 2 * len(rest) <= len(wrong):
+            return [exercise.mistakes[number] for number in (one, *others[:1])]
     return []
 
 
