@@ -242,17 +242,17 @@ class Table:
     def text(self) -> str:
         """The file."""
         lines = [HEAD, "| exercise | mutants | equivalent | refused on every seed | share |", "|---|---|---|---|---|"]
-        ids = sorted(self.counts, key=_place)
-        for id in ids:
+        for id in sorted(self.counts, key=_place):
             made, equivalent, refused = self.counts[id]
             lines.append(f"| {id} | {made} | {equivalent} | {refused} | {self.share(id):.1%} |")
         made, equivalent, refused = (sum(column) for column in zip(*self.counts.values(), strict=True))
         lines += [f"| all | {made} | {equivalent} | {refused} | {self.share():.1%} |", "", f"## {PASSED}", ""]
-        lines += [f"- {id}: {mutant}" for id in ids for mutant in self.passed.get(id, [])]
+        lines += [f"- {id}: {mutant}" for id in sorted(self.passed, key=_place) for mutant in self.passed[id]]
         lines += ["", f"## {EQUIVALENT}", "", "In every exercise:", ""]
         lines += [f"- {why}." for _, why in EQUIVALENT_EVERYWHERE]
         lines += ["", "In one:", ""]
-        lines += [f"- {id}: {mutant}: {why}" for id in ids for mutant, why in self.equivalent.get(id, {}).items()]
+        for id in sorted(self.equivalent, key=_place):
+            lines += [f"- {id}: {mutant}: {why}" for mutant, why in self.equivalent[id].items()]
         return "\n".join(lines) + "\n"
 
 

@@ -110,12 +110,15 @@ def _a_wrong_mask(run: Recorded) -> None:
 
 def _without_and_cleared(run: Recorded) -> None:
     run.prefill(4)
-    without = named(run.layer(run.x[:, 4:7], random_mask(run.seed, 3, 3), is_causal=True))
+    mask = torch.ones(3, 3, dtype=torch.bool)
+    mask[2, 0] = False  # it hides what is_causal does not, and the other way round
+    without = named(run.layer(run.x[:, 4:7], mask, is_causal=True))
     run.steps["without the cache"] = without | {"positions held": run.layer.get_cache_size()}
     run.step("the next token", run.x[:, 4:5], is_causal=True)
     run.layer.clear_cache()
     run.steps["held after clear_cache"] = run.layer.get_cache_size()
     run.step("another text", run.x[:, 5:8], is_causal=True)
+    run.steps["training drops weights, dropout_p left out"] = drops_in_training(run.layer, run.x, is_causal=True)
 
 
 def _dropout(run: Recorded) -> None:

@@ -75,8 +75,9 @@ def _use(answer: Any, call: str, d_model: int, n_heads: int, seed: int) -> dict[
     x = random_inputs(seed, 2, N, d_model)
     if call == WITH_DROPOUT:
         layer = known_layer(answer, d_model, n_heads, seed, dropout_p=0.5)
+        plain = named(layer(x))  # before anything sets torch's random state
         dropped = {"training drops weights": drops_in_training(layer, x)}
-        return named(layer(x)) | dropped | drops_whole_weights(layer, x, n_heads)
+        return plain | dropped | drops_whole_weights(layer, x, n_heads)
     layer = known_layer(answer, d_model, n_heads, seed)
     if call == IN_PARTS:
         parts = dict(zip(("queries", "keys", "values"), layer.project(x), strict=True))

@@ -129,8 +129,9 @@ class _Store:
     def append(self, keys: torch.Tensor, values: torch.Tensor) -> Pair:
         self.compare(keys, values)
         start = self.start(keys.shape[2])
-        self.size = start + keys.shape[2]
-        self.keys[:, :, start : self.size], self.values[:, :, start : self.size] = keys, values
+        end = start + keys.shape[2]
+        self.keys[:, :, start:end], self.values[:, :, start:end] = keys, values
+        self.size = end
         return self.keys[:, :, : self.size], self.values[:, :, : self.size]
 
     def compare(self, keys: torch.Tensor, values: torch.Tensor) -> None:

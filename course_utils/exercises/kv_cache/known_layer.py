@@ -79,9 +79,10 @@ def drops_whole_weights(layer: Any, x: torch.Tensor, n_heads: int) -> dict[str, 
 
 
 def drops_in_training(layer: Any, x: torch.Tensor, **how: Any) -> bool:
-    """Whether two runs in training differ, as they do where weights are dropped."""
+    """Whether two runs in training differ from each other or from evaluation, as they do where weights are dropped."""
+    whole = layer.eval()(x, **how)[0]
     layer.train()
     torch.manual_seed(0)
     first, second = layer(x, **how)[0], layer(x, **how)[0]
     layer.eval()
-    return not torch.equal(first, second)
+    return not torch.equal(first, second) or not torch.allclose(first, whole, atol=1e-5)

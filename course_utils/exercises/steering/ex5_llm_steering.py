@@ -58,6 +58,7 @@ def _use_steerers(answer: Any, model: TransformersModel, prompt: str, contrasts:
     first = answer(model)
     written["set_steering returns the steerer"] = first.set_steering(*contrasts[0]) is first
     second = answer(model)
+    written["before anything is set it writes"] = second.generate(prompt, max_new_tokens=n)
     second.set_steering(*contrasts[1][:3], strength=contrasts[1][3])
     written["the first of two steerers writes"] = first.generate(prompt, max_new_tokens=n)
     first.set_steering(*contrasts[1])
@@ -102,10 +103,6 @@ class _OneForAll(LLMSteering):
     """Keeps its vector in the class, where every steerer finds it."""
 
     in_the_class: ClassVar[dict[str, Any]] = {}
-
-    def __init__(self, model: Any, tokenizer: Any = None) -> None:
-        super().__init__(model, tokenizer)
-        self.in_the_class.clear()
 
     def set_steering(self, *args: Any, **kwargs: Any) -> Any:
         super().set_steering(*args, **kwargs)

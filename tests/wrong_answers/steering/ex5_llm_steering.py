@@ -59,12 +59,13 @@ class ClassAttribute(Steerer):
     what = None
 
     def __init__(self, model, tokenizer=None):
-        self.model = model
+        self.model = traceable(model, tokenizer)
 
     def set_steering(self, *args, **kwargs):
         super().set_steering(*args, **kwargs)
         ClassAttribute.what = self.what
         del self.what
+        return self
 
     def remove_steering(self):
         ClassAttribute.what = None
@@ -78,6 +79,7 @@ class HookAtSetting(Steerer):
         super().set_steering(*args, **kwargs)
         layer, vector = self.what
         self.hook = hooked(self.model, layer, lambda output: output + vector)
+        return self
 
     def remove_steering(self):
         if self.what:
@@ -85,6 +87,8 @@ class HookAtSetting(Steerer):
         self.what = None
 
     def generate(self, prompt, max_new_tokens=50, **kwargs):
+        if self.what is None:
+            warnings.warn("nothing set")
         return self.write(prompt, max_new_tokens, None, **kwargs)
 
 
@@ -104,6 +108,7 @@ class Accumulates(Steerer):
         super().set_steering(*args, **kwargs)
         if old:
             self.what = self.what[0], self.what[1] + old[1]
+        return self
 
 
 class FirstStepOnly(Steerer):
@@ -127,6 +132,7 @@ class FirstStepOnly(Steerer):
 class ClearsNothing(Steerer):
     def force_clear_all_hooks(self):
         self.remove_steering()
+        return 0
 
 
 class DropsPrompt(Steerer):
