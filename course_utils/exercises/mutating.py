@@ -137,6 +137,11 @@ class Bench:
         }
         self.expected: dict[tuple[int, int], Outcome] = {}
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether every case runs the lessons' model."""
+        return all(_is_slow(case) for cases in self.cases.values() for case in cases)
+
     def passes(self, answer: Any, seed: int) -> bool:
         """Whether a check with this seed takes an answer for right. It ends at the first case that is wrong."""
         for place, case in enumerate(self.cases[seed]):
@@ -180,7 +185,8 @@ def _with_kept_models(case: Case, made: dict[Model, Any]) -> Case:
 
 
 def _is_slow(case: Case) -> bool:
-    return any(isinstance(arg, Model) and arg.name is None for arg in (*case.args, *case.kwargs.values()))
+    models = [getattr(arg, "model", arg) for arg in (*case.args, *case.kwargs.values())]
+    return any(isinstance(model, Model) and model.name is None for model in models)
 
 
 def judge_mutants(exercise: Exercise, equivalent: dict[str, str], seeds: Sequence[int] = SEEDS) -> Found:
