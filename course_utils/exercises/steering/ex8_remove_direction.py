@@ -19,12 +19,15 @@ def _streams_with_direction(rng: random.Random) -> list[Case]:
         direction = torch.randn(shape[-1], generator=source) * rng.uniform(1.5, 3)
         return Case(label, (torch.randn(*shape, generator=source) * 4 + direction / 2, direction))
 
-    along = torch.randn(6, generator=source) * 2
+    along, rest = torch.randn(2, 6, generator=source) * 2  # without a rest, what is left would be rounding
     across = torch.tensor([1.0, -2.0, 0.5, 0.0])
     return [
         case("one vector of width 8", 8),
         case("a stream of shape (2, 5, 64)", 2, 5, 64),
-        Case("vectors along the direction and against it", (torch.stack([3 * along, -3 * along, 0 * along]), along)),
+        Case(
+            "vectors along the direction and against it",
+            (torch.stack([3 * along, -3 * along, 0 * along]) + rest, along),
+        ),
         Case("a vector at right angles to it", (torch.tensor([2.0, 1.0, 0.0, 5.0]), across * rng.uniform(1, 3))),
     ]
 
