@@ -15,7 +15,6 @@ from course_utils.exercises import Exercise, get_exercise, questions
 from course_utils.notebooks.normalise import PROSE_MARK, exercise_roles
 from course_utils.notebooks.site.lessons import minutes_to_read, title_of
 
-
 _PREDICTION = re.compile(r"\*\*Predict first[.:]\*\*\s*(.+?)(?=\n\s*\n|\Z)", re.DOTALL)
 
 
