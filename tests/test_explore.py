@@ -105,7 +105,9 @@ def test_the_patching_map_shows_what_the_single_experiments_give(tiny: Tiny, nam
         own = torch.stack(outputs(model, {"clean": CLEAN, "corrupted": CORRUPTED}[shown["name"]]).attentions)[
             :, 0, :, -1
         ]
-        torch.testing.assert_close(torch.tensor(shown["attention"]) / 100, own, atol=5.2e-3, rtol=0)
+        torch.testing.assert_close(
+            torch.from_numpy(unpacked(shown["attention"]).copy()).reshape(own.shape) / 100, own, atol=5.2e-3, rtol=0
+        )
     # Up to the position at which the prompts part, clean and corrupted are the same, and so nothing is patched.
     moved = torch.tensor(pair["by_position"])
     part = next(i for i, (a, b) in enumerate(zip(*(one["tokens"] for one in pair["prompts"]), strict=True)) if a != b)
