@@ -77,9 +77,7 @@ def loop_of_paths(
     model: Any, clean: torch.Tensor, corrupted: torch.Tensor, answers: Sequence[int], edges: Sequence[Edge]
 ) -> torch.Tensor:
     """One forward pass for each edge from a head to a query, key, value or MLP, by PyTorch's hooks, as one writes it
-    for
-    the Llama family: the receiver's own copy of the stream gets what the sender writes otherwise. Preparation: two
-    runs.
+    for the Llama family: the receiver's own copy of the stream gets what the sender writes otherwise. Two runs before.
     """
     parts, network = anatomy(model), model._module
     runs: list[dict[tuple[str, int], torch.Tensor]] = []

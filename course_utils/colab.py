@@ -10,7 +10,7 @@ from __future__ import annotations
 
 MARK = "# Setup:"
 
-_CELL = '''\
+_CELL = """\
 # Setup: installs the course's package where it is missing, as on Colab. Safe to run twice.
 import os, sys, tempfile
 from importlib import invalidate_caches, metadata, util
@@ -38,7 +38,7 @@ if util.find_spec("course_utils") is None:
     assert done.returncode == 0, "pip could not install " + source + "\\n" + done.stderr[-2000:]
 from course_utils import colab
 colab.report("{version}")
-'''
+"""
 
 
 def setup_cell(version: str, repository: str) -> str:
