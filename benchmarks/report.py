@@ -44,7 +44,7 @@ def markdown(machine: dict[str, Any], rows: Sequence[Row], command: str) -> str:
             "",
             f"## {table.capitalize()}",
             "",
-            "| what | way | seconds | times | memory, MB | agreement | |",
+            "| what | way | seconds | times | memory, MB | agreement | note |",
             "|---|---|--:|--:|--:|--:|---|",
         ]
         for row in rows:

@@ -253,8 +253,8 @@ def counterexample(model: TransformersModel, frame: str) -> str:
 def fit_translator(read: torch.Tensor, target: torch.Tensor, ridge: float = 100.0) -> tuple[torch.Tensor, torch.Tensor]:
     """The affine map that brings `read` closest to `target`: matrix (width, width) and bias (width,).
 
-    Takes two tensors (token, width). Minimises the sum over tokens of |read @ matrix + bias - target|^2, plus ridge
-    times |matrix - identity|^2: where there is little to learn from, the map stays the identity.
+    Takes two tensors (token, width). Minimises the sum over tokens of `|read @ matrix + bias - target|^2`, plus
+    ridge times `|matrix - identity|^2`: where there is little to learn from, the map stays the identity.
     """
     read_mean, target_mean = read.mean(dim=0), target.mean(dim=0)
     centred = read - read_mean

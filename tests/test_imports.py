@@ -19,8 +19,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pictures": set(),  # tensors and arrays in, a figure and words out: never a model
     "sweeps": {"model"},
     "lessons": {"model", "sweeps"},
+    "explore": {"model", "sweeps", "lessons", "pictures"},  # asks a model for what a view shows
     "exercises": {"model", "sweeps", "lessons"},
-    "notebooks": {"model", "sweeps", "lessons", "exercises", "colab"},
+    "notebooks": {"model", "sweeps", "lessons", "exercises", "pictures", "colab"},
     "grading": {"model", "sweeps", "lessons", "exercises", "notebooks"},
     "cli": {"model", "sweeps", "lessons", "exercises", "notebooks", "grading", "colab"},
 }

@@ -22,7 +22,8 @@ IS_THE_REFERENCE = (
 )
 PRINTED = "Your code printed:\n{lines}"
 INPUTS = (
-    '  To have these inputs: from course_utils.exercises import failing_case; args, kwargs = failing_case("{exercise}")'
+    "  To have these inputs: from course_utils.exercises import failing_case; "
+    'args, kwargs = failing_case("{exercise}")'
 )
 NOTHING_FAILED = "No check has found an answer to {exercise} wrong."
 

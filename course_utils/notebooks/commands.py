@@ -41,6 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     pages.add_argument("-o", "--output", type=Path, default=Path("html"), metavar="FOLDER")
     pages.set_defaults(run=_html)
 
+    site = commands.add_parser("site", help="build the whole site: lessons, reference, glossary, for teachers")
+    site.add_argument("-o", "--output", type=Path, default=Path("site"), metavar="FOLDER")
+    site.set_defaults(run=_site)
+
     furnish = commands.add_parser(
         "furnish",
         parents=[names],
@@ -160,6 +164,15 @@ def _html(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _site(arguments: argparse.Namespace) -> int:
+    from course_utils.notebooks import files
+    from course_utils.notebooks.site.build import build
+
+    root = files.project_root()
+    print(build(root, arguments.output, root / "build" / "site"))
+    return 0
+
+
 def _furnish(arguments: argparse.Namespace) -> int:
     from course_utils.notebooks import files, furnish, normalise
 
@@ -200,10 +213,8 @@ def _from_text(arguments: argparse.Namespace) -> int:
     notebook = normalise.normalise(_furnished(text.from_text(source, previous), path))
     changed = files.write(notebook, path)
     stale = sum(cell.cell_type == "code" and cell.execution_count is None for cell in notebook.cells)
-    print(
-        f"{path.name}: {'written' if changed else 'unchanged'}, {len(notebook.cells)} cells"
-        + (f", {stale} to be executed: course notebooks run {path}" if stale else "")
-    )
+    print(f"{path.name}: {'written' if changed else 'unchanged'}, {len(notebook.cells)} cells"
+          + (f", {stale} to be executed: course notebooks run {path}" if stale else ""))
     return 0
 
 
