@@ -17,7 +17,11 @@ from course_utils.sweeps.nodes import all_edges
 pytestmark = pytest.mark.slow
 
 PAIRS = ioi_pairs(8, seed=1)
-TEXTS = [pair.clean for pair in PAIRS], [pair.corrupted for pair in PAIRS], [pair.answers for pair in PAIRS]
+TEXTS: tuple[list[str], list[str], Any] = (
+    [pair.clean for pair in PAIRS],
+    [pair.corrupted for pair in PAIRS],
+    [pair.answers for pair in PAIRS],
+)
 MOVERS = (0, 1, 2, 7)
 SPEAKERS = ("19.2", "20.0")
 
@@ -86,8 +90,8 @@ def test_two_hundred_chosen_edges_go_a_long_way_and_two_hundred_random_ones_nowh
     circuit = named(strongest_edges(scores.effects, 200), scores)
     rng, edges = random.Random(1), [(str(a), str(b)) for a, b in all_edges(anatomy(real_model))]
     chance = [rng.sample(edges, 200) for _ in range(2)]
-    four = [some[:4] for some in TEXTS]
-    runs = run_circuits(real_model, *four, circuits=[circuit, [], *chance], progress=False)
-    clean = run_circuits(real_model, four[1], four[0], four[2], circuits=[[]], progress=False)[0]
+    ours, theirs, answers = TEXTS[0][:4], TEXTS[1][:4], TEXTS[2][:4]
+    runs = run_circuits(real_model, ours, theirs, answers, circuits=[circuit, [], *chance], progress=False)
+    clean = run_circuits(real_model, theirs, ours, answers, circuits=[[]], progress=False)[0]
     assert faithfulness(runs[0], clean, runs[1]) > 0.25
     assert max(abs(faithfulness(run, clean, runs[1])) for run in runs[2:]) < 0.05

@@ -17,7 +17,8 @@ def test_each_arrow_has_its_number_and_each_node_its_place() -> None:
     assert {"+1.01", "+1.06", "-0.04", *LEVELS} <= set(shown)
     heights = {text.get_text(): text.get_position()[1] for text in axes.texts if text.get_text() in LEVELS}
     assert heights["17.4"] < heights["20.0 value"] < heights["23.0"] == heights["23.3"]
-    widths = [text.arrow_patch.get_linewidth() for text in axes.texts if getattr(text, "arrow_patch", None)]
+    drawn = [getattr(text, "arrow_patch", None) for text in axes.texts]
+    widths = [arrow.get_linewidth() for arrow in drawn if arrow is not None]
     assert widths[1] > widths[0] > widths[2]
     assert picture._repr_png_()[0].startswith(b"\x89PNG")
     assert (
