@@ -22,8 +22,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "explore": {"model", "sweeps", "lessons", "pictures"},  # asks a model for what a view shows
     "exercises": {"model", "sweeps", "lessons"},
     "notebooks": {"model", "sweeps", "lessons", "exercises", "pictures", "colab"},
+    "learner": {"model", "sweeps", "lessons", "exercises", "notebooks"},
     "grading": {"model", "sweeps", "lessons", "exercises", "notebooks"},
-    "cli": {"model", "sweeps", "lessons", "exercises", "notebooks", "grading", "colab"},
+    "cli": {"model", "sweeps", "lessons", "exercises", "notebooks", "learner", "grading", "colab"},
 }
 AT_THE_DOOR = {"load_model": "model"}  # what the package's own __init__ re-exports, and from where
 MODULES = {
