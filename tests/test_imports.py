@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "course_utils"
-LESSONS = ("tokens", "residual", "kv_cache", "logit_lens", "steering", "patching")
+LESSONS = ("tokens", "residual", "kv_cache", "logit_lens", "steering", "patching", "circuits")
 # Each room and the rooms that it may import from; each may import from itself and from `errors`.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
