@@ -170,7 +170,7 @@ CLAIMS: Claims = {
     },
     "5.10": {
         "as good as glad": lambda m: (
-            0.5 < float(noise(m)[:-1].std()) < 0.7 and float(noise(m)[-1]) > 4.5 * float(noise(m)[:-1].std())
+            0.4 < float(noise(m)[:-1].std()) < 0.65 and float(noise(m)[-1]) > 5 * float(noise(m)[:-1].std())
             and 1 / tail(5) > 1e6
         ),
         "a little more": lambda m: abs(expected_best(60) - expected_best(40) - 0.16) < 0.02,
