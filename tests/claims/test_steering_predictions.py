@@ -195,4 +195,4 @@ def test_the_lesson_reveals_what_is_so(id: str, real_model: Any, capsys: pytest.
 
 def test_the_best_of_sixty_is_what_the_lesson_prints_above() -> None:
     """5.10 hangs on the lesson's own draw; a hundred others are measured above."""
-    assert stored_answer("5.10") == "◇ 5.10 It is 1. (No guess.)"
+    assert stored_answer("5.10") == "◇ 5.10 The answer: 1. (No guess.)"
