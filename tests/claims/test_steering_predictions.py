@@ -54,8 +54,9 @@ PLAIN = PLAIN_TEXT.replace("\n", "|").split("|")
 
 @cache
 def cosine(model: Any, layer: int = 12) -> float:
-    halves = [concept_direction(model, GLAD[part], SAD[part], layer) for part in (slice(2), slice(2, None))]
-    return float(torch.cosine_similarity(*halves, dim=0))
+    one = concept_direction(model, GLAD[:2], SAD[:2], layer)
+    other = concept_direction(model, GLAD[2:], SAD[2:], layer)
+    return float(torch.cosine_similarity(one, other, dim=0))
 
 
 @cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from course_utils.exercises.predicting import Choice, Guess, Number, Prediction, Several, Token
+from course_utils.exercises.guess_kinds import Choice, Number, Several, Token
+from course_utils.exercises.predicting import Guess, Prediction
 
 _LENGTH = Number(0, 100, near=0.05, digits=2)
 
