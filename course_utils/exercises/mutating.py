@@ -99,7 +99,7 @@ def mutants(reference: Callable[..., Any]) -> list[Mutant]:
     text = pasteable(reference)
     tree, changes = cst.parse_module(text), Changes()
     tree.visit(changes)
-    sources = [tree.deep_replace(node, changed).code for node, changed in changes.found]  # type: ignore[union-attr]
+    sources = [tree.deep_replace(node, changed).code for node, changed in changes.found]  # type: ignore[attr-defined]
     made: dict[str, Mutant] = {}
     for source in sources:
         before, after = _changed_lines(text, source)
