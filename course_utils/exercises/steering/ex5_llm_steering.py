@@ -107,6 +107,7 @@ class _OneForAll(LLMSteering):
     def set_steering(self, *args: Any, **kwargs: Any) -> Any:
         super().set_steering(*args, **kwargs)
         self.in_the_class.update(vector=self.vector, layer=self.layer)
+        return self
 
     def remove_steering(self) -> None:
         self.in_the_class.clear()
