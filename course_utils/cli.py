@@ -27,7 +27,7 @@ class Group:
 # To add a group: write `configure(parser: argparse.ArgumentParser) -> None` in your module and name it here.
 GROUPS = (
     Group("notebooks", "course_utils.notebooks", "execute, check, edit and publish the lessons' notebooks"),
-    Group("exercises", "course_utils.exercises.mutating", "for authors: what an exercise's check lets through"),
+    Group("exercises", "course_utils.exercises.mutation_table", "for authors: what an exercise's check lets through"),
     Group("grade", "course_utils.grading", "mark a folder of submitted notebooks"),
 )
 
