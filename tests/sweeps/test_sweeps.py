@@ -323,9 +323,9 @@ def test_each_shortcut_takes_its_share_of_the_work_away(tiny: Callable[..., Any]
 def test_a_model_that_does_not_repeat_itself_is_found_out(tiny: Callable[..., Any], monkeypatch: Any) -> None:
     model = tiny("tiny-llama", seed=1)
     expected = loop_patch_heads(model, CLEAN, CORRUPTED)
-    honest = growing_batch._SharedPrefix._in_front_of
+    honest = growing_batch.SharedPrefix._in_front_of
     monkeypatch.setattr(
-        growing_batch._SharedPrefix, "_in_front_of", lambda self, new, prefix: honest(self, new, prefix * 1.05)
+        growing_batch.SharedPrefix, "_in_front_of", lambda self, new, prefix: honest(self, new, prefix * 1.05)
     )
     with pytest.warns(UserWarning, match=r"nothing patched ends .* prefix=False"):
         must_agree(patch_heads(model, CLEAN, CORRUPTED, ANSWERS), expected)
@@ -607,6 +607,10 @@ def test_attribution_is_the_gradient_that_autograd_gives(tiny: Callable[..., Any
     must_agree(attribution_patching(model, CLEAN, CORRUPTED, ANSWERS), expected)
     both = attribution_patching(model, [CLEAN, CORRUPTED], [CORRUPTED, CLEAN], ANSWERS, layers=[1], heads=[2, 0])
     must_agree(both[0], expected[[1]][:, [2, 0]])
+    by_metric = attribution_patching(
+        model, CLEAN, CORRUPTED, metric=lambda logits: logits[:, first] - logits[:, second]
+    )
+    must_agree(by_metric, expected)
 
 
 # Others' work.

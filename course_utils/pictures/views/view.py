@@ -64,7 +64,7 @@ class View:
     def __repr__(self) -> str:
         return self.words
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing")  # a token in a script that the still has not
             still = self.still().png()
@@ -75,7 +75,7 @@ class View:
         }
         if _kernel_is_here() and (live := live_bundle(self)):
             bundle |= {kind: value for kind, value in live.items() if kind not in bundle}
-        return bundle
+        return bundle, {"image/png": {"alt": self.words}}
 
 
 def live_bundle(view: View) -> dict[str, Any]:

@@ -27,7 +27,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_view_shows_a_still_its_data_and_its_words(name: str) -> None:
     one = EXAMPLES[name]()
-    bundle = one._repr_mimebundle_()
+    bundle, metadata = one._repr_mimebundle_()
+    assert metadata == {"image/png": {"alt": one.words}}
     assert list(bundle) == ["text/plain", "image/png", VIEW_TYPE]  # and no HTML, no widget: there is no kernel
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
     assert bundle["text/plain"] == one.words == repr(one)
@@ -57,7 +58,7 @@ def test_the_module_asks_no_other_machine_for_anything() -> None:
 
 def test_with_a_kernel_the_widget_joins_and_replaces_nothing(kernel: None) -> None:
     one = EXAMPLES["lens"]()
-    bundle = one._repr_mimebundle_()
+    bundle, _ = one._repr_mimebundle_()
     assert list(bundle)[:3] == ["text/plain", "image/png", VIEW_TYPE] and "model_id" in bundle[WIDGET]
     assert bundle["text/plain"] == one.words
 
@@ -74,7 +75,7 @@ def test_without_anywidget_the_still_remains(kernel: None, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "anywidget", None)
     view._widget_class.cache_clear()
     try:
-        assert list(EXAMPLES["lens"]()._repr_mimebundle_()) == ["text/plain", "image/png", VIEW_TYPE]
+        assert list(EXAMPLES["lens"]()._repr_mimebundle_()[0]) == ["text/plain", "image/png", VIEW_TYPE]
     finally:
         view._widget_class.cache_clear()
 
