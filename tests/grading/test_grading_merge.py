@@ -390,3 +390,20 @@ def test_honest_edits_never_cost_a_point_without_a_flag(
     merged = merge(lesson, parse(json.dumps(book).encode()))
     told = verdicts(lesson, merged)
     assert all(verdict == "right" or id in merged.doubtful for id, verdict in told.items()), told
+
+
+@pytest.mark.parametrize(
+    ("source", "made_to_be_edited"),
+    [
+        ('predict("4.1", ...)  # a depth', True),
+        ('quiz("4.a", ...)', True),
+        ("prediction = ...  # a number", True),
+        ('predict("4.1", 7)', False),
+        ("x[...]", False),
+        ("def stub():\n    ...", False),
+        ("...", True),
+        ("", False),
+    ],
+)
+def test_a_cell_with_dots_to_fill_in_is_made_to_be_edited(source: str, made_to_be_edited: bool) -> None:
+    assert merge._is_to_fill_in(source) is made_to_be_edited
