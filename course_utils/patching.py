@@ -24,14 +24,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.logit_lens import frozen_norm
 from course_utils.model.anatomy import Anatomy, anatomy
+from course_utils.model.frozen_norm import frozen_norm
 from course_utils.model.prompts import token_id, token_ids
 from course_utils.residual import residual_stream
 from course_utils.sweeps import (
     Shortcuts,
     ablate_heads,
     attribution_patching,
+    direct_effects,
     patch_attention,
     patch_heads,
     patch_mlp,
@@ -64,6 +65,7 @@ __all__ = [
     "patch_layer",
     "patch_mlp",
     "patch_residual",
+    "patch_sets",
     "patch_together",
     "permute_head",
     "permute_heads",
@@ -336,6 +338,49 @@ def patch_and_hold(
     return float(last[first] - last[second])
 
 
+def patch_sets(
+    model: TransformersModel,
+    clean: str,
+    corrupted: str,
+    sets: Sequence[Sequence[tuple[int, int]]],
+    held: Sequence[Sequence[tuple[int, int]]] = (),
+    answers: tuple[str, str] = (" Mike", " Emma"),
+) -> torch.Tensor:
+    """`patch_and_hold` for many sets of heads at once: one clean run, and one corrupted run with a row for each set.
+
+    Args:
+        sets: each of them (layer, head) pairs, taken from the clean run.
+        held: for each set, the heads that are held; empty where none is in any.
+
+    Returns:
+        The logit differences (set,).
+
+    Raises:
+        ValueError: there is no such layer or head, the prompts differ in length, or ``held`` has another length.
+    """
+    parts = anatomy(model)
+    held = held or [()] * len(sets)
+    if len(held) != len(sets):
+        raise ValueError(f"There are {len(sets)} sets and {len(held)} lists of held heads: give one for each set.")
+    places = {place for heads in [*sets, *held] for place in heads}
+    for layer, head in places:
+        check_head(parts, layer, head)
+    check_prompts(model, clean, corrupted)
+    ids, answer_ids = token_ids(model, corrupted), [token_id(model, answer) for answer in answers]
+    kept = head_outputs(model, clean)  # (layer, position, head, head width)
+    with model.trace([ids] * (1 + len(sets)), use_cache=False) as tracer:
+        for layer in sorted({layer for layer, _ in places}):
+            own = parts.heads(layer)  # (1 + set, position, head, head width); row 0 stays the corrupted run
+            for row, (patched, still) in enumerate(zip(sets, held, strict=True), start=1):
+                for source, chosen in ((own[0], still), (kept[layer], patched)):
+                    at = [head for place, head in chosen if place == layer]
+                    own[row][:, at] = source[:, at]
+        last = parts.layers[-1].output[1:, -1].save()  # (set, width)
+        tracer.stop()
+    logits = parts.unembed(last).cpu()[:, answer_ids]
+    return logits[:, 0] - logits[:, 1]
+
+
 def permute_positions(
     model: TransformersModel,
     prompt: str,
@@ -370,28 +415,6 @@ def permute_positions(
         logits = parts.unembed(last).cpu()[:, answer_ids]
         found.append((logits[:, 0] - logits[:, 1]).unflatten(0, (parts.n_layers, parts.n_heads)))
     return torch.stack(found)
-
-
-def direct_effects(
-    model: TransformersModel, clean: str, corrupted: str, answers: tuple[str, str] = (" Mike", " Emma")
-) -> torch.Tensor:
-    """The part of each head's effect that reaches the logits without any later layer: a matrix product, no patched run.
-
-    Clean output minus corrupted output at the last token, through the output projection, the final norm with its
-    divisor frozen at the corrupted run's, and the difference of two rows of the unembedding (direct logit attribution,
-    Elhage et al. 2021, https://transformer-circuits.pub/2021/framework/index.html).
-
-    Returns:
-        (layer, head), in logits.
-    """
-    parts = anatomy(model)
-    check_prompts(model, clean, corrupted)
-    moved = head_outputs(model, clean)[:, -1] - head_outputs(model, corrupted)[:, -1]  # (layer, head, head width)
-    frozen = frozen_norm(model, residual_stream(model, corrupted)[-1, -1])
-    plus, minus = (token_id(model, answer) for answer in answers)
-    direction = parts.unembedding.weight[plus] - parts.unembedding.weight[minus]
-    written = torch.stack([through_output(parts, layer, moved[layer]) for layer in range(parts.n_layers)])
-    return (frozen(written) @ direction).detach() * parts.logit_scale
 
 
 def name_logits(

@@ -90,7 +90,7 @@ def test_run_brings_a_lesson_into_order_and_check_says_so(checkout: Path, capsys
     assert cli.main(["notebooks", "run", "7"]) == 0
     assert cli.main(["notebooks", "check"]) == 0
     notebook = files.read(checkout / "notebooks" / "07_small.ipynb")
-    assert notebook.cells[1].source.startswith("# Setup:")
+    assert notebook.cells[1].source.startswith("# @title Setup:")
     assert notebook.cells[2].outputs[0].text == "hello\n"
 
     before = (checkout / "notebooks" / "07_small.ipynb").read_bytes()

@@ -190,6 +190,19 @@ def test_patch_and_hold_is_hooks_from_both_runs(model: Any) -> None:
     close(patching.patch_and_hold(model, CLEAN, CORRUPTED, patched, []), free)
 
 
+def test_patch_sets_is_patch_and_hold_for_each_set(model: Any) -> None:
+    """That one is held against hooks above. Among the sets are an empty one and a head that is patched *and* held."""
+    sets = [[(1, 0), (0, 3)], [], [(2, 1), (2, 0), (0, 2)], [(1, 1)]]
+    held = [[(2, 3), (1, 2), (2, 1)], [(0, 0)], [], [(1, 1)]]
+    expected = [patching.patch_and_hold(model, CLEAN, CORRUPTED, *both) for both in zip(sets, held, strict=True)]
+    assert len({round(value, 3) for value in expected}) == 4
+    close(patching.patch_sets(model, CLEAN, CORRUPTED, sets, held), expected)
+    alone = [patching.patch_together(model, CLEAN, CORRUPTED, heads) for heads in sets]
+    close(patching.patch_sets(model, CLEAN, CORRUPTED, sets), alone)
+    turned = patching.patch_sets(model, CLEAN, CORRUPTED, sets, answers=(" Emma", " Mike"))
+    close(turned, [-value for value in alone])
+
+
 def test_permute_positions_is_a_hook_that_moves_positions_and_leaves_the_first(model: Any) -> None:
     got = patching.permute_positions(model, CLEAN, seeds=(3, 4))
     parts = anatomy(model)
@@ -238,24 +251,6 @@ def frozen_logits(model: Any, prompt: str, added: torch.Tensor) -> torch.Tensor:
         with_it, without = (norm(y[None, None])[0, 0] - bias for y in (x + added, x))
         change = unembedding(with_it * divisor(x + added) / divisor(x)) - unembedding(without)
     return change * getattr(model._module.config, "logit_scale", 1.0)
-
-
-NORMED = ("tiny-gemma3", "tiny-gemma2", "tiny-olmo2")
-"""Families that norm what attention writes, so that no head writes anything alone."""
-
-
-def test_direct_effects_are_what_a_run_without_later_layers_gives(model: Any, request: pytest.FixtureRequest) -> None:
-    if request.node.callspec.params["model"] in NORMED:
-        with pytest.raises(ValueError, match="norms what attention writes"):
-            patching.direct_effects(model, CLEAN, CORRUPTED)
-        return
-    got = patching.direct_effects(model, CLEAN, CORRUPTED, OTHER)
-    _, clean = hooked(model, CLEAN)
-    _, corrupted = hooked(model, CORRUPTED)
-    for layer, head in ((0, 2), (1, 0), (2, 3)):
-        moved = (clean[layer] - corrupted[layer])[-1, cut_of(model, head)]
-        logits = frozen_logits(model, CORRUPTED, written_by(model, layer, head, moved))
-        close(got[layer, head], difference(model, logits, OTHER))
 
 
 @pytest.mark.parametrize("family", ["tiny-llama", "tiny-gpt2"])
@@ -401,8 +396,10 @@ BAD_INPUT: list[tuple[Callable[[Any], Any], str]] = [
     (lambda m: patching.selectivity(torch.ones(2, 5, 3, 4), 0, 5), "no position 5"),
     (lambda m: ioi_pairs(0), "at least 1"),
     (lambda m: patching.patch_and_hold(m, CLEAN, CORRUPTED, [(0, 0)], [(5, 0)]), "no layer 5"),
+    (lambda m: patching.patch_sets(m, CLEAN, CORRUPTED, [[(0, 0)], [(0, 4)]]), "no head 4"),
+    (lambda m: patching.patch_sets(m, CLEAN, CORRUPTED, [[(0, 0)]], [[(5, 0)]]), "no layer 5"),
+    (lambda m: patching.patch_sets(m, CLEAN, CORRUPTED, [[], []], [[]]), "2 sets and 1 lists"),
     (lambda m: patching.permute_positions(m, ""), "empty"),
-    (lambda m: patching.direct_effects(m, CLEAN, "Mike gave"), "The clean prompt has 14 tokens"),
     (lambda m: patching.name_logits(m, CLEAN, 0, 4), "no head 4"),
     (lambda m: patching.copy_scores(m, ["Mike", "Bartholomew"]), "exactly one token"),
     (lambda m: patching.paired_t(torch.ones(3), torch.ones(4)), "two values for each pair"),

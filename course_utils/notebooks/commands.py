@@ -42,6 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     pages.add_argument("-o", "--output", type=Path, default=Path("html"), metavar="FOLDER")
     pages.set_defaults(run=_html)
 
+    site = commands.add_parser("site", help="build the whole site: lessons, reference, glossary, for teachers")
+    site.add_argument("-o", "--output", type=Path, default=Path("site"), metavar="FOLDER")
+    site.set_defaults(run=_site)
+
     furnish = commands.add_parser(
         "furnish",
         parents=[names],
@@ -158,6 +162,15 @@ def _html(arguments: argparse.Namespace) -> int:
 
     for path in files.find(arguments.names):
         print(pages.write_page(files.read(path), path.stem, arguments.output))
+    return 0
+
+
+def _site(arguments: argparse.Namespace) -> int:
+    from course_utils.notebooks import files
+    from course_utils.notebooks.site.build import build
+
+    root = files.project_root()
+    print(build(root, arguments.output, root / "build" / "site"))
     return 0
 
 

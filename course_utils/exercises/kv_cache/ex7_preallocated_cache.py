@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,6 +38,16 @@ class _Recorded:
         self.steps[name] = {"keys": held[0].clone(), "values": held[1].clone()}
         self.alive.append(held)
 
+    def refused(self, name: str, call: Callable[[], Any]) -> None:
+        """What becomes of a call that must raise a ValueError."""
+        try:
+            call()
+            self.steps[name] = "taken"
+        except ValueError:
+            self.steps[name] = "ValueError"
+        except Exception as error:
+            self.steps[name] = type(error).__name__
+
 
 def _one_more(run: _Recorded) -> None:
     run.append("1 more", 1)
@@ -51,15 +62,42 @@ def _more_than_room(run: _Recorded) -> None:
     try:
         run.append("4 more", 4)
         run.steps["4 positions into room for 3"] = "taken"
-    except (ValueError, IndexError, RuntimeError):
+    except ValueError:
         run.steps["4 positions into room for 3"] = "refused"
     run.append("3 more", 3)
+
+
+def _crop_at_its_ends(run: _Recorded) -> None:
+    run.refused("going on to 6 of the 5 held", lambda: run.store.crop(6))
+    run.refused("going back to -1", lambda: run.store.crop(-1))
+    run.store.crop(5)
+    run.append("1 more", 1)
+    run.store.crop(0)
+    run.append("2, after going back to none", 2)
+
+
+def _what_does_not_fit(run: _Recorded) -> None:
+    batch, n_heads, head_width = run.sizes
+    fits = torch.ones(batch, n_heads, 2, head_width)
+    for name, other in {
+        "a head more": torch.ones(batch, n_heads + 1, 2, head_width),
+        "a batch of more": torch.ones(batch + 1, n_heads, 2, head_width),
+        "numbers more": torch.ones(batch, n_heads, 2, head_width + 1),
+        "one position": torch.ones(batch, n_heads, 1, head_width),
+    }.items():
+        run.refused(f"values with {name}", partial(run.store.append, fits, other))
+        run.refused(f"keys with {name}", partial(run.store.append, other, fits))
+        if name != "one position":
+            run.refused(f"both with {name}", partial(run.store.append, other, other))
+    run.refused("3 more, which fit", lambda: run.append("3 more", 3))
 
 
 ENDS: dict[str, Callable[[_Recorded], None]] = {
     "three appends": _one_more,
     "going back and appending": _back_and_on,
     "more than there is room for": _more_than_room,
+    "going back as far as it goes": _crop_at_its_ends,
+    "keys and values of another shape": _what_does_not_fit,
 }
 """By the case's label, what follows two appends of 3 and 2 positions."""
 
@@ -90,10 +128,18 @@ class _Store:
         self.size = 0
 
     def append(self, keys: torch.Tensor, values: torch.Tensor) -> Pair:
+        self.compare(keys, values)
         start = self.start(keys.shape[2])
-        self.size = start + keys.shape[2]
-        self.keys[:, :, start : self.size], self.values[:, :, start : self.size] = keys, values
+        end = start + keys.shape[2]
+        self.keys[:, :, start:end], self.values[:, :, start:end] = keys, values
+        self.size = end
         return self.keys[:, :, : self.size], self.values[:, :, : self.size]
+
+    def compare(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Keys and values with each other, and with the memory."""
+        fitting = self.keys[:, :, :1].expand(-1, -1, keys.shape[2], -1).shape
+        if keys.shape != fitting or values.shape != fitting:
+            raise ValueError("another shape")
 
     def start(self, n_new: int) -> int:
         """Where new positions go."""
@@ -105,6 +151,8 @@ class _Store:
         return self.size + n_new > self.keys.shape[2]
 
     def crop(self, size: int) -> None:
+        if not 0 <= size <= self.size:
+            raise ValueError("not so many")
         self.size = size
 
 
@@ -142,6 +190,16 @@ class _OnlyNew(_Store):
 class _StartsAgainWhenFull(_Store):
     def start(self, n_new: int) -> int:
         return 0 if self.is_full(n_new) else self.size
+
+
+class _CropsToAnything(_Store):
+    def crop(self, size: int) -> None:
+        self.size = size
+
+
+class _TakesAnyShape(_Store):
+    def compare(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        pass
 
 
 class _CropTakesOff(_Store):
@@ -203,6 +261,17 @@ EXERCISE = Exercise(
             _StartsAgainWhenFull,
             "When there is no room left, it starts from the front and loses the text: raise ValueError, and change "
             "nothing.",
+        ),
+        Mistake(
+            "crop to more than is held",
+            _CropsToAnything,
+            "crop went to a size that was never held, so what lies there would be read as keys: raise ValueError.",
+        ),
+        Mistake(
+            "any shape taken",
+            _TakesAnyShape,
+            "Keys and values of another shape were taken, or refused by torch: compare the shapes first, and raise "
+            "ValueError.",
         ),
         Mistake(
             "crop takes off",

@@ -86,8 +86,7 @@ EXERCISE = Exercise(
         ),
         Hint(
             "from a list to one",
-            "Go through a list of landmarks. Keep those that fulfil all conditions under this frame, and return the "
-            "one whose city loses most.",
+            "Go through a list of landmarks, and return the first that fulfils all conditions under this frame.",
         ),
     ),
     mistakes=(

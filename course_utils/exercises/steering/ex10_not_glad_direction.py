@@ -45,7 +45,7 @@ PROMPTS = (
 
 
 def _hidden_prompts(rng: random.Random) -> list[Case]:
-    return [Case("prompts that you have not seen", (Model(), rng.sample(PROMPTS, 10)))]
+    return [Case("prompts that you have not seen", (Model(), rng.sample(PROMPTS, 8)))]
 
 
 def _measured(answer: Any, model: TransformersModel, prompts: list[str]) -> dict[str, bool]:

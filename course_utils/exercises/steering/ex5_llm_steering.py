@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import random
+import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from course_utils import steering
 from course_utils.exercises.drawing import text, tiny_pair, told
-from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
-from course_utils.exercises.steering.drawing import layer_to_steer
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
 from course_utils.steering import LLMSteering
 
@@ -20,20 +20,21 @@ if TYPE_CHECKING:
 def _steerers(rng: random.Random) -> list[Case]:
     """Two contrasts for two steerers; the strengths are large, so that a text shows what was added to it.
 
-    On tiny models alone: six texts of the lesson's model, from the answer and again from the reference, take many
+    On tiny models alone: ten texts of the lesson's model, from the answer and again from the reference, take many
     seconds.
     """
     cases = []
     for model in tiny_pair(rng):
-        contrasts = tuple(_contrast(rng, model, sign) for sign in (1, -1))
+        layers = rng.sample(range(2), 2)  # a layer kept from the first call shows
+        contrasts = tuple(_contrast(rng, layer, sign) for layer, sign in zip(layers, (1, -1), strict=True))
         cases.append(Case(told(model), (model, text(rng, 5), contrasts, 5)))
     return cases
 
 
-def _contrast(rng: random.Random, model: Model, sign: int) -> tuple[Any, ...]:
+def _contrast(rng: random.Random, layer: int, sign: int) -> tuple[Any, ...]:
     """The arguments of one call of set_steering: one prompt, a list of two, a layer, a strength."""
     positive, negative = text(rng, 3), [text(rng, 4), text(rng, 3)]
-    return positive, negative, layer_to_steer(rng, model), sign * (3 + round(rng.random(), 2))
+    return positive, negative, layer, sign * (3 + round(rng.random(), 2))
 
 
 class _Stops:
@@ -55,8 +56,9 @@ def _use_steerers(answer: Any, model: TransformersModel, prompt: str, contrasts:
     """What two steerers on one model write, and what is left of them afterwards."""
     written: dict[str, Any] = {}
     first = answer(model)
-    first.set_steering(*contrasts[0])
+    written["set_steering returns the steerer"] = first.set_steering(*contrasts[0]) is first
     second = answer(model)
+    written["before anything is set it writes"] = second.generate(prompt, max_new_tokens=n)
     second.set_steering(*contrasts[1][:3], strength=contrasts[1][3])
     written["the first of two steerers writes"] = first.generate(prompt, max_new_tokens=n)
     first.set_steering(*contrasts[1])
@@ -65,16 +67,32 @@ def _use_steerers(answer: Any, model: TransformersModel, prompt: str, contrasts:
     with contextlib.suppress(InterruptedError):
         first.generate(prompt, max_new_tokens=n, streamer=stops)
     written["generate passed its streamer on"] = stops.seen > 0
+    first.set_steering(*contrasts[0][:3])
+    written["with strength left out it writes"] = first.generate(prompt, max_new_tokens=n)
     second.remove_steering()
-    written["after remove_steering it writes"] = second.generate(prompt, max_new_tokens=n)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        written["after remove_steering it writes"] = second.generate(prompt, max_new_tokens=n)
+    written["with no steering set it warns"] = bool(told)
     with answer(model) as third:
         third.set_steering(*contrasts[0])
     written["after its block it writes"] = third.generate(prompt, max_new_tokens=n)
+    third.set_steering(*contrasts[1])
+    written["an exception leaves its block"] = False
+    try:
+        with third:
+            raise LookupError
+    except LookupError:
+        written["an exception leaves its block"] = True
+    written["after an exception in its block, max_new_tokens left out, it writes"] = third.generate(prompt)
+    plain = answer(model._module, model.tokenizer)
+    plain.set_steering(*contrasts[0])
+    written["on a plain transformers model it writes"] = plain.generate(prompt, max_new_tokens=n)
     # Someone else's hook, which doubles what the first layer puts out.
     hook = anatomy(model).layers[0]._module.register_forward_hook(lambda module, inputs, output: 2 * output)
     try:
         fourth = answer(model)
-        fourth.force_clear_all_hooks()
+        written["hooks that force_clear_all_hooks found"] = fourth.force_clear_all_hooks()
         written["after force_clear_all_hooks it writes"] = fourth.generate(prompt, max_new_tokens=n)
     finally:
         hook.remove()
@@ -85,10 +103,6 @@ class _OneForAll(LLMSteering):
     """Keeps its vector in the class, where every steerer finds it."""
 
     in_the_class: ClassVar[dict[str, Any]] = {}
-
-    def __init__(self, model: Any, tokenizer: Any = None) -> None:
-        super().__init__(model, tokenizer)
-        self.in_the_class.clear()
 
     def set_steering(self, *args: Any, **kwargs: Any) -> Any:
         super().set_steering(*args, **kwargs)
@@ -127,6 +141,20 @@ class _NeverRemoved(LLMSteering):
 class _BlockForgets(LLMSteering):
     def __exit__(self, *exception: object) -> None:
         pass
+
+
+class _SwallowsExceptions(LLMSteering):
+    def __exit__(self, *exception: object) -> bool:  # type: ignore[override]
+        self.remove_steering()
+        return True
+
+
+class _FirstLayerKept(LLMSteering):
+    first: int | None = None
+
+    def set_steering(self, positive_prompt: Any, negative_prompt: Any, layer: int, strength: float = 1.0) -> Self:
+        self.first = layer if self.first is None else self.first
+        return super().set_steering(positive_prompt, negative_prompt, self.first, strength)
 
 
 class _AddsUp(LLMSteering):
@@ -177,6 +205,16 @@ EXERCISE = Exercise(
     ),
     draw=_steerers,
     mistakes=(
+        Mistake(
+            "exceptions swallowed",
+            _SwallowsExceptions,
+            "An exception in the block is lost: what __exit__ returns must not be True, so return nothing.",
+        ),
+        Mistake(
+            "layer of the first call",
+            _FirstLayerKept,
+            "Set again at another layer, it still steers at the first one: what was set before is replaced.",
+        ),
         Mistake(
             "one vector for all steerers",
             _OneForAll,
