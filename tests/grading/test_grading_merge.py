@@ -24,7 +24,7 @@ from course_utils.exercises.judging import attempt
 from course_utils.grading import exam_notebook
 from course_utils.grading.flags import Flag
 from course_utils.grading.lesson import Lesson, load_lesson
-from course_utils.grading.merge import Merged, merge
+from course_utils.grading.merge import Merged, _is_to_fill_in, merge
 from course_utils.grading.names import names_bound, names_used
 from course_utils.grading.read_notebook import parse
 from tests.grading import cohort
@@ -406,4 +406,4 @@ def test_honest_edits_never_cost_a_point_without_a_flag(
     ],
 )
 def test_a_cell_with_dots_to_fill_in_is_made_to_be_edited(source: str, made_to_be_edited: bool) -> None:
-    assert merge._is_to_fill_in(source) is made_to_be_edited
+    assert _is_to_fill_in(source) is made_to_be_edited
