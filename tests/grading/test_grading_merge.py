@@ -24,7 +24,7 @@ from course_utils.exercises.judging import attempt
 from course_utils.grading import exam_notebook
 from course_utils.grading.flags import Flag
 from course_utils.grading.lesson import Lesson, load_lesson
-from course_utils.grading.merge import Merged, merge
+from course_utils.grading.merge import Merged, _is_to_fill_in, merge
 from course_utils.grading.names import names_bound, names_used
 from course_utils.grading.read_notebook import parse
 from tests.grading import cohort
@@ -390,3 +390,20 @@ def test_honest_edits_never_cost_a_point_without_a_flag(
     merged = merge(lesson, parse(json.dumps(book).encode()))
     told = verdicts(lesson, merged)
     assert all(verdict == "right" or id in merged.doubtful for id, verdict in told.items()), told
+
+
+@pytest.mark.parametrize(
+    ("source", "made_to_be_edited"),
+    [
+        ('predict("4.1", ...)  # a depth', True),
+        ('quiz("4.a", ...)', True),
+        ("prediction = ...  # a number", True),
+        ('predict("4.1", 7)', False),
+        ("x[...]", False),
+        ("def stub():\n    ...", False),
+        ("...", True),
+        ("", False),
+    ],
+)
+def test_a_cell_with_dots_to_fill_in_is_made_to_be_edited(source: str, made_to_be_edited: bool) -> None:
+    assert _is_to_fill_in(source) is made_to_be_edited
