@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -75,10 +76,10 @@ def _what_does_not_fit(run: RecordedStore) -> None:
         "numbers more": torch.ones(batch, n_heads, 2, head_width + 1),
         "one position": torch.ones(batch, n_heads, 1, head_width),
     }.items():
-        run.refused(f"values with {name}", lambda other=other: run.store.append(fits, other))
-        run.refused(f"keys with {name}", lambda other=other: run.store.append(other, fits))
+        run.refused(f"values with {name}", partial(run.store.append, fits, other))
+        run.refused(f"keys with {name}", partial(run.store.append, other, fits))
         if name != "one position":
-            run.refused(f"both with {name}", lambda other=other: run.store.append(other, other))
+            run.refused(f"both with {name}", partial(run.store.append, other, other))
     run.refused("3 more, which fit", lambda: run.append("3 more", 3))
 
 
