@@ -7,6 +7,7 @@
 #   make test-fast  the same without the slow tests
 #   make bench      the figures in the README, measured on this machine
 #   make html       the lessons as pages, in html/
+#   make site       the whole site, in site/: lessons, reference, glossary, for teachers
 #   make versions   the quick tests with other Pythons and other packages, each in a fresh environment (an hour)
 #   make processors the lessons compared on processors that this one is not, and with more rounding (an hour or two)
 #   make coverage   how much of the package the tests run
@@ -22,7 +23,7 @@ endif
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help lessons lab test test-fast bench html versions processors coverage clean
+.PHONY: help lessons lab test test-fast bench html site versions processors coverage clean
 
 # A kernel that asks for as many threads as there are cores gains nothing beside another test process.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
@@ -59,6 +60,10 @@ bench: .venv/.installed-test
 html: .venv/.installed-lab
 	$(BIN)/course notebooks html --output html
 
+site: .venv/.installed-site
+	@$(BIN)/course notebooks site --output site
+	@echo "Open site/index.html; its views come to life from a server: $(BIN)/python -m http.server -d site"
+
 versions: .venv/.installed-test
 	@$(BIN)/course fetch
 	$(BIN)/python .ci/versions.py
@@ -75,7 +80,7 @@ coverage: .venv/.installed-test
 	$(BIN)/python -m coverage report
 
 clean:
-	rm -rf .venv html build dist .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.*
+	rm -rf .venv html site build dist .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is made when the installation is complete. `.installing` is there while one runs: if it is found, the last
@@ -92,4 +97,4 @@ clean:
 	  echo "The installation did not finish; pip says why above. The first run needs a network (or an installer set up"; \
 	  echo "for a mirror); later ones do not. The same command again takes up the work."; exit 1; }
 	@rm -f .venv/.installing
-	@touch $@ $(if $(filter test,$*),.venv/.installed-lab)
+	@touch $@ $(if $(filter test,$*),.venv/.installed-lab .venv/.installed-site)

@@ -20,7 +20,15 @@ from benchmarks import others
 from benchmarks.measuring import Row, Way, alternate, seconds_of_process
 from course_utils import kv_cache, load_model, logit_lens, steering, tokens
 from course_utils.model.anatomy import anatomy
-from course_utils.sweeps import Shortcuts, attribution_patching, patch_heads, runs
+from course_utils.sweeps import (
+    Shortcuts,
+    attribution_patching,
+    direct_effects,
+    nodes,
+    patch_heads,
+    patch_paths,
+    runs,
+)
 from course_utils.sweeps.fast_linear import onednn_wins
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +48,7 @@ class Setting:
     quick: bool = False
 
     def ids(self, text: str) -> torch.Tensor:
-        return torch.tensor(self.model.tokenizer(text)["input_ids"])
+        return torch.tensor(self.model.tokenizer(text)["input_ids"], device=self.model._module.device)
 
     def answers(self) -> list[int]:
         return [tokens.token_id(self.model, answer) for answer in ANSWERS]
@@ -52,7 +60,7 @@ class Setting:
         other = front.clone()
         if not shared:
             other[0] += 1
-        return torch.cat([front, clean]), torch.cat([other, corrupted])
+        return torch.cat([front.to(clean), clean]), torch.cat([other.to(clean), corrupted])
 
 
 @contextmanager
@@ -149,6 +157,73 @@ def ladder(setting: Setting) -> list[Row]:
             setting.model, CLEAN, CORRUPTED, ANSWERS, shortcuts=chosen, progress=False
         )
     return alternate("ladder", "all heads, one pair", steps, 1 if setting.quick else 2)
+
+
+# Paths.
+
+
+def paths(setting: Setting) -> list[Row]:
+    """Direct effects, all senders into the queries of four heads, and the whole map of edges, each beside what people
+    do.
+
+    Of what takes a forward pass for each edge a few edges are run, spread over the layers, and the rest is counted up.
+    """
+    model, answers = setting.model, setting.answers()
+    parts = anatomy(model)
+    clean, corrupted = setting.ids(CLEAN), setting.ids(CORRUPTED)
+
+    def two_runs() -> None:
+        with torch.no_grad():
+            for tokens in (clean, corrupted):
+                model._module(tokens[None])
+
+    rows = alternate(
+        "direct effects",
+        "all heads and MLPs, one pair",
+        {
+            "a clean and a corrupted run": two_runs,
+            "direct_effects": lambda: direct_effects(model, CLEAN, CORRUPTED, ANSWERS),
+        },
+        setting.rounds,
+    )
+    high = 23 if parts.n_layers > 23 else parts.n_layers - 1
+    queries = [nodes.Receiver("query", high, head) for head in range(4)]
+    rows += _edges_against_the_loop(setting, f"all senders into four queries of layer {high}", queries, setting.rounds)
+    theirs = others.transformer_lens_paths(model)
+    if theirs is not None:
+        top = parts.n_layers - 2  # the layer with the fewest heads above it: one forward pass for each of them
+        lens: Way = lambda: theirs(clean, corrupted, answers, top, 0)  # noqa: E731
+        row = alternate("paths", rows[-1].what, {"TransformerLens's direct paths": lens}, 1 if setting.quick else 2)[0]
+        edges = sum(nodes.joined(parts, sender, to) for sender in nodes.all_senders(parts) for to in queries)
+        row.seconds = (row.seconds or 0.0) * edges / parts.n_heads
+        loop = next(one for one in rows if one.way == "plain loop")
+        row.times_faster = (loop.seconds or 0.0) / row.seconds
+        row.note = f"counted up from {parts.n_heads} edges, of heads to queries"
+        rows.append(row)
+    rows += _edges_against_the_loop(setting, "every edge", nodes.all_receivers(parts), 1)
+    return rows
+
+
+def _edges_against_the_loop(setting: Setting, what: str, receivers: list[nodes.Receiver], rounds: int) -> list[Row]:
+    """`patch_paths` into these receivers in full; of the loop a few edges, and the rest counted up."""
+    model, parts = setting.model, anatomy(setting.model)
+    edges = [(one, to) for to in receivers for one in nodes.all_senders(parts) if nodes.joined(parts, one, to)]
+    sample = [(one, to) for one, to in edges if one.kind == "head" and to.kind != "logits"]
+    few = sample[:: max(1, len(sample) // 8)][:8]
+    found: list[Any] = []
+
+    def ours() -> torch.Tensor:
+        found[:] = [patch_paths(model, CLEAN, CORRUPTED, ANSWERS, receivers=receivers, progress=False)]
+        rows = [receivers.index(to) for _, to in few]
+        return found[0].numbers[rows, [found[0].senders.index(one) for one, _ in few]]
+
+    loop: Way = lambda: others.loop_of_paths(  # noqa: E731
+        model, setting.ids(CLEAN), setting.ids(CORRUPTED), setting.answers(), few
+    )
+    part, row = alternate("paths", what, {"plain loop": loop, "patch_paths": ours}, rounds)
+    full = (part.seconds or 0.0) * (len(edges) + 2) / (len(few) + 2)  # the loop also runs the two prompts once
+    counted = replace(part, seconds=full, times_faster=1.0, note=f"counted up from {len(few)} edges of {len(edges)}")
+    return [counted, replace(row, times_faster=full / (row.seconds or 1.0), note=f"{len(edges)} edges")]
 
 
 # How it grows.
@@ -462,6 +537,7 @@ def _watched(command: list[str], environment: dict[str, str] | None = None) -> t
 SECTIONS: dict[str, Callable[[Setting], list[Row]]] = {
     "head-sweep": head_sweep,
     "ladder": ladder,
+    "paths": paths,
     "length": growth_with_length,
     "pairs": growth_with_pairs,
     "size": growth_with_size,

@@ -4,14 +4,21 @@ On Colab a notebook arrives alone. The cell then installs this package, at the n
 what the machine already has: every preinstalled package that lies in the range the package declares is kept as
 it is, through pip's constraints, and one that lies outside is named and changed. `COURSE_UTILS_SOURCE` replaces
 the repository by anything that pip can build: a wheel, a folder, or a requirement from a school's own index.
+
+A learner has no use for its code: the notebook folds it (`FOLDED`), and Colab shows its `@title` alone.
 """
 
 from __future__ import annotations
 
-MARK = "# Setup:"
+from typing import Any
+
+MARK = "# @title Setup:"
+
+FOLDED: dict[str, Any] = {"cellView": "form", "jupyter": {"source_hidden": True}}
+"""The metadata by which Colab and JupyterLab fold a cell's code."""
 
 _CELL = '''\
-# Setup: installs the course's package where it is missing, as on Colab. Safe to run twice.
+# @title Setup: installs the course's package where it is missing, as on Colab. Safe to run twice.
 import os, sys, tempfile
 from importlib import invalidate_caches, metadata, util
 from pathlib import Path

@@ -24,14 +24,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.logit_lens import frozen_norm
 from course_utils.model.anatomy import Anatomy, anatomy
+from course_utils.model.frozen_norm import frozen_norm
 from course_utils.model.prompts import token_id, token_ids
 from course_utils.residual import residual_stream
 from course_utils.sweeps import (
     Shortcuts,
     ablate_heads,
     attribution_patching,
+    direct_effects,
     patch_attention,
     patch_heads,
     patch_mlp,
@@ -414,28 +415,6 @@ def permute_positions(
         logits = parts.unembed(last).cpu()[:, answer_ids]
         found.append((logits[:, 0] - logits[:, 1]).unflatten(0, (parts.n_layers, parts.n_heads)))
     return torch.stack(found)
-
-
-def direct_effects(
-    model: TransformersModel, clean: str, corrupted: str, answers: tuple[str, str] = (" Mike", " Emma")
-) -> torch.Tensor:
-    """The part of each head's effect that reaches the logits without any later layer: a matrix product, no patched run.
-
-    Clean output minus corrupted output at the last token, through the output projection, the final norm with its
-    divisor frozen at the corrupted run's, and the difference of two rows of the unembedding (direct logit attribution,
-    Elhage et al. 2021, https://transformer-circuits.pub/2021/framework/index.html).
-
-    Returns:
-        (layer, head), in logits.
-    """
-    parts = anatomy(model)
-    check_prompts(model, clean, corrupted)
-    moved = head_outputs(model, clean)[:, -1] - head_outputs(model, corrupted)[:, -1]  # (layer, head, head width)
-    frozen = frozen_norm(model, residual_stream(model, corrupted)[-1, -1])
-    plus, minus = (token_id(model, answer) for answer in answers)
-    direction = parts.unembedding.weight[plus] - parts.unembedding.weight[minus]
-    written = torch.stack([through_output(parts, layer, moved[layer]) for layer in range(parts.n_layers)])
-    return (frozen(written) @ direction).detach() * parts.logit_scale
 
 
 def name_logits(

@@ -31,23 +31,27 @@ class Skip:
     remedy: str
 
 
-# Not here, so never permitted on Linux: bubblewrap, which `.ci/run` installs.
+# Not here, so never permitted on Linux: bubblewrap and a browser, which `.ci/run` installs.
 PERMITTED = (
     Skip("no index can be reached", ANYWHERE, "a network is not the project's to have", "run it where pip can install"),
     Skip("bubblewrap exists for Linux only", (MACOS, WINDOWS), "so it is", "run it on Linux (on Windows: in WSL)"),
     Skip("this system does not let a test make symbolic links", (WINDOWS,), "a right that Windows gives to few",
          "switch on Windows' developer mode"),
+    Skip("no Chromium is installed", (MACOS, WINDOWS), "the system's packages have none", "install Chromium or Chrome"),
     Skip("needs SIGKILL", (WINDOWS,), "Windows has no such signal", "run it on Linux, on macOS or in WSL"),
     Skip("no timer signal", (WINDOWS,), "Windows has no such signal", "run it on Linux, on macOS or in WSL"),
     Skip("no getrusage on Windows", (WINDOWS,), "so it is", "run it on Linux, on macOS or in WSL"),
     Skip("a stand-in for Python that is a shell script", (WINDOWS,), "no shell runs it there",
          "run it on Linux, on macOS or in WSL"),
+    Skip("no Chromium is installed", (MACOS, WINDOWS), "a page is the same from each system",
+         "install Chromium or Chrome"),
     Skip("this PyTorch has no oneDNN", (MACOS, WINDOWS), "builds for other processors are without it",
          "install a PyTorch for x86"),
 )  # fmt: skip
 
 # What ends a skip that is permitted nowhere but outside CI.
 REMEDIES = {
+    "no Chromium is installed": "Debian: sudo apt-get install chromium; Ubuntu: install Google's Chrome",
     "bubblewrap is not installed": "Debian, Ubuntu: sudo apt-get install bubblewrap",
     "does not allow what bubblewrap does": "allow user namespaces; in a container, "
     "run it with --security-opt seccomp=unconfined",

@@ -16,7 +16,8 @@ from benchmarks.sections import SECTIONS
 
 
 def test_a_quick_run_writes_tables_json_and_a_picture(tmp_path: Path) -> None:
-    sections = ["head-sweep", "ladder", "length", "pairs", "lens", "steering", "perplexity", "decoding", "attention"]
+    sections = ["head-sweep", "ladder", "paths", "length", "pairs", "lens", "steering", "perplexity", "decoding"]
+    sections.append("attention")
     assert main(["--quick", "--output", str(tmp_path), *sections]) == 0
     found = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert {"processor", "cores", "threads", "packages"} <= set(found["machine"])

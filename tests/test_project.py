@@ -120,7 +120,8 @@ def test_importing_the_package_leaves_the_heavy_libraries_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["lessons", "lab", "test", "test-fast", "bench", "html", "versions", "processors", "coverage", "clean"]
+    "target",
+    ["lessons", "lab", "test", "test-fast", "bench", "html", "site", "versions", "processors", "coverage", "clean"],
 )
 def test_make_has_the_target(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Iterable
@@ -40,6 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     pages = commands.add_parser("html", parents=[names], help="write each notebook as a page to read")
     pages.add_argument("-o", "--output", type=Path, default=Path("html"), metavar="FOLDER")
     pages.set_defaults(run=_html)
+
+    site = commands.add_parser("site", help="build the whole site: lessons, reference, glossary, for teachers")
+    site.add_argument("-o", "--output", type=Path, default=Path("site"), metavar="FOLDER")
+    site.set_defaults(run=_site)
 
     furnish = commands.add_parser(
         "furnish",
@@ -160,6 +165,15 @@ def _html(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _site(arguments: argparse.Namespace) -> int:
+    from course_utils.notebooks import files
+    from course_utils.notebooks.site.build import build
+
+    root = files.project_root()
+    print(build(root, arguments.output, root / "build" / "site"))
+    return 0
+
+
 def _furnish(arguments: argparse.Namespace) -> int:
     from course_utils.notebooks import files, furnish, normalise
 
@@ -182,6 +196,8 @@ def _text(arguments: argparse.Namespace) -> int:
     from course_utils.notebooks import files, text
 
     (path,) = files.find([arguments.name])
+    if isinstance(sys.stdout, io.TextIOWrapper):  # sent to a file, it is UTF-8 on Windows too, and comes back so
+        sys.stdout.reconfigure(encoding="utf-8")
     sys.stdout.write(text.to_text(files.read(path)))
     return 0
 
@@ -192,10 +208,7 @@ def _from_text(arguments: argparse.Namespace) -> int:
     path = Path(arguments.notebook)
     if path.suffix != ".ipynb":
         (path,) = files.find([arguments.notebook])
-    try:
-        source = arguments.file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CourseError(f"{arguments.file}: cannot be read ({error})") from None
+    source = text.read_text(arguments.file)
     previous = files.read(path) if path.is_file() else None
     notebook = normalise.normalise(_furnished(text.from_text(source, previous), path))
     changed = files.write(notebook, path)

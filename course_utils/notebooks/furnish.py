@@ -15,7 +15,8 @@ from course_utils import colab
 from course_utils.notebooks.exercise_text import write_exercises
 
 BADGE_IMAGE = "https://colab.research.google.com/assets/colab-badge.svg"
-_BADGE = re.compile(r"\[!\[Open in Colab\]\([^)\s]*\)\]\([^)\s]*\)")
+BADGE = re.compile(r"\[!\[Open in Colab\]\([^)\s]*\)\]\(([^)\s]*)\)")
+"""A badge in Markdown; its group is where it leads."""
 _LINK = re.compile(r"https://colab\.research\.google\.com/github/[^)\s]*/(\w+)\.ipynb")
 
 
@@ -53,8 +54,8 @@ def renew_addresses(text: str, *, version: str, repository: str) -> str:
 
 def _renew_badge(notebook: NotebookNode, wanted: str) -> None:
     for cell in notebook.cells:
-        if cell.cell_type == "markdown" and _BADGE.search(cell.source):
-            cell["source"] = _BADGE.sub(lambda _: wanted, cell.source)
+        if cell.cell_type == "markdown" and BADGE.search(cell.source):
+            cell["source"] = BADGE.sub(lambda _: wanted, cell.source)
             return
     title = next((cell for cell in notebook.cells if cell.cell_type == "markdown"), None)
     if title is None:

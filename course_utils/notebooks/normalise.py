@@ -1,8 +1,9 @@
 """One form for every notebook: whoever executes it, on whatever machine, the file comes out the same.
 
 What a normalised notebook has: nbformat 4.5, two plain metadata entries, cell ids that follow from the
-contents, and outputs without widgets, timings, warnings or anything of the machine that made them. `normalise`
-brings it there; `problems` names what no tool can put right and an author must.
+contents, and outputs without widgets, timings, warnings or anything of the machine that made them (of a view the
+still, the data and the words stay). `normalise` brings it there; `problems` names what no tool can put right and
+an author must.
 
 Authors never write metadata by hand. What a cell is to an exercise is read from its source:
 
@@ -27,6 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
+
+from course_utils import colab
+from course_utils.pictures import VIEW_TYPE
 
 METADATA: dict[str, Any] = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -69,6 +73,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     for index, cell in enumerate(result.cells):
         cell["source"] = cell.source.rstrip("\n")
         cell["metadata"] = _cell_metadata(cell.metadata, roles.get(index))
+        if cell.cell_type == "code" and cell.source.startswith(colab.MARK):
+            cell["metadata"].update(copy.deepcopy(colab.FOLDED))
         if cell.cell_type == "code":
             cell["outputs"] = list(_clean_outputs(cell.get("outputs", [])))
             cell.setdefault("execution_count", None)
@@ -146,6 +152,15 @@ def problems(notebook: NotebookNode) -> list[Problem]:
         for output in cell.get("outputs", []):
             found.extend(Problem(index, text) for text in _output_problems(output, tags))
     return found
+
+
+def words_of_picture(output: NotebookNode) -> str:
+    """What an output with a picture says that it shows: its plain text; "" if that is only what Python calls a thing.
+
+    It is the picture's alternative text wherever one is asked for.
+    """
+    words = " ".join(_joined(output.get("data", {}).get("text/plain", "")).split())
+    return "" if words.startswith("<") else words
 
 
 def text_of(output: NotebookNode) -> str:
@@ -226,11 +241,13 @@ def _clean_outputs(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
             pending = NotebookNode(output_type="stream", name="stdout", text=_joined(output.text))
             continue
         if output.output_type in ("display_data", "execute_result"):
-            if WIDGET in output.data:
-                continue
+            if output.data.pop(WIDGET, None) is not None and VIEW_TYPE not in output.data:
+                continue  # a progress bar; a view's still, data and words stay
             output["metadata"] = NotebookNode()
             if "image/png" in output.data:
                 output.data["image/png"] = _joined(output.data["image/png"]).strip()
+                if words := words_of_picture(output):
+                    output["metadata"] = NotebookNode({"image/png": {"alt": words}})
             output.pop("transient", None)
         if output.output_type == "error":  # only where a lesson shows one on purpose; frames would name files
             output["traceback"] = [f"{output.ename}: {output.evalue}"]
@@ -248,6 +265,11 @@ def _output_problems(output: NotebookNode, tags: list[str]) -> Iterator[str]:
     if output.output_type == "stream" and output.name == "stderr":
         yield f"wrote to stderr: {_joined(output.text).strip()[:300]!r}"
     data = output.get("data", {})
+    if any(kind.startswith("image/") for kind in data) and not words_of_picture(output):
+        yield (
+            "holds a picture that says nothing in words, for whoever cannot see it; use course_utils.pictures, "
+            "or set its `words`"
+        )
     if WIDGET in data:
         yield "shows a widget, whose state is not stored; print or draw instead"
     for kind, value in data.items():

@@ -1,7 +1,9 @@
-"""Every picture of the lessons: data in, figure out.
+"""Every picture of the lessons: data in, figure and words out.
 
 A function here takes tensors, arrays and labels, never a model, and returns a :class:`Picture`, which a notebook shows
-when it is a cell's last expression. Nothing goes through pyplot, so no global state is left and no window opens.
+when it is a cell's last expression. Its words, made from the same numbers, are the text beside the image: what a screen
+reader, a search engine and the comparison of outputs get. Nothing goes through pyplot, so no global state is left and
+no window opens.
 
 Colours can be told apart by colour-blind readers: one sequential map (viridis), one diverging map with white at zero
 (red above, blue below), and the Okabe-Ito palette for lines.
@@ -10,6 +12,7 @@ Colours can be told apart by colour-blind readers: one sequential map (viridis),
 from __future__ import annotations
 
 import io
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
@@ -23,9 +26,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from course_utils.errors import refuse_unknown_options
+from course_utils.pictures import words
 
 DOTS_PER_INCH = 100
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LABEL_INCHES = 0.16
+"""What one label of eight points needs of an axis, so that its neighbour can be read."""
 HIGHLIGHT, PLAIN = "#D55E00", "#8DA9C4"
 
 Values = Any
@@ -33,17 +39,27 @@ Values = Any
 
 
 class Picture(Figure):
-    """A figure that a notebook shows by itself, as a PNG of 100 dots per inch."""
+    """A figure that a notebook shows by itself, as a PNG of 100 dots per inch, and what it shows in words.
 
-    def _repr_png_(self) -> bytes:
+    Attributes:
+        words: one or two sentences. The functions here write them; whoever draws on :func:`new_picture` writes them
+            too, and a lesson with a picture that has none is refused.
+    """
+
+    words: str = ""
+
+    def png(self) -> bytes:
+        """The picture as a PNG file's bytes, on white."""
         FigureCanvasAgg(self)
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor="white")
         return buffer.getvalue()
 
+    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
+        return self.png(), {"alt": self.words}
+
     def __repr__(self) -> str:
-        titles = [axes.get_title().replace("\n", " ") for axes in self.axes if axes.get_title()]
-        return f"Picture: {'; '.join(titles) or 'untitled'}"
+        return self.words or "<a picture without words>"
 
 
 def new_picture(width: float = 8.0, height: float = 4.0, rows: int = 1, columns: int = 1) -> tuple[Picture, Any]:
@@ -62,8 +78,16 @@ def as_array(values: Values) -> np.ndarray:
 
 def show_token(token: str) -> str:
     """A token as it can be read in a picture: a leading space as a raised dot, a line break as an arrow."""
-    # A dollar sign would start matplotlib's mathematics.
-    return token.replace(" ", "·").replace("\n", "↵").replace("\t", "⇥").replace("$", r"\$")
+    return plain(token.replace(" ", "·").replace("\n", "↵").replace("\t", "⇥"))
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib draws as it is: a dollar sign would start its mathematics, and two of them crash it."""
+    return text.replace("$", r"\$")
+
+
+def _name_axes(axes: Axes, title: str, xlabel: str = "", ylabel: str = "") -> None:
+    axes.set(title=plain(title), xlabel=plain(xlabel), ylabel=plain(ylabel))
 
 
 def bars(
@@ -82,18 +106,20 @@ def bars(
         )
     axes.margins(x=0.12)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set(title=title, xlabel=xlabel)
+    _name_axes(axes, title, xlabel)
+    figure.words = words.of_bars(title, xlabel, labels, numbers)
     return figure
 
 
 class HeatmapOptions(TypedDict, total=False):
     """How :func:`heatmap` shows its cells.
 
-    diverging: white at zero, red above, blue below, symmetric; else viridis from the least to the greatest value.
-    annotate: a text for each cell, in the cell.
-    colour_label: what stands beside the colour bar.
-    limit: the value of the strongest colour; the greatest magnitude unless given.
-    bottom_up: row 0 at the bottom, as layers are usually drawn.
+    Attributes:
+        diverging: white at zero, red above, blue below, symmetric; else viridis from the least to the greatest value.
+        annotate: a text for each cell, in the cell.
+        colour_label: what stands beside the colour bar.
+        limit: the value of the strongest colour; the greatest magnitude unless given.
+        bottom_up: row 0 at the bottom, as layers are usually drawn.
     """
 
     diverging: bool
@@ -136,7 +162,10 @@ def heatmap(
     _label_axis(axes, "y", y_labels, rows)
     if options.get("bottom_up"):
         axes.invert_yaxis()
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    _name_axes(axes, title, xlabel, ylabel)
+    kind, colour_label = words.titled("Heat map", title), options.get("colour_label", "")
+    signed = options.get("diverging", False)
+    figure.words = words.of_table(kind, (ylabel, xlabel), (y_labels, x_labels), table, colour_label, signed)
     return figure
 
 
@@ -165,14 +194,15 @@ def heatmaps(
         colours = {"norm": TwoSlopeNorm(0.0, -largest, largest), "cmap": "RdBu_r", "interpolation": "nearest"}
         image = place.imshow(table, aspect="auto", **colours)
         scale = f" (±{largest:.2g})" if own_scale else ""
-        place.set_title(name.replace("$", r"\$").replace("\n", "↵") + scale, fontsize=8)
+        place.set_title(plain(name.replace("\n", "↵")) + scale, fontsize=8)
         place.tick_params(labelsize=6)
         place.locator_params(nbins=4, integer=True)
     for place in places[len(arrays) :]:
         place.set_axis_off()
     if not own_scale:
-        figure.colorbar(image, ax=list(places), label=colour_label)
-    figure.suptitle(title, fontsize=11)
+        figure.colorbar(image, ax=list(places), label=plain(colour_label))
+    figure.suptitle(plain(title), fontsize=11)
+    figure.words = words.of_tables(title, colour_label, arrays)
     return figure
 
 
@@ -192,7 +222,7 @@ def draw_table(
         )
         colours = "viridis"
     image = axes.imshow(table, cmap=colours, norm=norm, aspect="auto", interpolation="nearest")
-    axes.figure.colorbar(image, ax=axes, label=colour_label, fraction=0.04, pad=0.02)
+    axes.figure.colorbar(image, ax=axes, label=plain(colour_label), fraction=0.04, pad=0.02)
     return image
 
 
@@ -217,18 +247,23 @@ def _label_axis(axes: Axes, which: str, labels: Sequence[str] | None, count: int
         return
     texts = [show_token(label) for label in labels]
     crowded = which == "x" and max(map(len, texts), default=0) > 4
+    figure: Any = axes.figure
+    side = figure.get_size_inches()[0 if which == "x" else 1] - 1.5  # inches that title, scale and names leave
+    every = max(1, math.ceil(count * LABEL_INCHES / side))  # of more labels than there is room for, each second, third
     getattr(axes, f"set_{which}ticks")(
-        range(count), texts, family="monospace", fontsize=8, **({"rotation": 60, "ha": "right"} if crowded else {})
-    )
+        range(0, count, every), texts[::every],
+        family="monospace", fontsize=8, **({"rotation": 60, "ha": "right"} if crowded else {}),
+    )  # fmt: skip
 
 
 class LineOptions(TypedDict, total=False):
     """What :func:`lines` draws besides its lines, and on which axes.
 
-    x: where the values stand; 0, 1, 2, ... unless given.
-    log_x, log_y: a logarithmic axis, to base 2 and to base 10.
-    bands: half the width of a shaded band around the series of that name, such as a standard deviation.
-    marks: vertical lines with their labels, at these x.
+    Attributes:
+        x: where the values stand; 0, 1, 2, ... unless given.
+        log_x, log_y: a logarithmic axis, to base 2 and to base 10.
+        bands: half the width of a shaded band around the series of that name, such as a standard deviation.
+        marks: vertical lines with their labels, at these x.
     """
 
     x: Values | None
@@ -256,18 +291,20 @@ def lines(
     refuse_unknown_options(lines, options, LineOptions)
     x, bands = options.get("x"), options.get("bands") or {}
     figure, axes = new_picture(8.0, 3.8)
+    drawn: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for place, (name, values) in enumerate(series.items()):
         numbers = as_array(values)
         across = as_array(x) if x is not None else np.arange(len(numbers))
         colour = PALETTE[place % len(PALETTE)]
-        axes.plot(across, numbers, label=name, color=colour, marker="o", markersize=3, linewidth=1.5)
+        axes.plot(across, numbers, label=plain(name), color=colour, marker="o", markersize=3, linewidth=1.5)
+        drawn[name] = (across, numbers)
         if name in bands:
             half = as_array(bands[name])
             axes.fill_between(across, numbers - half, numbers + half, color=colour, alpha=0.2, linewidth=0)
     for label, where in (options.get("marks") or {}).items():
         axes.axvline(where, color="#666666", linewidth=1, linestyle=":")
         axes.annotate(
-            label,
+            plain(label),
             (where, 1.0),
             (3, -3),
             xycoords=("data", "axes fraction"),
@@ -285,7 +322,8 @@ def lines(
         axes.legend(frameon=False, fontsize=9)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    _name_axes(axes, title, xlabel, ylabel)
+    figure.words = words.of_lines(title, (xlabel, ylabel), drawn)
     return figure
 
 
@@ -326,10 +364,11 @@ def token_strip(
                 color=_readable_on(ground),
             )  # fmt: skip
             left += len(token)
-    axes.set(xlim=(0, max(widest, 40)), ylim=(len(rows), 0), title=title)
+    axes.set(xlim=(0, max(widest, 40)), ylim=(len(rows), 0), title=plain(title))
     axes.axis("off")
     scale = figure.colorbar(_scale(norm, colours), ax=axes, fraction=0.025, pad=0.01)
-    scale.set_label("\n".join(textwrap.wrap(colour_label, 14)), fontsize=8)
+    scale.set_label(plain("\n".join(textwrap.wrap(colour_label, 14))), fontsize=8)
+    figure.words = words.of_text(title, colour_label, tokens, numbers)
     return figure
 
 
@@ -353,7 +392,8 @@ def attention(pattern: Values, tokens: Sequence[str], title: str = "") -> Pictur
     draw_table(axes, table, diverging=False, limit=1.0, colour_label="attention weight")
     _label_axis(axes, "x", tokens, len(tokens))
     _label_axis(axes, "y", tokens, len(tokens))
-    axes.set(title=title, xlabel="key: the token looked at", ylabel="query: the token that looks")
+    _name_axes(axes, title, "key: the token looked at", "query: the token that looks")
+    figure.words = words.of_attention(title, tokens, table)
     return figure
 
 
@@ -392,7 +432,8 @@ def scatter(
     axes.margins(0.08)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    _name_axes(axes, title, xlabel, ylabel)
+    figure.words = words.of_points(title, (xlabel, ylabel), across, up, labels or {})
     return figure
 
 
@@ -410,11 +451,12 @@ def ladder(steps: Mapping[str, float], title: str = "", xlabel: str = "seconds")
             f"{number:.2g} s{times}", (max(number, numbers[place - 1]) if place else number, place), (5, 0),
             textcoords="offset points", va="center", fontsize=9,
         )  # fmt: skip
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [plain(name) for name in names])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.35 * float(numbers.max()))  # room for the longest note
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set(title=title, xlabel=xlabel)
+    _name_axes(axes, title, xlabel)
+    figure.words = words.of_steps(title, xlabel, steps)
     return figure
 
 
@@ -447,7 +489,7 @@ def token_table(
     image = axes.imshow(
         table, cmap="viridis_r" if log else "viridis", norm=norm, aspect="auto", interpolation="nearest"
     )
-    figure.colorbar(image, ax=axes, label=colour_label, fraction=0.04, pad=0.02)
+    figure.colorbar(image, ax=axes, label=plain(colour_label), fraction=0.04, pad=0.02)
     for depth, row in enumerate(cells):
         for position, token in enumerate(row):
             shown = show_token(token[:9])
@@ -460,7 +502,8 @@ def token_table(
     _label_axis(axes, "x", tokens, positions)
     axes.set_yticks(range(depths), [str(depth) for depth in range(depths)], fontsize=8)
     axes.invert_yaxis()
-    axes.set(title=title, xlabel="after this token", ylabel="depth")
+    _name_axes(axes, title, "after this token", "depth")
+    figure.words = words.of_token_table(title, colour_label, cells, tokens)
     return figure
 
 
@@ -488,7 +531,7 @@ def trade_off(
         grey = name in controls
         colour = "#888888" if grey else colours.pop(0)
         axes.plot(
-            as_array(cost), as_array(gain), label=name, color=colour, marker="o", markersize=4, linewidth=1.5,
+            as_array(cost), as_array(gain), label=plain(name), color=colour, marker="o", markersize=4, linewidth=1.5,
             linestyle="--" if grey else "-",
         )  # fmt: skip
     axes.set_xscale("log")
@@ -503,5 +546,7 @@ def trade_off(
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    _name_axes(axes, title, xlabel, ylabel)
+    drawn = {name: (as_array(cost), as_array(gain)) for name, (cost, gain) in paths.items()}
+    figure.words = words.of_paths(title, (xlabel, ylabel), drawn)
     return figure

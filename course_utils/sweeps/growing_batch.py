@@ -27,8 +27,8 @@ warning, to fewer of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -64,12 +64,16 @@ class Patch:
     """One question: a run of `pair`'s prompt in which, at one site, these positions hold what the source holds there.
 
     `head` is None at sites that have none. `positions` count from 0; without any, the run is the unpatched one.
+    `put` is what they hold instead, where no source has it: (position, width), or (position, head, head width) for as
+    many heads, from `head` on. `question` tells two such patches apart.
     """
 
     pair: int
     layer: int
     head: int | None
     positions: tuple[int, ...]
+    put: torch.Tensor | None = field(default=None, compare=False, repr=False)
+    question: int = 0
 
 
 @dataclass
@@ -77,13 +81,13 @@ class UnpatchedRuns:
     """Unpatched runs of prompts of one length, as rows of one batch, and what a sweep needs of them.
 
     residual: for each layer, its input (row, position, width).
-    found: for each layer asked for, what stood at the site, (row, position, ...).
+    found: for each site and layer asked for, what stood there, (row, position, ...).
     keys, values: for each layer, (row, key/value head, position, head width).
     last: the last layer's output at the last position (row, width).
     """
 
     residual: list[torch.Tensor]
-    found: dict[int, torch.Tensor]
+    found: dict[Site, dict[int, torch.Tensor]]
     keys: list[torch.Tensor]
     values: list[torch.Tensor]
     last: torch.Tensor
@@ -92,20 +96,24 @@ class UnpatchedRuns:
 # The unpatched runs.
 
 
-def run_unpatched(parts: Anatomy, tokens: torch.Tensor, site: Site, layers: set[int]) -> UnpatchedRuns:
-    """Run prompts of one length (row, position) and keep what `UnpatchedRuns` lists; `found` for `layers` only."""
+def run_unpatched(parts: Anatomy, tokens: torch.Tensor, sites: Sequence[Site], layers: set[int]) -> UnpatchedRuns:
+    """Run prompts of one length (row, position) and keep what `UnpatchedRuns` lists; `found` for `layers` only.
+
+    `sites` are in the order in which a layer comes to them: residual, head, attention, mlp.
+    """
     # Made without a configuration, a cache keeps all positions, on sliding layers too. One that knew of the window
     # would have dropped the oldest, and a patched run that starts further back would miss them.
     cache = DynamicCache()
     n_layers = parts.n_layers
     residual: list[torch.Tensor] = []
-    found: dict[int, torch.Tensor] = {}
+    found: dict[Site, dict[int, torch.Tensor]] = {site: {} for site in sites}
     with torch.no_grad():
         with parts.model.trace(tokens, past_key_values=cache, use_cache=True) as tracer:
             for layer in range(n_layers):
                 residual.append(parts.layers[layer].input)
                 if layer in layers:
-                    found[layer] = at_site(parts, site, layer)
+                    for site in sites:
+                        found[site][layer] = at_site(parts, site, layer)
             last = parts.layers[n_layers - 1].output[:, -1].save()
             # None of these is cloned, though a saved tensor follows what is written into it later: nothing writes in
             # this trace, and the patched runs write into copies of their own.
@@ -131,7 +139,7 @@ def at_site(parts: Anatomy, site: Site, layer: int) -> torch.Tensor:
 # The patched runs.
 
 
-class _SharedPrefix(DynamicLayer):
+class SharedPrefix(DynamicLayer):
     """One layer's cache: it holds each prompt's prefix once, deals it out to as many rows as there are, and keeps
     nothing new.
 
@@ -243,11 +251,11 @@ def run_chunk(
                         # A layer's input may be the tensor that the layer below put out, or one that was put in just
                         # now; a copy is put in, so that a write reaches this layer and no other holder of it.
                         stream = parts.layers[layer].input.clone()
-                        overwrite(stream, writes[layer], material.source[layer])
+                        overwrite(stream, *writes[layer])
                         parts.layers[layer].input = stream
                     else:
                         # Made by this very layer for its next step: nothing else holds it, and no copy is needed.
-                        overwrite(at_site(parts, site, layer), writes[layer], material.source[layer])
+                        overwrite(at_site(parts, site, layer), *writes[layer])
                 if narrow and layer == n_layers - 1:
                     parts.mlps[layer].input = parts.mlps[layer].input[:, -1:]
                 advance(share[layer])
@@ -269,30 +277,48 @@ def _cache(base: UnpatchedRuns, prompt_of_row: torch.Tensor, start: int) -> dict
     # A chunk has few prompts and many rows, so the prefix is cut once for each prompt.
     prompts, which = prompt_of_row.unique(return_inverse=True)
     layers = [
-        _SharedPrefix(keys[prompts, :, :start], values[prompts, :, :start], which)
+        SharedPrefix(keys[prompts, :, :start], values[prompts, :, :start], which)
         for keys, values in zip(base.keys, base.values, strict=True)
     ]
     return {"use_cache": True, "past_key_values": Cache(layers=layers)}
 
 
-def _writes(chunk: Chunk, material: Material, device: torch.device) -> dict[int, torch.Tensor]:
-    """For each layer what is written there, (5, write): row, position in the batch; row, position in the source; head.
+def _writes(chunk: Chunk, material: Material, device: torch.device) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+    """For each layer what is written there: places (3, write) of row, position and head, and values (write, ...).
 
     As index tensors, so that a layer's writes are one assignment, however many rows and positions there are.
     """
-    writes: dict[int, list[tuple[int, ...]]] = {}
+    places: dict[int, list[tuple[int, int, int]]] = {}
+    sources: dict[int, list[tuple[int, int, int]]] = {}
+    puts: dict[int, list[torch.Tensor]] = {}
     for row, patch in enumerate(chunk.patches):
-        source_row = material.source_row[patch.pair]
-        writes.setdefault(patch.layer, []).extend(
-            (row, position - chunk.start, source_row, position, patch.head or 0) for position in patch.positions
+        first = patch.head or 0
+        heads = 1 if patch.put is None or patch.put.ndim == 2 else patch.put.shape[1]
+        places.setdefault(patch.layer, []).extend(
+            (row, position - chunk.start, head) for position in patch.positions for head in range(first, first + heads)
         )
-    return {layer: torch.tensor(some, device=device).T for layer, some in writes.items() if some}
+        if patch.put is not None:
+            puts.setdefault(patch.layer, []).append(patch.put if patch.put.ndim == 2 else patch.put.flatten(0, 1))
+        else:
+            source_row = material.source_row.get(patch.pair, 0)
+            sources.setdefault(patch.layer, []).extend((source_row, position, first) for position in patch.positions)
+    writes = {}
+    for layer, some in places.items():
+        if some:
+            if layer in puts:  # in a chunk either all patches bring what they put in, or none does
+                values = torch.cat(puts[layer])
+            else:
+                source_row, position, head = torch.tensor(sources[layer], device=device).T
+                source = material.source[layer]
+                values = source[source_row, position, head] if source.ndim == 4 else source[source_row, position]
+            writes[layer] = (torch.tensor(some, device=device).T, values)
+    return writes
 
 
-def overwrite(stands: torch.Tensor, writes: torch.Tensor, source: torch.Tensor) -> None:
-    """Write what the source holds into what stands at a site, in place, at the places that `_writes` lists."""
-    row, position, source_row, source_position, head = writes
+def overwrite(stands: torch.Tensor, places: torch.Tensor, values: torch.Tensor) -> None:
+    """Write values (write, ...) into what stands at a site, in place, at the places that `_writes` lists."""
+    row, position, head = places
     if stands.ndim == 4:  # (row, position, head, head width)
-        stands[row, position, head] = source[source_row, source_position, head]
+        stands[row, position, head] = values
     else:
-        stands[row, position] = source[source_row, source_position]
+        stands[row, position] = values

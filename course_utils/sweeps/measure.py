@@ -58,6 +58,6 @@ class Measure:
             chosen = parts.finish_logits(scores)
             return chosen[:, 0] - chosen[:, 1]
         # 16 bytes for each logit: itself, its copy in float32, and room for what a metric makes of it.
-        rows = max(1, int(memory / (parts.vocabulary * 16)))
+        rows = max(1, int(min(memory / (parts.vocabulary * 16), len(normed))))
         parted = zip(normed.split(rows), pairs.split(rows), strict=True)
         return torch.cat([self.of_logits(parts.logits(some), which) for some, which in parted])

@@ -114,7 +114,7 @@ def cut(parts: Anatomy, patches: Sequence[Patch], length: int, shortcuts: Shortc
         some.sort(key=lambda patch: patch.layer)
         # The row with nothing patched takes the lowest layer, so that it passes every layer that the chunk runs: it has
         # to see each fault that a patched row would meet.
-        unpatched = [replace(some[0], positions=())] if shortcuts.batch else []
+        unpatched = [replace(some[0], positions=(), put=None)] if shortcuts.batch else []
         cut_chunks.append(Chunk(unpatched + some, first))
     return cut_chunks
 

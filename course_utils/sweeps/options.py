@@ -35,11 +35,12 @@ class SweepError(ValueError):
 class Question(TypedDict, total=False):
     """What is asked, whether the answer is exact or an approximation.
 
-    metric: used instead of `answers`; see :data:`Metric`.
-    layers: which ones, counted from 0, or from the end if negative; all, if not given. The result keeps this order.
-    positions: of the prompt that is patched, counted from 0, or from the end if negative. A sweep over heads changes
-        each head at all of them together; a sweep over positions has a column for each. Not given: all; where two
-        prompts differ in length those that both have, counted from the end.
+    Attributes:
+        metric: used instead of `answers`; see :data:`Metric`.
+        layers: which ones, counted from 0, or from the end if negative; all, if not given. The result keeps this order.
+        positions: of the prompt that is patched, counted from 0, or from the end if negative. A sweep over heads
+            changes each head at all of them together; a sweep over positions has a column for each. Not given: all;
+            where two prompts differ in length those that both have, counted from the end.
     """
 
     metric: Metric | None
@@ -50,10 +51,11 @@ class Question(TypedDict, total=False):
 class SweepOptions(Question, total=False):
     """What is asked, as in :class:`Question`, and what it may cost.
 
-    memory_mb: a bound, in MB, on the memory taken on top of the model, 1024 if not given; patched runs are cut into
-        traces that keep to it.
-    progress: a bar always (True), never (False), or from the third second on (None, as if not given).
-    shortcuts: which of :class:`Shortcuts` may be taken; all, if not given. The result does not depend on it.
+    Attributes:
+        memory_mb: a bound, in MB, on the memory taken on top of the model, 1024 if not given; patched runs are cut into
+            traces that keep to it.
+        progress: a bar always (True), never (False), or from the third second on (None, as if not given).
+        shortcuts: which of :class:`Shortcuts` may be taken; all, if not given. The result does not depend on it.
     """
 
     memory_mb: float

@@ -101,14 +101,14 @@ def _run_block(sweep: Sweep, patches: Sequence[Patch], bar: tqdm) -> torch.Tenso
     """The numbers of patches whose pairs' unpatched runs fit into half of the memory, (patch,)."""
     pairs = sorted({patch.pair for patch in patches})
     used = [*(sweep.prompts[pair] for pair in pairs), *(sweep.sources[pair] for pair in pairs)]
-    runs, row_of = _unpatched_runs(sweep, used, {patch.layer for patch in patches})
+    runs, row_of = unpatched_runs(sweep, used, (sweep.site,), {patch.layer for patch in patches})
 
     by_length: dict[int, list[int]] = {}
     for pair in pairs:
         by_length.setdefault(len(sweep.prompts[pair]), []).append(pair)
     numbers = torch.empty(len(patches))
     for length, same in by_length.items():
-        base_row = {pair: row_of[_key(sweep.prompts[pair])] for pair in same}
+        base_row = {pair: row_of[prompt_key(sweep.prompts[pair])] for pair in same}
         places = [place for place, patch in enumerate(patches) if patch.pair in base_row]
         source, source_row = _aligned(sweep, runs, row_of, same)
         material = Material(sweep.prompts[same[0]], runs[length], base_row, source, source_row)
@@ -119,7 +119,7 @@ def _run_block(sweep: Sweep, patches: Sequence[Patch], bar: tqdm) -> torch.Tenso
 def _run_one_length(sweep: Sweep, patches: Sequence[Patch], material: Material, bar: tqdm) -> torch.Tensor:
     """The numbers of patches whose prompts are equally long, (patch,): those known already, and the rest in chunks."""
     parts, shortcuts, length = sweep.parts, sweep.shortcuts, len(material.tokens)
-    unpatched = _unpatched_numbers(sweep, material)
+    unpatched = unpatched_numbers(sweep, material)
     numbers = torch.empty(len(patches))
     # Two places may come down to the same patch, once the positions that it cannot change are taken away: it is run
     # once.
@@ -149,7 +149,7 @@ def _run_one_length(sweep: Sweep, patches: Sequence[Patch], material: Material, 
     _log.info("%s", plan)
     bar.set_description_str(str(plan), refresh=False)
     for chunk in chunks:
-        found = _measure_chunk(sweep, chunk, material, shortcuts, bar)
+        found = measure_chunk(sweep, chunk, material, shortcuts, bar)
         for patch, number in zip([p for p in chunk.patches if p.positions], found.tolist(), strict=True):
             numbers[places[patch]] = number
     return numbers
@@ -163,11 +163,11 @@ def _without_common_beginning(sweep: Sweep, patch: Patch) -> Patch:
     """
     if not sweep.shortcuts.prefix or sweep.change is not None:
         return patch
-    begin = _common(sweep.prompts[patch.pair], sweep.sources[patch.pair])
+    begin = common_beginning(sweep.prompts[patch.pair], sweep.sources[patch.pair])
     return replace(patch, positions=tuple(position for position in patch.positions if position >= begin))
 
 
-def _unpatched_numbers(sweep: Sweep, material: Material) -> dict[int, float]:
+def unpatched_numbers(sweep: Sweep, material: Material) -> dict[int, float]:
     """The measure of each pair's patched prompt with nothing patched."""
     base = material.base
     pairs = torch.tensor(list(material.base_row), device=base.last.device)
@@ -176,7 +176,7 @@ def _unpatched_numbers(sweep: Sweep, material: Material) -> dict[int, float]:
     return dict(zip(material.base_row, numbers.tolist(), strict=True))
 
 
-def _measure_chunk(sweep: Sweep, chunk: Chunk, material: Material, shortcuts: Shortcuts, bar: tqdm) -> torch.Tensor:
+def measure_chunk(sweep: Sweep, chunk: Chunk, material: Material, shortcuts: Shortcuts, bar: tqdm) -> torch.Tensor:
     """The numbers of a chunk's patches, (patch,), once its row with nothing patched ended where the model itself ends.
 
     `shortcuts` are the sweep's, or fewer where those did not hold.
@@ -232,27 +232,27 @@ def _measure_again(
     # Cut anew: without a shortcut a row is longer, or there are more of them, and the old chunk may not fit any more.
     found: dict[Patch, torch.Tensor] = {}
     for chunk in cut(sweep.parts, patches, len(material.tokens), shortcuts, sweep.half):
-        numbers = _measure_chunk(sweep, chunk, material, shortcuts, bar)
+        numbers = measure_chunk(sweep, chunk, material, shortcuts, bar)
         found.update(zip([patch for patch in chunk.patches if patch.positions], numbers, strict=True))
     return torch.stack([found[patch] for patch in patches])
 
 
-def _unpatched_runs(
-    sweep: Sweep, prompts: Sequence[torch.Tensor], layers: set[int]
+def unpatched_runs(
+    sweep: Sweep, prompts: Sequence[torch.Tensor], sites: Sequence[Site], layers: set[int]
 ) -> tuple[dict[int, UnpatchedRuns], dict[tuple[int, ...], int]]:
     """Each different prompt once, those of one length in one batch: the runs by length, and each prompt's row there."""
     rows: dict[int, list[torch.Tensor]] = {}
     row_of: dict[tuple[int, ...], int] = {}
     for prompt in prompts:
         same = rows.setdefault(len(prompt), [])
-        if _key(prompt) not in row_of:
-            row_of[_key(prompt)] = len(same)
+        if prompt_key(prompt) not in row_of:
+            row_of[prompt_key(prompt)] = len(same)
             same.append(prompt)
     runs = {}
     for length, same in rows.items():
         at_once = max(1, int(sweep.half / row_bytes(sweep.parts, length, length, False)))
         batches = [torch.stack(same[i : i + at_once]) for i in range(0, len(same), at_once)]
-        runs[length] = _joined([run_unpatched(sweep.parts, batch, sweep.site, layers) for batch in batches])
+        runs[length] = _joined([run_unpatched(sweep.parts, batch, sites, layers) for batch in batches])
     return runs, row_of
 
 
@@ -265,7 +265,10 @@ def _joined(batches: list[UnpatchedRuns]) -> UnpatchedRuns:
 
     return UnpatchedRuns(
         residual=by_layer(lambda batch: batch.residual),
-        found={layer: torch.cat([batch.found[layer] for batch in batches]) for layer in batches[0].found},
+        found={
+            site: {layer: torch.cat([batch.found[site][layer] for batch in batches]) for layer in some}
+            for site, some in batches[0].found.items()
+        },
         keys=by_layer(lambda batch: batch.keys),
         values=by_layer(lambda batch: batch.values),
         last=torch.cat([batch.last for batch in batches]),
@@ -283,23 +286,23 @@ def _aligned(
     sources = {pair: sweep.sources[pair] for pair in pairs}
     length = len(sweep.prompts[pairs[0]])
     if all(len(source) == length for source in sources.values()):
-        found = runs[length].found
-        row = {pair: row_of[_key(source)] for pair, source in sources.items()}
+        found = runs[length].found[sweep.site]
+        row = {pair: row_of[prompt_key(source)] for pair, source in sources.items()}
     else:
         row = {pair: i for i, pair in enumerate(sources)}
         found = {}
-        for layer, here in runs[length].found.items():
+        for layer, here in runs[length].found[sweep.site].items():
             found[layer] = here.new_zeros(len(row), *here.shape[1:])
             for pair, source in sources.items():
                 shared = min(length, len(source))
-                theirs = runs[len(source)].found[layer][row_of[_key(source)]]
+                theirs = runs[len(source)].found[sweep.site][layer][row_of[prompt_key(source)]]
                 found[layer][row[pair], length - shared :] = theirs[len(source) - shared :]
     if sweep.change is not None:
         found = {layer: sweep.change(layer, here) for layer, here in found.items()}
     return found, row
 
 
-def _common(prompt: torch.Tensor, source: torch.Tensor) -> int:
+def common_beginning(prompt: torch.Tensor, source: torch.Tensor) -> int:
     """How many tokens two prompts share at the beginning. None if they differ in length: they are aligned at the end,
     so the same token stands at another position, with another position embedding.
     """
@@ -309,6 +312,6 @@ def _common(prompt: torch.Tensor, source: torch.Tensor) -> int:
     return int(differs[0]) if len(differs) else len(prompt)
 
 
-def _key(prompt: torch.Tensor) -> tuple[int, ...]:
+def prompt_key(prompt: torch.Tensor) -> tuple[int, ...]:
     """A prompt as a dictionary's key: tensors are equal by identity there."""
     return tuple(prompt.tolist())

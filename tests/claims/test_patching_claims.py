@@ -206,18 +206,18 @@ def test_the_strongest_head_suppresses_the_name_that_is_said_twice(real_model: A
 
 def test_its_effect_is_direct_and_that_of_the_s_inhibition_heads_is_not(real_model: Any, ours: torch.Tensor) -> None:
     """Lesson 6, "What do they write?": the same on a pair that the lesson does not have."""
-    direct = direct_effects(real_model, CLEAN, CORRUPTED, OURS.answers)
+    direct = direct_effects(real_model, CLEAN, CORRUPTED, OURS.answers).heads
     assert float(direct[SUPPRESSION] / ours[SUPPRESSION]) > 0.9
     assert all(float(direct[place] / ours[place]) < 0.3 for place in (INDUCTION, *INHIBITION))
     pair = PAIRS[1]
-    direct = direct_effects(real_model, pair.clean, pair.corrupted, pair.answers)
+    direct = direct_effects(real_model, pair.clean, pair.corrupted, pair.answers).heads
     assert float(direct[SUPPRESSION]) > 5 * max(float(direct[place].abs()) for place in (INDUCTION, *INHIBITION))
 
 
 def test_where_a_head_looks_does_not_say_what_it_does(real_model: Any, copies: torch.Tensor) -> None:
     """Lesson 6, "What do they look at?": 23.0 and 24.4 look at the same name, and do the opposite with it."""
     looks = attention_to(real_model, CLEAN, positions_of(real_model, CLEAN, " Mike"))[..., 0]
-    direct = direct_effects(real_model, CLEAN, CORRUPTED, OURS.answers)
+    direct = direct_effects(real_model, CLEAN, CORRUPTED, OURS.answers).heads
     assert min(float(looks[MOVERS[0]]), float(looks[NEGATIVE])) > 0.5
     assert float(direct[MOVERS[0]]) > 1 and float(direct[NEGATIVE]) < -1
     assert float(copies[MOVERS[0]]) > 2.5 and float(copies[NEGATIVE]) < -2.5

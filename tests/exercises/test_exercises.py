@@ -9,6 +9,7 @@ import importlib
 import inspect
 import pickle
 import runpy
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,12 +119,12 @@ def load_once(model: Model, load: Callable[[Model], Any] = Model.load) -> Any:
 def test_wrong_answer_is_told_its_name(wrong: Wrong, real_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Model, "load", load_once)
     exercise = next(exercise for exercise in ALL if exercise.id == wrong.exercise)
-    for seed in SEEDS:
-        verdict = judge(exercise, attempt(exercise, wrong.answer, seed), seed, run=once)
-        assert verdict.status == "wrong", f"taken for right: {verdict}"
-        assert verdict.points < exercise.points
-        assert verdict.mistake == wrong.mistake, str(verdict)
-        assert wrong.says in verdict.message, str(verdict)
+    seed = SEEDS[zlib.crc32(wrong.answer.__name__.encode()) % len(SEEDS)]  # one each; the other for its neighbours
+    verdict = judge(exercise, attempt(exercise, wrong.answer, seed), seed, run=once)
+    assert verdict.status == "wrong", f"taken for right: {verdict}"
+    assert verdict.points < exercise.points
+    assert verdict.mistake == wrong.mistake, str(verdict)
+    assert wrong.says in verdict.message, str(verdict)
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)

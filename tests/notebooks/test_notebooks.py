@@ -19,6 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS, Case, Exercise, exercises, register
 from course_utils.notebooks import compare, execute, files, furnish, normalise, solve, text
+from course_utils.pictures import VIEW_TYPE
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = files.lessons(ROOT)
@@ -175,6 +176,13 @@ def test_what_belongs_to_a_machine_or_a_moment_is_dropped() -> None:
     assert result.cells[0].execution_count == 1
 
 
+def test_of_a_view_the_widget_goes_and_the_rest_stays() -> None:
+    """A page is made alive from the data, without a kernel."""
+    kept = {"text/plain": "words", "image/png": "iVBORw0KGgo=", VIEW_TYPE: {"view": "lens", "data": {}}}
+    (cell,) = normalise.normalise(with_output(new_output("display_data", kept | {normalise.WIDGET: {}}))).cells
+    assert cell.outputs[0].data == kept and normalise.problems(new_notebook(cells=[cell])) == []
+
+
 def with_output(*outputs: NotebookNode, **metadata: Any) -> NotebookNode:
     return new_notebook(cells=[new_code_cell("f()", execution_count=1, outputs=list(outputs), metadata=metadata)])
 
@@ -190,6 +198,12 @@ def with_output(*outputs: NotebookNode, **metadata: Any) -> NotebookNode:
         (with_output(new_output("stream", name="stderr", text="UserWarning: old")), "wrote to stderr: 'UserWarning"),
         (with_output(new_output("display_data", {normalise.WIDGET: {}})), "shows a widget"),
         (with_output(new_output("display_data", {"image/png": "A" * 500_000})), "picture of 375,000 bytes"),
+        (with_output(new_output("display_data", {"image/png": "AAAA"})), "picture that says nothing in words"),
+        (
+            with_output(new_output("display_data", {"image/png": "AAAA", "text/plain": "<Figure size 640x480>"})),
+            "picture that says nothing in words",
+        ),
+        (with_output(new_output("display_data", {"image/svg+xml": "<svg/>"})), "picture that says nothing in words"),
         (with_output(new_output("stream", text=f"in {Path.home() / 'x'}")), "holds the home folder of this machine"),
         (with_output(new_output("stream", text="File /tmp/ipykernel_7/3.py")), "holds a path of this machine"),
         (
@@ -206,6 +220,20 @@ def with_output(*outputs: NotebookNode, **metadata: Any) -> NotebookNode:
 )
 def test_what_an_author_must_change_is_named(notebook: NotebookNode, told: str) -> None:
     assert any(told in str(problem) for problem in normalise.problems(notebook)), normalise.problems(notebook)
+
+
+def test_the_words_of_a_picture_are_its_alternative_text() -> None:
+    picture = new_output("execute_result", {"image/png": "AAAA\n", "text/plain": "2 bars.\nParis 0.66."})
+    (output,) = normalise.normalise(with_output(picture)).cells[0].outputs
+    assert output.metadata == {"image/png": {"alt": "2 bars. Paris 0.66."}}
+    assert normalise.problems(with_output(picture)) == []
+
+
+def test_the_setup_cell_is_folded_and_no_other() -> None:
+    cells = [new_code_cell("# @title Setup: x"), new_code_cell("1", metadata={"jupyter": {"source_hidden": True}})]
+    setup, other = normalise.normalise(new_notebook(cells=cells)).cells
+    assert setup.metadata == {"cellView": "form", "jupyter": {"source_hidden": True}}
+    assert other.metadata == {}
 
 
 def test_a_notebook_in_order_has_no_problems() -> None:
@@ -417,6 +445,11 @@ def test_a_lesson_that_prints_what_is_stored_passes(tmp_path: Path) -> None:
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
+def view(number: int) -> dict[str, Any]:
+    """A view's outputs: its data may differ, its words may not."""
+    return {"image/png": "iVBORw0KGgo=", "text/plain": "words", VIEW_TYPE: {"data": number}}
+
+
 @pytest.mark.slow
 def test_every_cell_that_counts_as_compared_turns_nbval_red_when_its_stored_text_is_changed(tmp_path: Path) -> None:
     """So `compared_cells` does not count more than nbval compares: figures, tagged cells and silent cells do not
@@ -434,22 +467,25 @@ def test_every_cell_that_counts_as_compared_turns_nbval_red_when_its_stored_text
         new_code_cell(shows, execution_count=1, outputs=[picture]),
         said("print('b')", "b", metadata={"tags": ["nbval-ignore-output"]}),
         said("print('c')", "c"),
+        new_code_cell(
+            f"display({view(2)}, raw=True)", execution_count=1, outputs=[new_output("display_data", view(1))]
+        ),
     ]
     path = written(tmp_path, *cells)
     honest = compared(path)
-    assert honest.passed and compare.compared_cells(files.read(path)) == [0, 2, 5]
+    assert honest.passed and compare.compared_cells(files.read(path)) == [0, 2, 5, 6]
 
     changed = files.read(path)
     for cell in changed.cells:
         for output in cell.outputs:
             if output.output_type == "stream":
                 output.text = "something else\n"
-            elif "image/png" in output.data:
+            elif "image/png" in output.data and VIEW_TYPE not in output.data:
                 output.data["image/png"] = "AAAA"
             else:
                 output.data["text/plain"] = "something else"
     files.write(changed, path)
-    assert sorted(compared(path).failures) == [0, 2, 5]
+    assert sorted(compared(path).failures) == [0, 2, 5, 6]
 
 
 @pytest.mark.parametrize(
@@ -490,7 +526,7 @@ def test_a_lesson_gets_its_badge_and_its_setup_cell_once() -> None:
     assert furnish.furnish(once, "09_small", **SETTINGS) == once
     address = "https://colab.research.google.com/github/somebody/course/blob/v1.2.3/notebooks/09_small.ipynb"
     assert once.cells[0].source.split("\n")[0] == "# A lesson" and address in once.cells[0].source
-    assert once.cells[1].source.startswith("# Setup:")
+    assert once.cells[1].source.startswith("# @title Setup:")
     assert "git+https://github.com/somebody/course@v1.2.3" in once.cells[1].source
     assert once.cells[1].metadata.tags == ["nbval-ignore-output"]
 

@@ -1,0 +1,355 @@
+# mypy: disable-error-code="attr-defined"
+# In a trace every value has .save(), which torch's types do not know.
+"""Ask a running model for a picture that answers: each function here gives the view of that name.
+
+    explore.tokens(model, text)                              how a text is cut (lesson 1)
+    explore.next_token(model, prompt)                        what comes next, under temperature and cuts (lesson 1)
+    explore.attention(model, prompt)                         where every head looks (lesson 2)
+    explore.by_hand(model, prompt, layer, position)          one token through one layer (lesson 2)
+    explore.cache(model, prompt)                             what is computed and what is read (lesson 3)
+    explore.lens(model, prompt)                              what each depth would predict (lesson 4)
+    explore.steering(model, prompt, directions, ...)         what a direction does, by layer and strength (lesson 5)
+    explore.patching_map(model, clean, corrupted, answers)   heads by layer, what each does to the answer (lesson 6)
+
+What a view shows and can be asked is said in `course_utils.pictures.views`, which takes the numbers and knows no model.
+In a notebook a view has a field for a prompt of one's own, which asks again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from course_utils import logit_lens, patching, residual
+from course_utils import steering as steer
+from course_utils.model.anatomy import anatomy
+from course_utils.model.prompts import token_id, token_ids
+from course_utils.pictures import views
+from course_utils.pictures.views import View
+from course_utils.tokens import greedy, settled_surprisals, split_tokens
+
+if TYPE_CHECKING:
+    from nnsight import TransformersModel
+
+NAMED = 200  # tokens that the next-token view knows by name
+NULLS = 20  # random directions whose effects make the band behind a steering curve
+ORDERS = 4  # random orders of a head's numbers whose mean the map "scrambled" shows, as in lesson 6
+
+
+def pieces(model: TransformersModel, text: str) -> list[str]:
+    """The tokens of a text as texts."""
+    return [token for _, token in split_tokens(model, text)]
+
+
+def tokens(model: TransformersModel, text: str, others: Mapping[str, Any] | None = None) -> View:
+    """How a text is cut into tokens, and each of its beginnings; with each token's surprisal after the whole text's.
+
+    Args:
+        others: more transformers tokenizers by name, to stand beside the model's own.
+
+    Raises:
+        ValueError: the text is empty, or a tokenizer changes it, so that its tokens do not join to it.
+    """
+    own = "this model"
+    tokenizers = {own: model.tokenizer, **(others or {})}
+    beginnings = [text[:length] for length in range(1, len(text) + 1)]
+    cuts = {
+        name: [
+            [(id, token_bytes(tokenizer, id)) for id in tokenizer(beginning, add_special_tokens=False)["input_ids"]]
+            for beginning in beginnings
+        ]
+        for name, tokenizer in tokenizers.items()
+    }
+    plain = token_ids(model, text) == [id for id, _ in cuts[own][-1]] if text else False  # nothing was put in front
+    bits = {own: settled_surprisals(model, text)} if plain else None
+    view = views.tokens(text, cuts, bits)
+    return _asking(view, lambda other: tokens(model, other, others))
+
+
+def token_bytes(tokenizer: Any, id: int) -> bytes:
+    """The bytes that a token stands for: also of one that is only a part of a character.
+
+    Byte-level tokenizers (GPT-2 and most since) write each byte as a character of their own; SentencePiece writes a
+    space as a low line, and a lone byte as <0x..>.
+    """
+    piece = tokenizer.convert_ids_to_tokens(id)
+    if id in tokenizer.added_tokens_decoder:
+        return piece.encode()
+    if "ByteLevel" in repr(tokenizer.backend_tokenizer.decoder):
+        return bytes(BYTES[character] for character in piece)
+    if len(piece) == 6 and piece.startswith("<0x"):
+        return bytes([int(piece[3:5], 16)])
+    return piece.replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The characters of byte-level tokenizers: printable Latin-1 stands for itself, the others follow from 256 on, as
+    in GPT-2's `bytes_to_unicode` (https://github.com/openai/gpt-2/blob/master/src/encoder.py).
+    """
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}
+
+
+BYTES = _byte_alphabet()
+
+
+def next_token(model: TransformersModel, prompt: str) -> View:
+    """What may come after a prompt, the whole vocabulary of it, under temperature, top-k and top-p.
+
+    Raises:
+        ValueError: the prompt is empty.
+    """
+    with model.trace([token_ids(model, prompt)]):
+        logits = model.output.logits[0, -1].save()  # (vocabulary,)
+    best = logits.topk(min(NAMED, len(logits))).indices.tolist()
+    view = views.next_token(prompt, logits, [model.tokenizer.decode([id]) for id in best])
+    return _asking(view, lambda text: next_token(model, text))
+
+
+def cache(model: TransformersModel, prompt: str, n_new: int = 8, bytes_per_number: int = 4) -> View:
+    """A prompt and the most probable tokens after it, step by step: what a cache spares, and what it holds.
+
+    Raises:
+        ValueError: the prompt is empty, or ``n_new`` is negative.
+    """
+    if n_new < 0:
+        raise ValueError(f"n_new is {n_new}; expected 0 or more new tokens.")
+    parts = anatomy(model)
+    ids = token_ids(model, prompt)
+    shown = [model.tokenizer.decode([id]) for id in [*ids, *greedy(model, prompt, n_new)]]
+    view = views.cache(
+        shown, len(ids), parts.windows, parts.n_heads, parts.n_kv_heads, parts.head_width, bytes_per_number
+    )
+    return _asking(view, lambda text: cache(model, text, n_new, bytes_per_number))
+
+
+def by_hand(model: TransformersModel, prompt: str, layer: int, position: int = -1) -> View:
+    """What comes into a layer at one token, what its heads find, what attention and MLP write, and what goes out.
+
+    Raises:
+        ValueError: the prompt is empty, or there is no such layer or position.
+    """
+    parts = anatomy(model)
+    count = len(token_ids(model, prompt))
+    patching.check_head(parts, layer, 0)
+    if not -count <= position < count:
+        raise ValueError(f"There is no position {position}: the prompt has positions 0 to {count - 1}.")
+    with model.trace(prompt):
+        entered = parts.layers[layer].input[0, position].save()
+        found = parts.heads(layer)[0, position].save()  # (head, head width)
+        weights = parts.pattern(layer)[0, :, position].save()  # (head, key)
+        attended = parts.attention_written(layer)[0, position].save()
+        computed = parts.mlp_written(layer)[0, position].save()
+        left = parts.layers[layer].output[0, position].save()
+    token = pieces(model, prompt)[position]
+    between = "x" if parts.parallel else "x + attention"
+    steps = [
+        views.Step("comes in", "x", entered, "The token's vector in the residual stream."),
+        views.Step("attention weights", "softmax(q @ k.T / sqrt(head width))", weights, "Where each head looks."),
+        views.Step("what the heads found", "weights @ v", found, "A mean of the values, for each head its own."),
+        views.Step("attention writes", "found @ output.T", attended, "The heads mixed, in the stream's width."),
+        views.Step("after attention", "x + attention", entered + attended, "The stream is a sum."),
+        views.Step("the MLP writes", f"mlp(norm({between}))", computed, "Computed from this token alone."),
+        views.Step("goes out", "x + attention + mlp", left, "What the next layer reads."),
+    ]
+    return views.by_hand(steps, f"“{token.strip()}” through layer {layer}")
+
+
+def steering(
+    model: TransformersModel,
+    prompt: str,
+    directions: torch.Tensor,
+    words: tuple[Sequence[str], Sequence[str]],
+    ordinary: str,
+    layers: Sequence[int],
+    shares: Sequence[float] = (-0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4),
+    n_new: int = 12,
+) -> View:
+    """What a direction added at one layer does to what is written, to the odds of words, and to ordinary text.
+
+    Behind the log-odds stand those of twenty random directions of the same length: what lies in their band, any
+    direction could have done.
+
+    Args:
+        directions: for each layer of the model its direction, (layer, width).
+        words: those that should become more probable, and those that should become less, each one token.
+        ordinary: a text that has nothing to do with the concept; its perplexity is the damage.
+        shares: strengths, as shares of the stream's typical norm at the layer.
+
+    Raises:
+        ValueError: a word is not one token, there is no such layer, or something has another shape.
+    """
+    parts = anatomy(model)
+    steer.checked_vectors(model, directions, "layer")
+    if len(directions) != parts.n_layers:
+        raise ValueError(f"There are directions for {len(directions)} layers; this model has {parts.n_layers}.")
+    positive, negative = (steer.word_ids(model, side) for side in words)
+    chosen = [steer.checked_layer(model, layer) for layer in layers]
+    typical = steer.stream_norms(model, [prompt, ordinary]).median(dim=1).values  # (layer,)
+    strengths = torch.tensor(sorted(shares), device=directions.device)
+
+    def scaled(some: torch.Tensor) -> torch.Tensor:
+        """Directions (layer, width) at each strength: (chosen layer, strength, width)."""
+        unit = some / some.norm(dim=-1, keepdim=True)
+        return (strengths[:, None] * (typical.to(unit)[:, None] * unit)[:, None])[chosen]
+
+    vectors = scaled(directions)
+    done = steer.steering_sweep(model, vectors, prompt, positive, negative, ordinary, chosen)
+    source = torch.Generator().manual_seed(0)
+    random = [scaled(torch.randn(directions.shape, generator=source).to(directions)) for _ in range(NULLS)]
+    last = steer.steered_residuals(model, prompt, torch.cat(random, dim=1), chosen)[1:, -1]
+    # All logits at once would be rows * vocabulary numbers.
+    odds = torch.cat(
+        [steer.log_odds(parts.unembed(some).float(), positive, negative).cpu() for some in last.split(64)]
+    ).reshape(len(chosen), NULLS, len(strengths))
+    texts = [
+        steer.steered_generate(model, prompt, layer, row, n_new) for layer, row in zip(chosen, vectors, strict=True)
+    ]
+    return views.steering(
+        chosen,
+        sorted(shares),
+        texts,
+        {"log-odds": done.log_odds, "perplexity of ordinary text": done.perplexity},
+        {"log-odds": torch.stack([odds.amin(dim=1), odds.amax(dim=1)])},
+        prompt,
+    )
+
+
+def patching_map(
+    model: TransformersModel,
+    clean: str,
+    corrupted: str,
+    answers: tuple[str, str] = (" Mike", " Emma"),
+    *,
+    by_position: bool = False,
+) -> View:
+    """What each head does to the answer when it alone is taken from the clean run, and where it looks.
+
+    Maps: patched alone; the direct part of it, and what goes through others; scrambled. Copy scores where the model's
+    attention has them.
+
+    Args:
+        by_position: patch each head also at each position alone. As many sweeps more as the prompt has tokens.
+
+    Raises:
+        ValueError: the prompts differ in length, or an answer is not one token.
+    """
+    pair = patched_pair(model, clean, corrupted, answers, by_position=by_position)
+    try:
+        copy = patching.copy_scores(model)
+    except ValueError:  # a family whose heads' values cannot be read one by one
+        copy = None
+    return views.patching_map([pair], copy)
+
+
+def patched_pair(
+    model: TransformersModel,
+    clean: str,
+    corrupted: str,
+    answers: tuple[str, str] = (" Mike", " Emma"),
+    *,
+    by_position: bool = False,
+) -> views.PatchedPair:
+    """What :func:`patching_map` shows of one pair of prompts; several of them make a map with a choice of prompts."""
+    patching.check_prompts(model, clean, corrupted)
+    at_start = patching.logit_difference(model, corrupted, answers)
+    at_end = patching.logit_difference(model, clean, answers)
+    alone = patching.patch_heads(model, clean, corrupted, answers, progress=False) - at_start
+    direct = patching.direct_effects(model, clean, corrupted, answers).heads
+    orders = [patching.permute_heads(model, clean, answers, seed=seed, progress=False) for seed in range(ORDERS)]
+    scrambled = torch.stack(orders).mean(dim=0) - at_end
+    moved = None
+    count = len(token_ids(model, corrupted))
+    if by_position:
+        columns = [
+            patching.patch_heads(model, clean, corrupted, answers, positions=[position], progress=False) - at_start
+            for position in range(count)
+        ]
+        moved = torch.stack(columns, dim=-1)
+    prompts = {"clean": clean, "corrupted": corrupted}
+    return views.PatchedPair(
+        label=f"{clean} … / {corrupted} …",
+        gap=at_end - at_start,
+        maps={"patched alone": alone, "direct": direct, "through others": alone - direct, "scrambled": scrambled},
+        prompts={name: pieces(model, text) for name, text in prompts.items()},
+        attention={name: patching.attention_to(model, text, range(count)) for name, text in prompts.items()},
+        by_position=moved,
+    )
+
+
+def lens(
+    model: TransformersModel,
+    prompt: str,
+    follow: Sequence[str] = (),
+    *,
+    fitted: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    best: int = 5,
+) -> View:
+    """What each depth would predict after each token of a prompt.
+
+    Args:
+        follow: tokens, with their spaces, whose rank is shown; the model's own answer unless given.
+        fitted: a second lens to switch to, as :func:`course_utils.logit_lens.fit_tuned_lens` gives it: a function of
+            the normalised stream (depth, position, width).
+        best: how many of the most probable tokens are shown.
+
+    Raises:
+        ValueError: a followed token is not one token, the prompt is empty, or the model has fewer than ``best`` tokens.
+    """
+    parts = anatomy(model)
+    normed = parts.normalise(residual.residual_stream(model, prompt)).detach()  # (depth, position, width)
+    if not 1 <= best <= parts.vocabulary:
+        raise ValueError(f"best is {best}; expected 1 to {parts.vocabulary}, the tokens that the model knows.")
+    if follow:
+        followed = {token: token_id(model, token) for token in follow}
+    else:
+        answer = int(parts.logits(normed[-1, -1]).argmax())
+        followed = {model.tokenizer.decode([answer]): answer}
+    lenses = {"logit lens": read_lens(model, normed, followed, best)}
+    if fitted is not None:
+        lenses["fitted lens"] = read_lens(model, fitted(normed).detach(), followed, best)
+    view = views.lens(pieces(model, prompt), lenses, parts.vocabulary)
+    return _asking(view, lambda text: lens(model, text, follow, fitted=fitted, best=best))
+
+
+def read_lens(
+    model: TransformersModel, normed: torch.Tensor, followed: Mapping[str, int], best: int = 5
+) -> views.LensTable:
+    """What a normalised stream (depth, position, width) reads as: the ``best`` tokens, and the ranks of some ids."""
+    top, shares, ranks = [], [], {token: [] for token in followed}  # type: ignore[var-annotated]
+    for log_probs in logit_lens.lens_chunks(model, normed):  # (depth, positions of this chunk, vocabulary)
+        found = log_probs.topk(best, dim=-1)
+        top.append(found.indices)
+        shares.append(found.values.exp())
+        for token, id in followed.items():
+            ranks[token].append((log_probs > log_probs[..., id, None]).sum(dim=-1) + 1)
+    ids = torch.cat(top, dim=1)  # (depth, position, place)
+    names = {id: model.tokenizer.decode([id]) for id in ids.unique().tolist()}
+    words = [[[names[id] for id in places] for places in row] for row in ids.tolist()]
+    return views.LensTable(
+        words, torch.cat(shares, dim=1), {token: torch.cat(rows, dim=1) for token, rows in ranks.items()}
+    )
+
+
+def attention(model: TransformersModel, prompt: str, start: tuple[int, int] = (0, 0)) -> View:
+    """Where each token of a prompt looks, under every head of every layer.
+
+    Args:
+        start: the layer and head that are shown first.
+
+    Raises:
+        ValueError: the prompt is empty or too long for a view, or there is no such head.
+    """
+    parts = anatomy(model)
+    patterns = residual.attention_patterns(model, token_ids(model, prompt))  # (layer, head, query, key)
+    view = views.attention(patterns, pieces(model, prompt), parts.n_kv_heads, start)
+    return _asking(view, lambda text: attention(model, text, start))
+
+
+def _asking(view: View, ask: Callable[[str], View]) -> View:
+    """The view with a field that asks the model the same of another prompt."""
+    return dataclasses.replace(view, ask=ask, asks="A prompt of your own")

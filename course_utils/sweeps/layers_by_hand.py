@@ -1,0 +1,209 @@
+"""One layer at a time, with an input of one's own for each of its readers.
+
+In a run every reader of a layer gets the same residual stream. A path asks what one head's query would have been, had
+it alone read another one. The model's own code computes it: a layer is called as the model calls it, with the other
+stream, and is stopped at its attention function, which transformers lets one choose by name
+(https://huggingface.co/docs/transformers/attention_interface). What arrives there are queries, keys and values as they
+are used: split into heads, normed, rotated to their positions, the cached ones in front. So no family needs code of its
+own: fused or separate projections, norms over one head or over all, biases, scales.
+
+    hand = LayersByHand(parts, tokens, start, base)
+    q, k, v = hand.queries_keys_values(layer, stream, rows)
+    z = hand.attend(layer, q, k, v)                         # the heads' outputs
+    written = hand.mlp_output(layer, stream, z, rows)       # the MLP's, with the attention held at z
+
+A step back: :func:`written_by_heads` says what a change of single heads' outputs does to the stream.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import AttentionInterface
+from transformers.cache_utils import Cache
+
+from course_utils.model.anatomy import Anatomy
+from course_utils.sweeps.growing_batch import SharedPrefix, UnpatchedRuns
+from course_utils.sweeps.options import SweepError
+
+_OURS = "course_by_hand"
+AttentionFunction = Callable[..., tuple[torch.Tensor, torch.Tensor | None]]
+_current: list[AttentionFunction] = []
+AttentionInterface.register(_OURS, lambda *args, **kwargs: _current[-1](*args, **kwargs))
+
+
+class _Enough(Exception):
+    """What was asked of a layer is known, and the rest of it need not be computed."""
+
+
+class LayersByHand:
+    """The layers of a model for prompts of one length, run from position `start` on.
+
+    Inputs are (row, position from `start` on, width); each row belongs to a row of `base`, whose keys and values stand
+    in front of `start`. Gradients are recorded where the caller records them.
+
+    Raises:
+        SweepError: the attention of this family is not behind transformers' attention interface.
+    """
+
+    def __init__(self, parts: Anatomy, tokens: torch.Tensor, start: int, base: UnpatchedRuns):
+        self.parts = parts
+        attention = parts.attentions[0]._module
+        self.eager: AttentionFunction | None = getattr(
+            sys.modules[type(attention).__module__], "eager_attention_forward", None
+        )
+        if self.eager is None or not hasattr(attention, "config"):
+            raise SweepError(
+                f"{parts.family}: its attention has no queries, keys and values that this course can find "
+                "(transformers' attention interface is not used). Paths to MLPs and to heads need them; "
+                "patch_heads and its sisters do not."
+            )
+        self._prefixes: list[SharedPrefix] = []
+        options: dict[str, Any] = {"use_cache": False}
+        if start:
+            one = torch.zeros(1, dtype=torch.long, device=base.last.device)
+            self._prefixes = [
+                SharedPrefix(keys[:, :, :start], values[:, :, :start], one)
+                for keys, values in zip(base.keys, base.values, strict=True)
+            ]
+            options = {"use_cache": True, "past_key_values": Cache(layers=list(self._prefixes))}
+        # What the model hands to each layer besides the stream (masks, positions, the cache) fits any number of rows.
+        self._rest: list[tuple[tuple, dict[str, Any]]] = []
+        handles = [layer._module.register_forward_pre_hook(self._remember, with_kwargs=True) for layer in parts.layers]
+        try:
+            with torch.no_grad(), _attention_is(parts, "eager"):
+                parts.model._module.get_decoder()(input_ids=tokens[None, start:], **options)
+        finally:
+            for handle in handles:
+                handle.remove()
+        self._calls: dict[int, tuple[Any, dict[str, Any]]] = {}
+
+    def _remember(self, _module: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+        self._rest.append((args[1:], {name: value for name, value in kwargs.items() if name != "hidden_states"}))
+
+    def queries_keys_values(
+        self, layer: int, stream: torch.Tensor, rows: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What the layer's attention would compare and mix, were `stream` the layer's input.
+
+        Args:
+            stream: (row, position, width). rows: each one's row in `base`, (row,).
+
+        Returns:
+            queries (row, head, position, head width), keys and values (row, key/value head, position of the whole
+            prompt, head width).
+        """
+        found: list[torch.Tensor] = []
+
+        def stop(module: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Any, **rest: Any) -> Any:
+            found.extend((q, k, v))
+            self._calls[layer] = (mask, rest)
+            raise _Enough
+
+        self._call(layer, stream, rows, stop)
+        return found[0], found[1], found[2]
+
+    def attend(self, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """The heads' outputs, (row, position, head, head width), by the family's own attention; one row is dealt out.
+
+        The layer's queries must have been asked for once.
+        """
+        rows = max(len(q), len(k), len(v))
+        mask, rest = self._calls[layer]
+        assert self.eager is not None
+        q, k, v = (one.expand(rows, -1, -1, -1) for one in (q, k, v))
+        return self.eager(self.parts.attentions[layer]._module, q, k, v, mask, **rest)[0]
+
+    def mlp_output(self, layer: int, stream: torch.Tensor, heads: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """What the layer's MLP would put out (after the norm behind it, where there is one), (row, position, width).
+
+        Args:
+            stream: the layer's input, (row, position, width). heads: what its heads put out whatever they read, (row,
+                position, head, head width). rows: as above.
+        """
+        found: list[torch.Tensor] = []
+
+        def keep(_module: Any, _args: tuple, output: Any) -> None:
+            found.append(output[0] if isinstance(output, tuple) else output)
+            raise _Enough
+
+        handle = self.parts.mlp_writers[layer]._module.register_forward_hook(keep)
+        try:
+            self._call(layer, stream, rows, lambda *_args, **_kwargs: (heads, None))
+        finally:
+            handle.remove()
+        return found[0]
+
+    def run(self, layer: int, stream: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The whole layer: its output (row, position, width); and queries, keys, values and MLP output on the way."""
+        seen: list[torch.Tensor] = []
+
+        def attention(module: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Any, **rest: Any) -> Any:
+            seen.extend((q, k, v))
+            assert self.eager is not None
+            return self.eager(module, q, k, v, mask, **rest)
+
+        def keep(_module: Any, _args: tuple, output: Any) -> None:
+            seen.append(output[0] if isinstance(output, tuple) else output)
+
+        handle = self.parts.mlp_writers[layer]._module.register_forward_hook(keep)
+        try:
+            output = self._call(layer, stream, rows, attention)
+        finally:
+            handle.remove()
+        assert output is not None
+        return output, seen
+
+    def _call(
+        self, layer: int, stream: torch.Tensor, rows: torch.Tensor, attention: AttentionFunction
+    ) -> torch.Tensor | None:
+        """The layer's output, or None if it was stopped on the way."""
+        args, kwargs = self._rest[layer]
+        if self._prefixes:
+            self._prefixes[layer].prompt_of_row = rows
+        _current.append(attention)
+        try:
+            with _attention_is(self.parts, _OURS):
+                return self.parts.layers[layer]._module(stream, *args, **kwargs)
+        except _Enough:
+            return None
+        finally:
+            _current.pop()
+
+
+@contextmanager
+def _attention_is(parts: Anatomy, name: str) -> Iterator[None]:
+    """Within the block, the model's attention is the one that transformers knows by that name."""
+    config = parts.attentions[0]._module.config
+    usual = config._attn_implementation
+    config._attn_implementation = name
+    try:
+        yield
+    finally:
+        config._attn_implementation = usual
+
+
+def written_by_heads(parts: Anatomy, layer: int, own: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    """What each head alone adds to the stream when its output becomes `new`, and the others keep theirs.
+
+    Where attention is normed before it is added, that depends on what the others put out; elsewhere it does not.
+
+    Args:
+        own, new: all heads' outputs, (row, position, head, head width).
+
+    Returns:
+        (row, head, position, width).
+    """
+    projection, writer = parts.out_projections[layer]._module, parts.attention_writers[layer]._module
+    heads = torch.eye(parts.n_heads, dtype=torch.bool, device=own.device)[:, None, :, None]  # (head, 1, head, 1)
+    if writer is parts.attentions[layer]._module:
+        # The change alone, and not the difference of two outputs: what is large in both would leave its rounding.
+        change = torch.where(heads, (new - own)[:, None], torch.zeros((), dtype=own.dtype, device=own.device))
+        nothing = torch.zeros_like(own[:1, :1]).flatten(-2)
+        return (projection(change.flatten(-2)) - projection(nothing)) * parts.residual_scale
+    changed = torch.where(heads, new[:, None], own[:, None]).flatten(-2)
+    return (writer(projection(changed)) - writer(projection(own.flatten(-2)))[:, None]) * parts.residual_scale

@@ -1,0 +1,454 @@
+"""Path patching: what one part of the model says to another, each time by an exact run.
+
+    found = patch_paths(model, clean, corrupted, answers, senders=["17.4"], receivers=["23.0 query", "23.3 query"])
+    found.effects                       # (receiver, sender), in logits
+
+Patching a head answers what it does, by all roads. A path is one road: the corrupted run, in which one **receiver**
+reads what one **sender** wrote in the clean run, and reads everything else as it was. All that comes after the
+receiver is computed anew. With ``through="mlps"`` the MLPs between the two answer to the sender's change, and what the
+receiver reads of them changes too, as in Wang et al. 2022 (https://arxiv.org/abs/2211.00593), whose frozen parts are
+the heads; without it, the path is the one edge of Goldowsky-Dill et al. 2023 (https://arxiv.org/abs/2304.05969) and
+Conmy et al. 2023 (https://arxiv.org/abs/2304.14997).
+
+How all paths of a model are made in minutes: up to the receiver nothing has to be run, since what it reads is the kept
+residual plus the sender's change. What it makes of that is computed for many senders at once
+(:mod:`course_utils.sweeps.layers_by_hand`). So each path comes down to a patch of one head's or one MLP's output, in
+the receiver's layer, and its row joins the batch that grows (:mod:`course_utils.sweeps.growing_batch`) there. A key or
+a value that several heads share is one receiver, and one row. Paths to the logits need no run at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+
+import torch
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from course_utils.errors import refuse_unknown_options
+from course_utils.model.anatomy import Anatomy
+from course_utils.sweeps.fast_linear import fast_linear
+from course_utils.sweeps.growing_batch import ALL_SHORTCUTS, Material, Patch, Shortcuts, Site, UnpatchedRuns
+from course_utils.sweeps.layers_by_hand import LayersByHand, written_by_heads
+from course_utils.sweeps.memory import MEGABYTE, blocks_of_pairs, cut, row_bytes, rows_at_once
+from course_utils.sweeps.nodes import (
+    Receiver,
+    Receivers,
+    Sender,
+    Senders,
+    joined,
+    read_receivers,
+    read_senders,
+)
+from course_utils.sweeps.options import MEMORY_MB, Answers, Metric, Prompts, SweepError
+from course_utils.sweeps.request import Request
+from course_utils.sweeps.runs import (
+    AGREE,
+    AGREE_IN_HALF,
+    Sweep,
+    common_beginning,
+    measure_chunk,
+    prompt_key,
+    unpatched_numbers,
+    unpatched_runs,
+)
+
+if TYPE_CHECKING:
+    from nnsight import TransformersModel
+
+Through = Literal["mlps"]
+
+
+class PathOptions(TypedDict, total=False):
+    """What a path sweep can be told besides its two ends; each as in
+    :class:`~course_utils.sweeps.options.SweepOptions`.
+
+    positions: at which positions the sender's change is read; all, if not given.
+    """
+
+    metric: Metric | None
+    positions: int | Sequence[int] | None
+    memory_mb: float
+    progress: bool | None
+    shortcuts: Shortcuts
+
+
+@dataclass(frozen=True)
+class PathMap:
+    """The numbers of a path sweep.
+
+    senders, receivers: in the order asked for; `str` gives their names.
+    numbers: (receiver, sender), the measure of each patched run; with lists of prompts (pair, receiver, sender). NaN
+        where the receiver does not come after the sender. float32, on the CPU.
+    unpatched: the measure of the corrupted run, (); with lists (pair,).
+    """
+
+    senders: list[Sender]
+    receivers: list[Receiver]
+    numbers: torch.Tensor
+    unpatched: torch.Tensor
+
+    @property
+    def effects(self) -> torch.Tensor:
+        """What each path moves: `numbers` minus `unpatched`, in its shape."""
+        return self.numbers - self.unpatched[..., None, None]
+
+    def effect(self, sender: str | Sender, receiver: str | Receiver) -> torch.Tensor:
+        """The effect of one path, (); with lists (pair,).
+
+        Raises:
+            KeyError: the sweep has no such sender or receiver.
+        """
+        row = [str(one) for one in self.receivers]
+        column = [str(one) for one in self.senders]
+        for name, names in ((str(receiver), row), (str(sender), column)):
+            if name not in names:
+                raise KeyError(f"{name!r} is not in this sweep; it has {', '.join(names[:6])} and so on.")
+        return self.effects[..., row.index(str(receiver)), column.index(str(sender))]
+
+    def strongest(self, count: int) -> list[tuple[Sender, Receiver, float]]:
+        """The paths with the largest effects, up or down, the largest first: of lists, by the mean over the pairs."""
+        mean = self.effects if self.effects.ndim == 2 else self.effects.mean(0)
+        order = mean.abs().nan_to_num(-1.0).flatten().argsort(descending=True)[:count].tolist()
+        places = [divmod(place, len(self.senders)) for place in order]
+        return [
+            (self.senders[column], self.receivers[row], float(mean[row, column]))
+            for row, column in places
+            if not mean[row, column].isnan()
+        ]
+
+
+def patch_paths(
+    model: TransformersModel,
+    clean: Prompts,
+    corrupted: Prompts,
+    answers: Answers | None = None,
+    *,
+    senders: Senders | None = None,
+    receivers: Receivers | None = None,
+    through: Through | None = None,
+    **options: Unpack[PathOptions],
+) -> PathMap:
+    """Run the corrupted prompt once for each path, with what the receiver reads of the sender taken from the clean run.
+
+    The other direction, corrupted into clean, is the same call with the two prompts exchanged.
+
+    Args:
+        clean, corrupted, answers: as for :func:`~course_utils.sweeps.patch_heads`; prompts of different lengths are
+            aligned at their ends.
+        senders, receivers: by their names, see :mod:`course_utils.sweeps.nodes`; all, if not given.
+        through: "mlps", and the MLPs between sender and receiver answer to the change (heads never do); None, and
+            nothing does.
+        options: those of :class:`PathOptions`.
+
+    Returns:
+        A :class:`PathMap`.
+
+    Raises:
+        SweepError, a ValueError: a sender or receiver does not exist, no receiver comes after any sender, the family's
+            queries cannot be found, or what :func:`~course_utils.sweeps.patch_heads` raises.
+    """
+    refuse_unknown_options(patch_paths, options, PathOptions)
+    if through not in (None, "mlps"):
+        raise SweepError(f'through={through!r}: expected "mlps", or None for the direct edge.')
+    request = Request(
+        model,
+        corrupted,
+        clean,
+        answers,
+        {"metric": options.get("metric"), "positions": options.get("positions")},
+    )
+    parts = request.parts
+    chosen, to = read_senders(parts, senders), read_receivers(parts, receivers)
+    if not any(joined(parts, sender, receiver) for sender in chosen for receiver in to):
+        raise SweepError(f"No receiver comes after a sender: {to[0]} reads before {chosen[0]} writes.")
+    assert request.sources is not None
+    sweep = Sweep(
+        parts=parts,
+        prompts=request.prompts,
+        sources=request.sources,
+        site="head",
+        measure=request.measure,
+        change=None,
+        shortcuts=options.get("shortcuts", ALL_SHORTCUTS),
+        memory_mb=options.get("memory_mb", MEMORY_MB),
+    )
+    positions = [request.positions(pair, options.get("positions")) for pair in range(len(request.prompts))]
+    paths = _Paths(sweep, positions, chosen, to, through, options.get("progress"))
+    with torch.no_grad():
+        paths.run()
+    if request.one:
+        return PathMap(chosen, to, paths.numbers[0], paths.unpatched[0])
+    return PathMap(chosen, to, paths.numbers, paths.unpatched)
+
+
+class _Paths:
+    """One sweep over paths while it runs: what was asked, the rows that wait for a trace, the numbers so far."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        positions: list[tuple[int, ...]],
+        senders: list[Sender],
+        receivers: list[Receiver],
+        through: Through | None,
+        progress: bool | None,
+    ):
+        self.sweep, self.positions, self.through = sweep, positions, through
+        self.senders, self.receivers = senders, receivers
+        n_pairs = len(sweep.prompts)
+        self.numbers = torch.full((n_pairs, len(receivers), len(senders)), float("nan"))
+        self.unpatched = torch.full((n_pairs,), float("nan"))
+        edges = sum(joined(sweep.parts, sender, to) for sender in senders for to in receivers)
+        self.bar = tqdm(
+            total=n_pairs * edges,
+            delay=0 if progress else 3,
+            disable=progress is False,
+            leave=False,
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
+            desc=f"{n_pairs * edges} paths, under {sweep.memory_mb:.0f} MB",
+        )
+        self.waiting: dict[Site, list[Patch]] = {"head": [], "mlp": []}
+
+    def run(self) -> None:
+        sweep = self.sweep
+        with self.bar, fast_linear(sweep.shortcuts.product):
+            # Two thirds: an unpatched run leaves its MLPs' outputs here besides what a head sweep needs.
+            for block in blocks_of_pairs(sweep.parts, sweep.prompts, sweep.sources, sweep.half / 1.5):
+                used = [*(sweep.prompts[pair] for pair in block), *(sweep.sources[pair] for pair in block)]
+                every = set(range(sweep.parts.n_layers))
+                runs, row_of = unpatched_runs(sweep, used, ("head", "mlp"), every)
+                for length in sorted({len(sweep.prompts[pair]) for pair in block}):
+                    same = [pair for pair in block if len(sweep.prompts[pair]) == length]
+                    self._run_one_length(length, same, runs, row_of)
+
+    def _run_one_length(
+        self,
+        length: int,
+        pairs: list[int],
+        runs: dict[int, UnpatchedRuns],
+        row_of: dict[tuple[int, ...], int],
+    ) -> None:
+        sweep = self.sweep
+        base_row = {pair: row_of[prompt_key(sweep.prompts[pair])] for pair in pairs}
+        material = Material(sweep.prompts[pairs[0]], runs[length], base_row, {}, {})
+        for pair, number in unpatched_numbers(sweep, material).items():
+            self.unpatched[pair] = number
+        by_first: dict[int, list[int]] = {}
+        for pair in pairs:
+            changed = self._changed(pair)
+            if changed:
+                by_first.setdefault(changed[0], []).append(pair)
+            else:  # the two prompts are the same where a change was asked for, and so is each run
+                self._nothing_changes(pair)
+        for first, same in by_first.items():
+            start = first if sweep.shortcuts.prefix else 0
+            hand = LayersByHand(sweep.parts, material.tokens, start, material.base)
+            for group in self._groups(same, length - start, length):
+                self._run_group(group, start, hand, material, runs, row_of)
+        self._flush(material, 0)
+
+    def _changed(self, pair: int) -> tuple[int, ...]:
+        """Positions at which the clean run can differ from the corrupted one, of those asked for."""
+        begin = common_beginning(self.sweep.prompts[pair], self.sweep.sources[pair])
+        return tuple(position for position in self.positions[pair] if position >= begin)
+
+    def _nothing_changes(self, pair: int) -> None:
+        for row, receiver in enumerate(self.receivers):
+            for column, sender in enumerate(self.senders):
+                if joined(self.sweep.parts, sender, receiver):
+                    self.numbers[pair, row, column] = self.unpatched[pair]
+                    self.bar.update(1)
+
+    def _groups(self, pairs: list[int], run: int, seen: int) -> Iterator[list[tuple[int, int]]]:
+        """(pair, place of the sender) in the order in which the senders write, as many at once as memory holds."""
+        parts, sweep = self.sweep.parts, self.sweep
+        by_layer: dict[int, int] = {}
+        for receiver in self.receivers:
+            by_layer[receiver.layer] = by_layer.get(receiver.layer, 0) + 1
+        # Its change, what it makes of a layer's queries, keys, values and MLP, and what is kept until the rows run.
+        kept = parts.model._module.dtype.itemsize * run * max(parts.width, parts.n_heads * parts.head_width)
+        one = 2 * row_bytes(parts, run, seen, False) + (1 + max(by_layer.values())) * kept
+        at_once = int(sweep.half / 2 / one)
+        need = max(4 * one, 4 * row_bytes(parts, run, seen, not sweep.shortcuts.direction))
+        if not at_once or 2 * row_bytes(parts, run, seen, not sweep.shortcuts.direction) > sweep.half / 2:
+            raise SweepError(
+                f"memory_mb={sweep.memory_mb:g} is too little for paths over {run} tokens. "
+                f"Give at least memory_mb={2 * need / MEGABYTE + 0.1:.1f}, or shorter prompts."
+            )
+        every = [(pair, place) for pair in pairs for place in range(len(self.senders))]
+        every.sort(key=lambda one: self.senders[one[1]].writes_at)
+        for begin in range(0, len(every), at_once):
+            yield every[begin : begin + at_once]
+
+    def _run_group(
+        self,
+        group: list[tuple[int, int]],
+        start: int,
+        hand: LayersByHand,
+        material: Material,
+        runs: dict[int, UnpatchedRuns],
+        row_of: dict[tuple[int, ...], int],
+    ) -> None:
+        """All paths from one group of senders: their changes walk up the layers, past each one's receivers."""
+        parts, base = self.sweep.parts, material.base
+        rows = torch.tensor([material.base_row[pair] for pair, _ in group], device=base.last.device)
+        writes_at = torch.tensor([self.senders[place].writes_at for _, place in group])
+        change = self._changes(group, start, len(material.tokens), runs, row_of)  # (row, position, width)
+        to_the_end = self.through and Receiver("logits") in self.receivers
+        top = parts.n_layers if to_the_end else 1 + max(to.layer for to in self.receivers)
+        for layer in range(top):
+            here = [to for to in self.receivers if to.layer == layer and to.kind != "logits"]
+            before = int((writes_at < 2 * layer).sum())
+            heads = [to for to in here if to.kind != "mlp"]
+            if before and heads:
+                self._to_heads(group[:before], heads, layer, start, hand, material, change[:before])
+            to_mlp = before if parts.parallel else int((writes_at < 2 * layer + 1).sum())
+            asked = [to for to in here if to.kind == "mlp"]
+            if to_mlp and (asked or self.through):
+                stream = base.residual[layer][rows[:to_mlp], start:] + change[:to_mlp]
+                frozen = base.found["head"][layer][rows[:to_mlp], start:]
+                written = hand.mlp_output(layer, stream, frozen, rows[:to_mlp])
+                if asked:
+                    self._to_mlp(group[:to_mlp], asked[0], start, written)
+                if self.through:
+                    own = base.found["mlp"][layer][rows[:to_mlp], start:]
+                    change[:to_mlp] += (written - own) * parts.residual_scale
+            self._flush(material, rows_at_once(parts, len(material.tokens) - start, len(material.tokens),
+                                               self.sweep.shortcuts, self.sweep.half / 2))  # fmt: skip
+        self._to_logits(group, rows, change[:, -1], material)
+
+    def _changes(
+        self,
+        group: list[tuple[int, int]],
+        start: int,
+        length: int,
+        runs: dict[int, UnpatchedRuns],
+        row_of: dict[tuple[int, ...], int],
+    ) -> torch.Tensor:
+        """What each sender writes in the clean run minus what it writes in the corrupted one, (row, position, width).
+
+        Zero where the prompts are the same so far, or where no change was asked for.
+        """
+        parts, sweep = self.sweep.parts, self.sweep
+        base = runs[length]
+        change = base.last.new_zeros(len(group), length - start, parts.width)
+        by_pair: dict[tuple[int, str, int], list[int]] = {}
+        for row, (pair, place) in enumerate(group):
+            sender = self.senders[place]
+            by_pair.setdefault((pair, sender.kind, sender.layer), []).append(row)
+        for (pair, kind, layer), some in by_pair.items():
+            source = sweep.sources[pair]
+            theirs, ours = runs[len(source)], row_of[prompt_key(sweep.prompts[pair])]
+            row, shift = row_of[prompt_key(source)], len(source) - length
+            at = torch.tensor(self._changed(pair), device=base.last.device)
+
+            def of(run: UnpatchedRuns, kind: str = kind, layer: int = layer) -> torch.Tensor:
+                if kind == "embedding":
+                    return run.residual[0]
+                return run.found["head" if kind == "head" else "mlp"][layer]
+
+            new, own = of(theirs)[row, at + shift][None], of(base)[ours, at][None]
+            if kind == "head":
+                wrote = written_by_heads(parts, layer, own, new)[0]  # (head, position, width)
+                wrote = wrote[[self.senders[group[one][1]].head for one in some]]
+            else:
+                wrote = (new - own) * (parts.residual_scale if kind == "mlp" else 1.0)
+            change[torch.tensor(some, device=at.device)[:, None], at - start] = wrote.to(change)
+        return change
+
+    def _to_heads(
+        self,
+        group: list[tuple[int, int]],
+        receivers: list[Receiver],
+        layer: int,
+        start: int,
+        hand: LayersByHand,
+        material: Material,
+        change: torch.Tensor,
+    ) -> None:
+        """What the layer's heads put out when one of their queries, keys or values reads a change."""
+        parts, base = self.sweep.parts, material.base
+        rows = torch.tensor([material.base_row[pair] for pair, _ in group], device=base.last.device)
+        distinct, which = rows.unique(return_inverse=True)
+        own = hand.queries_keys_values(layer, base.residual[layer][distinct, start:], distinct)
+        as_it_was = hand.attend(layer, *own)
+        _must_repeat(parts, layer, as_it_was, base.found["head"][layer][distinct, start:])
+        new = hand.queries_keys_values(layer, base.residual[layer][rows, start:] + change, rows)
+        if len(distinct) > 1:
+            own = tuple(one[which] for one in own)  # type: ignore[assignment]
+        together = parts.n_heads // parts.n_kv_heads
+        for number, kind in enumerate(("query", "key", "value")):
+            asked = [to for to in receivers if to.kind == kind]
+            if asked:
+                mixed = [new[i] if i == number else own[i] for i in range(3)]
+                found = hand.attend(layer, *mixed)  # (row, position, head, head width)
+                for to in asked:
+                    count = 1 if kind == "query" else together
+                    first = to.head * count
+                    self._wait("head", group, to, first, start, found[:, :, first : first + count])
+
+    def _to_mlp(self, group: list[tuple[int, int]], receiver: Receiver, start: int, written: torch.Tensor) -> None:
+        self._wait("mlp", group, receiver, None, start, written)
+
+    def _wait(
+        self,
+        site: Site,
+        group: list[tuple[int, int]],
+        receiver: Receiver,
+        head: int | None,
+        start: int,
+        puts: torch.Tensor,
+    ) -> None:
+        """Rows for the next trace: what the receiver puts out, (row, position, ...), for each of the group's paths."""
+        to = self.receivers.index(receiver)
+        firsts = {pair: self._changed(pair)[0] for pair in {pair for pair, _ in group}}
+        for (pair, place), put in zip(group, puts.contiguous(), strict=True):
+            first = firsts[pair]
+            positions = tuple(range(first, start + len(put)))
+            question = (pair * len(self.receivers) + to) * len(self.senders) + place
+            self.waiting[site].append(Patch(pair, receiver.layer, head, positions, put[first - start :], question))
+
+    def _flush(self, material: Material, enough: int) -> None:
+        """Run the rows that wait, once there are enough of them for a trace."""
+        parts, length = self.sweep.parts, len(material.tokens)
+        for site, waiting in self.waiting.items():
+            if not waiting or len(waiting) < enough:
+                continue
+            sweep = replace(self.sweep, site=site)
+            for chunk in cut(parts, waiting, length, sweep.shortcuts, sweep.half / 2):
+                found = measure_chunk(sweep, chunk, material, sweep.shortcuts, self.bar)
+                asked = [patch.question for patch in chunk.patches if patch.positions]
+                self.numbers.view(-1)[asked] = found
+            self.waiting[site] = []
+
+    def _to_logits(
+        self, group: list[tuple[int, int]], rows: torch.Tensor, change: torch.Tensor, material: Material
+    ) -> None:
+        """Paths to the logits: the last residual plus the change at the last position (row, width), measured."""
+        if Receiver("logits") not in self.receivers:
+            return
+        sweep, pairs = self.sweep, torch.tensor([pair for pair, _ in group], device=change.device)
+        found = sweep.measure.of_residual(
+            sweep.parts, material.base.last[rows] + change, pairs, sweep.shortcuts.direction, sweep.half / 2
+        )
+        to = self.receivers.index(Receiver("logits"))
+        for (pair, place), number in zip(group, found.tolist(), strict=True):
+            self.numbers[pair, to, place] = number
+        self.bar.update(len(group))
+
+
+def _must_repeat(parts: Anatomy, layer: int, ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    """Layers by hand that read what they read in the run must put out what they put out there.
+
+    Raises:
+        SweepError: they do not.
+    """
+    distance = float((ours.float() - theirs.float()).norm() / theirs.float().norm().clamp_min(1e-12))
+    if not distance <= AGREE.get(ours.dtype, AGREE_IN_HALF):
+        raise SweepError(
+            f"{parts.family}, layer {layer}: called alone, its heads put out something {distance:.1g} away (relative) "
+            "from what they put out in a run. The attention does something that this course does not know, so paths "
+            "would show wrong numbers; patch_heads and its sisters do not need them."
+        )

@@ -1,0 +1,181 @@
+"""What the site is made of: lessons as pages, a page for teachers, papers whose links lead somewhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from course_utils import colab
+from course_utils.errors import CourseError
+from course_utils.exercises import LESSONS, get_exercise, questions
+from course_utils.notebooks import files
+from course_utils.notebooks.site import build, lessons, papers, teachers
+from course_utils.pictures import VIEW_TYPE
+from tests.notebooks.test_pages import PIXEL
+
+ROOT = Path(__file__).parents[2]
+ADDRESS = "https://github.com/who/what"
+VIEW = {"view": "heads", "version": 1, "data": {"text": "</script><b>"}, "words": "A map of 2 heads."}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> lessons.Place:
+    return lessons.Place(tmp_path / "stills", "../_static/stills", "1.2.3", ADDRESS)
+
+
+def lesson() -> NotebookNode:
+    badge = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://x)"
+    picture = new_output("display_data", {"image/png": PIXEL, "text/plain": "2 bars. a 1; b 2."})
+    view = new_output("display_data", {"image/png": PIXEL, "text/plain": VIEW["words"], VIEW_TYPE: VIEW})
+    return new_notebook(
+        cells=[
+            new_markdown_cell(f"# 1 · Small\n\n{badge}\n\n" + "word " * 500),
+            new_code_cell(f"{colab.MARK} x", outputs=[]),
+            new_code_cell("draw()", outputs=[picture]),
+            new_code_cell("show()", outputs=[view]),
+            new_code_cell("def split_tokens(model, text):\n    raise NotImplementedError"),
+            new_code_cell('split_tokens = check("1.1", split_tokens)'),
+            new_markdown_cell("<!-- answer 1.8q -->\n**Question.** Is it true?\n\n*Your answer here.*"),
+        ]
+    )
+
+
+def test_a_picture_on_a_page_has_its_words(place: lessons.Place) -> None:
+    cell = lessons.page(lesson(), "01_small", place).cells[2]
+    assert cell.metadata["mystnb"] == {"image": {"alt": "2 bars. a 1; b 2."}}
+    assert "image/png" in cell.outputs[0].data
+
+
+def test_a_view_is_its_data_beside_its_still(place: lessons.Place) -> None:
+    (output,) = lessons.page(lesson(), "01_small", place).cells[3].outputs
+    assert list(output.data) == ["text/html"]
+    figure = BeautifulSoup(output.data["text/html"], "html.parser").select_one("figure.course-view")
+    assert figure is not None and figure["data-view"] == "heads"
+    script, image = figure.select_one("script[type='application/json']"), figure.select_one("img")
+    assert script is not None and json.loads(script.text) == VIEW  # the data hold the end of a script
+    assert image is not None and image["alt"] == VIEW["words"]
+    assert (place.stills / str(image["src"]).rsplit("/", 1)[1]).read_bytes().startswith(b"\x89PNG")
+    assert lessons.first_view(lesson(), place) == output.data["text/html"]
+    assert lessons.first_view(lesson(), place, "other") == ""
+
+
+def test_the_badge_becomes_a_line_of_links(place: lessons.Place) -> None:
+    source = lessons.page(lesson(), "01_small", place).cells[0].source
+    assert "colab-badge" not in source
+    assert "(https://colab.research.google.com/github/who/what/blob/v1.2.3/notebooks/01_small.ipynb)" in source
+    assert "(https://kaggle.com/kernels/welcome?src=" + ADDRESS + "/blob/v1.2.3/notebooks/01_small.ipynb)" in source
+    assert "(https://mybinder.org/v2/gh/who/what/v1.2.3?urlpath=lab%2Ftree%2Fnotebooks%2F01_small.ipynb)" in source
+    assert "[with solutions](../solved/01_small.ipynb)" in source and "3 min to read" in source
+
+
+def test_the_setup_cell_is_folded(place: lessons.Place) -> None:
+    first, second = lessons.page(lesson(), "01_small", place).cells[1:3]
+    assert first.metadata["tags"] == ["hide-input"] and "tags" not in second.metadata
+
+
+def test_a_solved_twin_folds_the_reference_and_says_what_its_check_says(place: lessons.Place) -> None:
+    page = lessons.solved_page(lesson(), "01_small", place)
+    answer, check = page.cells[4:6]
+    assert "NotImplementedError" not in answer.source and "def split_tokens(" in answer.source
+    assert answer.metadata["tags"] == ["hide-input"]
+    exercise = get_exercise("1.1")
+    assert check.outputs[0].text.startswith("✓ 1.1") and exercise.shows in check.outputs[0].text
+    assert page.cells[0].source.startswith("# 1 · Small · with solutions\n") and page.metadata["nosearch"]
+    assert "[without solutions](../notebooks/01_small.ipynb)" in page.cells[0].source
+
+
+def test_the_committed_lesson_is_left_as_it_is(place: lessons.Place) -> None:
+    before = lesson()
+    given = lesson()
+    lessons.page(given, "01_small", place)
+    lessons.solved_page(given, "01_small", place)
+    assert [{**cell, "id": ""} for cell in given.cells] == [{**cell, "id": ""} for cell in before.cells]
+
+
+def test_a_teacher_reads_timing_mistakes_and_what_to_look_for() -> None:
+    page = teachers.page(lesson(), "01_small", "Bring a dictionary.")
+    exercise = get_exercise("1.1")
+    assert page.startswith("# 1 · Small, for teachers\n") and "Bring a dictionary." in page
+    assert f"| 1.1 | {exercise.title} | {exercise.minutes} | {exercise.points} |" in page
+    assert all(f"- **{mistake.name}.** {mistake.says}" in page for mistake in exercise.mistakes) and exercise.mistakes
+    (question,) = [one for one in questions(1) if one.id == "1.8q"]
+    assert "> **Question.** Is it true?" in page and f"> {question.answer}" in page
+    assert all(f"- {point}" in page for point in question.looks_for)
+
+
+def test_a_teacher_reads_what_to_ask_before_a_cell_runs() -> None:
+    asks = new_markdown_cell("Prose. **Predict first:** into how\nmany tokens?\n\nNot this.")
+    page = teachers.page(new_notebook(cells=[*lesson().cells, asks]), "01_small")
+    assert "## Before it runs" in page and "- Into how many tokens?\n" in page and "Not this" not in page
+    assert "Before it runs" not in teachers.page(lesson(), "01_small")
+
+
+def test_a_lesson_without_questions_says_so() -> None:
+    assert "This lesson asks for none." in teachers.page(new_notebook(cells=lesson().cells[:6]), "01_small")
+
+
+def test_links_between_papers_lead_to_their_pages() -> None:
+    text = "[a](docs/marking.md#whose) [b](LICENSE) [c](https://x.org/y) [d](#here) [e](CHANGELOG.md)"
+    led = papers.with_links(text, "CONTRIBUTING.md", "contributors/changing-a-lesson.md", ROOT, ADDRESS)
+    assert led == (
+        f"[a](../teachers/marking.md#whose) [b]({ADDRESS}/blob/main/LICENSE) [c](https://x.org/y) [d](#here) "
+        "[e](../contributors/changelog.md)"
+    )
+
+
+def test_the_frame_links_to_files_and_leads_to_pages() -> None:
+    text = "[a](../notebooks/01_tokens_and_logits.ipynb) [b](marking.md) [c](for-teachers.md) [d](../CONTRIBUTING.md)"
+    led = papers.with_links(text, "docs/index.md", "index.md", ROOT, ADDRESS)
+    assert led == (
+        "[a](notebooks/01_tokens_and_logits.ipynb) [b](teachers/marking.md) [c](for-teachers.md) "
+        "[d](contributors/changing-a-lesson.md)"
+    )
+
+
+def test_the_table_of_families_has_each() -> None:
+    from course_utils.model.tiny import TINY_MODELS
+
+    lines = papers.families().splitlines()
+    assert [line.split("`")[1] for line in lines[2:]] == list(TINY_MODELS)
+
+
+def test_the_reference_has_a_page_for_each_lesson_and_module() -> None:
+    pages = papers.reference(list(LESSONS.values()))
+    for module in [f"course_utils.{name}" for name in LESSONS.values()] + ["course_utils.pictures.plots"]:
+        assert f".. automodule:: {module}\n" in pages[f"reference/{module}.rst"]
+        assert module in pages["reference/index.md"]
+
+
+def test_the_source_has_every_page_and_no_gap(tmp_path: Path) -> None:
+    build.write_source(ROOT, tmp_path)
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    for path in files.lessons(ROOT):
+        assert {f"notebooks/{path.name}", f"solved/{path.name}", f"teachers/{path.stem}.md"} <= written
+    for page in tmp_path.glob("*.md"):
+        assert "{{" not in page.read_text(encoding="utf-8")
+    assert "<img" in (tmp_path / "index.md").read_text(encoding="utf-8")
+
+
+def test_without_sphinx_one_sentence_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(CourseError, match=r"needs Sphinx and MyST-NB; `make site` installs them"):
+        build.build(ROOT, tmp_path / "site", tmp_path / "work")
+
+
+def test_a_lesson_that_the_readme_leaves_out_is_named(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("| 1 | a | b | 5 min | x |\n", encoding="utf-8")
+    assert build._row("01_small", tmp_path) == "| 1 | [a](notebooks/01_small.ipynb) | b | 5 min |"
+    with pytest.raises(CourseError, match="no line for lesson 2, 02_other"):
+        build._row("02_other", tmp_path)
+
+
+def test_where_a_page_lies_decides_what_its_stills_are_called(place: lessons.Place) -> None:
+    at_start = replace(place, address="_static/stills")
+    assert 'src="_static/stills/' in lessons.first_picture(lesson(), "2 bars", at_start)
+    assert lessons.first_picture(lesson(), "no such words", at_start) == ""

@@ -1,0 +1,260 @@
+"""What `explore` asks of a model, held against transformers' own outputs and against the lessons' solutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from course_utils import explore, patching
+from course_utils.pictures.views.packing import unpacked
+
+CLEAN = "When Mike and Emma went to the cafe, Emma gave a coffee to"
+CORRUPTED = "When Mike and Emma went to the cafe, Mike gave a coffee to"
+Tiny = Callable[..., Any]
+BOTH = pytest.mark.parametrize("name", ["tiny-gpt2", "tiny-llama"])
+
+
+def outputs(model: Any, prompt: str) -> Any:
+    """What transformers' module gives for a prompt, hidden states and attention included."""
+    ids = model.tokenizer(prompt, return_tensors="pt").input_ids
+    with torch.no_grad():
+        return model._module(ids, output_hidden_states=True, output_attentions=True)
+
+
+@BOTH
+def test_attention_is_transformers_own(tiny: Tiny, name: str) -> None:
+    model = tiny(name)
+    view = explore.attention(model, CLEAN, (1, 0))
+    own = torch.stack(outputs(model, CLEAN).attentions)[:, 0]  # (layer, head, query, key)
+    query, key = torch.tril_indices(own.shape[-1], own.shape[-1])
+    shown = torch.from_numpy(unpacked(view.data["weights"]).copy()).reshape(*own.shape[:2], -1)
+    torch.testing.assert_close(shown / 100, own[:, :, query, key], atol=5.2e-3, rtol=0)
+    assert view.data["tokens"] == [model.tokenizer.decode([id]) for id in model.tokenizer(CLEAN)["input_ids"]]
+    assert view.data["key_value_heads"] == getattr(model.config, "num_key_value_heads", own.shape[1])
+    assert view.data["start"] == [1, 0]
+
+
+@BOTH
+def test_the_lens_ends_in_transformers_own_prediction(tiny: Tiny, name: str) -> None:
+    model = tiny(name)
+    view = explore.lens(model, CLEAN, [" Mike"], best=4)
+    own = outputs(model, CLEAN).logits[0].softmax(-1)  # (position, vocabulary)
+    (read,) = view.data["lenses"]
+    best = own.topk(4)
+    torch.testing.assert_close(torch.tensor(read["probability"][-1]) / 1000, best.values, atol=5.2e-4, rtol=0)
+    words = [[view.data["vocabulary"][place] for place in row] for row in read["top"][-1]]
+    assert words == [[model.tokenizer.decode([id]) for id in row] for row in best.indices.tolist()]
+    mike = model.tokenizer(" Mike")["input_ids"][0]
+    assert read["ranks"][0][-1] == ((own > own[:, [mike]]).sum(-1) + 1).tolist()
+    assert len(read["top"]) == model.config.num_hidden_layers + 1
+
+
+def test_a_depth_of_the_lens_is_the_hidden_state_through_norm_and_unembedding(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    hidden = outputs(model, CLEAN).hidden_states[1][0]
+    with torch.no_grad():
+        own = model._module.lm_head(model._module.model.norm(hidden)).softmax(-1).max(-1).values
+    read = explore.lens(model, CLEAN).data["lenses"][0]
+    shown = torch.tensor(read["probability"][1])[:, 0] / 1000
+    torch.testing.assert_close(shown, own, atol=5.2e-4, rtol=0)
+
+
+def test_the_lens_follows_the_models_answer_and_a_second_lens_can_be_given(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    answer = model.tokenizer.decode([int(outputs(model, CLEAN).logits[0, -1].argmax())])
+    view = explore.lens(model, CLEAN, fitted=torch.neg)
+    plain, fitted = view.data["lenses"]
+    assert view.data["follow"] == [answer] and plain["ranks"][0][-1][-1] == 1
+    # The stream turned around: what was first is last.
+    assert (plain["name"], fitted["name"]) == ("logit lens", "fitted lens")
+    assert fitted["ranks"][0][-1][-1] == view.data["size"]
+
+
+def test_wrong_requests_are_refused(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    with pytest.raises(ValueError, match="exactly one token"):
+        explore.lens(model, CLEAN, [" Mike and Emma"])
+    for best in (0, 10**6):
+        with pytest.raises(ValueError, match=f"best is {best}; expected 1 to"):
+            explore.lens(model, CLEAN, best=best)
+    with pytest.raises(ValueError, match="The text is empty"):
+        explore.attention(model, "")
+    with pytest.raises(ValueError, match=r"The clean prompt has .* tokens and the corrupted one"):
+        explore.patching_map(model, CLEAN, "When Mike")
+
+
+@BOTH
+def test_the_patching_map_shows_what_the_single_experiments_give(tiny: Tiny, name: str) -> None:
+    model = tiny(name)
+    view = explore.patching_map(model, CLEAN, CORRUPTED, by_position=True)
+    (pair,) = view.data["pairs"]
+    before = patching.logit_difference(model, CORRUPTED)
+    maps = {one["name"]: torch.tensor(one["values"]) for one in pair["maps"]}
+    assert list(maps) == ["patched alone", "direct", "through others", "scrambled"]
+    for layer, head in ((0, 1), (1, 0)):
+        alone = patching.patch_head(model, CLEAN, CORRUPTED, layer, head) - before
+        assert float(maps["patched alone"][layer, head]) == pytest.approx(alone, abs=2e-3)
+    torch.testing.assert_close(maps["direct"] + maps["through others"], maps["patched alone"], atol=2e-3, rtol=0)
+    direct = patching.direct_effects(model, CLEAN, CORRUPTED, (" Mike", " Emma")).heads
+    torch.testing.assert_close(maps["direct"], direct, atol=1e-3, rtol=0)
+    assert pair["gap"] == pytest.approx(patching.logit_difference(model, CLEAN) - before, abs=6e-3)
+    for shown in pair["prompts"]:
+        own = torch.stack(outputs(model, {"clean": CLEAN, "corrupted": CORRUPTED}[shown["name"]]).attentions)[
+            :, 0, :, -1
+        ]
+        torch.testing.assert_close(
+            torch.from_numpy(unpacked(shown["attention"]).copy()).reshape(own.shape) / 100, own, atol=5.2e-3, rtol=0
+        )
+    # Up to the position at which the prompts part, clean and corrupted are the same, and so nothing is patched.
+    moved = torch.tensor(pair["by_position"])
+    part = next(i for i, (a, b) in enumerate(zip(*(one["tokens"] for one in pair["prompts"]), strict=True)) if a != b)
+    assert part > 3 and moved[..., :part].abs().max() < 0.05 < moved[..., part:].abs().max()
+
+
+def test_copy_scores_are_shown_where_the_attention_has_them(tiny: Tiny) -> None:
+    assert explore.patching_map(tiny("tiny-gpt2"), CLEAN, CORRUPTED).data["copy"] is None
+    copy = explore.patching_map(tiny("tiny-llama"), CLEAN, CORRUPTED).data["copy"]
+    torch.testing.assert_close(torch.tensor(copy), patching.copy_scores(tiny("tiny-llama")), atol=0.051, rtol=0)
+
+
+@BOTH
+def test_the_next_token_is_transformers_own(tiny: Tiny, name: str) -> None:
+    model = tiny(name)
+    view = explore.next_token(model, CLEAN)
+    logits = outputs(model, CLEAN).logits[0, -1]
+    best = logits.topk(len(view.data["words"]))
+    assert view.data["words"] == [model.tokenizer.decode([id]) for id in best.indices.tolist()]
+    shown = torch.tensor(view.data["logits"])
+    torch.testing.assert_close(shown, best.values - best.values[0], atol=6e-4, rtol=0)
+    assert len(view.data["words"]) + sum(view.data["rest"]["counts"]) == len(logits)
+
+
+def test_tokens_are_the_tokenizers_own_for_every_beginning(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    text = "A café, 12 €"
+    view = explore.tokens(model, text, {"again": model.tokenizer})
+    for shown in view.data["tokenizers"]:
+        for length, row in enumerate(shown["cuts"], start=1):
+            own = model.tokenizer(text[:length], add_special_tokens=False)["input_ids"]
+            assert [shown["pieces"][place]["id"] for place in row] == own
+    assert [one["name"] for one in view.data["tokenizers"]] == ["this model", "again"]
+    # The surprisals are the cross-entropies of transformers' logits, after a line break.
+    ids = model.tokenizer("\n" + text, return_tensors="pt").input_ids[0]
+    with torch.no_grad():
+        logits = model._module(ids[None]).logits[0]
+    bits = torch.nn.functional.cross_entropy(logits[1:-1], ids[2:], reduction="none") / torch.log(torch.tensor(2.0))
+    assert view.data["tokenizers"][0]["surprisal"][1:] == pytest.approx(bits.tolist(), abs=0.051)
+
+
+def test_the_bytes_of_a_token_are_those_that_it_stands_for(tiny: Tiny) -> None:
+    """Of every token that is whole characters, by the tokenizer's own decoding."""
+    tokenizer = tiny("tiny-llama").tokenizer
+    parts = 0
+    for id in range(len(tokenizer)):
+        text = tokenizer.decode([id])
+        if "\ufffd" in text:
+            parts += 1
+        else:
+            assert explore.token_bytes(tokenizer, id) == text.encode(), id
+    assert 0 < parts < 200
+    assert {len(explore.token_bytes(tokenizer, id)) for id in range(len(tokenizer))} >= {1, 2, 3}
+
+
+def test_sentencepieces_bytes_are_read_too() -> None:
+    """As Gemma has it: "é" stands for itself, though it is also a letter of the byte-level alphabet."""
+    from tokenizers import Tokenizer, decoders, models
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = [("<s>", 0.0), ("<0xE2>", -1.0), ("▁the", -1.0), ("né", -1.0), ("▁", -1.0)]
+    core = Tokenizer(models.Unigram(vocabulary, unk_id=0))
+    core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>")
+    assert [explore.token_bytes(tokenizer, id) for id in range(5)] == [b"<s>", b"\xe2", b" the", "né".encode(), b" "]
+
+
+def test_the_cache_goes_on_as_transformers_does(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    view = explore.cache(model, "The old man", 4)
+    ids = model.tokenizer("The old man", return_tensors="pt").input_ids
+    with torch.no_grad():
+        for _ in range(4):
+            ids = torch.cat([ids, model._module(ids).logits[:, -1:].argmax(-1)], dim=1)
+    assert view.data["tokens"] == [model.tokenizer.decode([id]) for id in ids[0].tolist()]
+    assert view.data["prompt_length"] == ids.shape[1] - 4
+    assert view.data["key_value_heads"] == model.config.num_key_value_heads
+    assert any(explore.cache(tiny("tiny-gemma3"), "The old man", 0).data["windows"])
+    with pytest.raises(ValueError, match="n_new is -1"):
+        explore.cache(model, "The old man", -1)
+
+
+@BOTH
+def test_the_steps_by_hand_add_up(tiny: Tiny, name: str) -> None:
+    """What comes in and what goes out are transformers' hidden states; between them everything is a sum."""
+    model = tiny(name)
+    hidden = outputs(model, CLEAN).hidden_states
+    steps = {step["name"]: step for step in explore.by_hand(model, CLEAN, 1, 4).data["steps"]}
+    for shown, own in ((steps["comes in"], hidden[1][0, 4]), (steps["goes out"], hidden[2][0, 4])):
+        assert shown["norm"] == pytest.approx(float(own.norm()), rel=6e-3)
+        assert shown["numbers"] == pytest.approx(own[:12].tolist(), rel=6e-3, abs=6e-4)
+    numbers = {name: torch.tensor(step["numbers"]) for name, step in steps.items()}
+    torch.testing.assert_close(
+        numbers["comes in"] + numbers["attention writes"] + numbers["the MLP writes"], numbers["goes out"],
+        atol=0.03, rtol=0.01,
+    )  # fmt: skip
+    heads = model.config.num_attention_heads
+    assert steps["attention weights"]["shape"] == [heads, len(model.tokenizer(CLEAN)["input_ids"])]
+    for layer, position, message in ((9, 0, "no layer 9"), (0, 99, "no position 99"), (0, -99, "no position -99")):
+        with pytest.raises(ValueError, match=message):
+            explore.by_hand(model, CLEAN, layer, position)
+
+
+def test_steering_is_what_a_hook_does(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny("tiny-llama")
+    monkeypatch.setattr(explore, "NULLS", 3)
+    directions = torch.randn(
+        model.config.num_hidden_layers, model.config.hidden_size, generator=torch.Generator().manual_seed(1)
+    )
+    words, prompt, ordinary = ([" park"], [" school"]), "When Mike and Emma went", "The old man went to the park"
+    view = explore.steering(model, prompt, directions, words, ordinary, [0, 2], (0.5, -0.5, 0.0), n_new=2)
+    odds = view.data["measures"][0]
+    assert view.data["strengths"] == [-0.5, 0.0, 0.5] and view.data["layers"] == [0, 2]
+    layer = model._module.model.layers[2]
+    seen: list[torch.Tensor] = []
+    hook = layer.register_forward_hook(lambda module, inputs, output: seen.append(output[0, 1:].norm(dim=-1)))
+    for text in (prompt, ordinary):
+        outputs(model, text)
+    hook.remove()
+    added = 0.5 * torch.cat(seen).median() * directions[2] / directions[2].norm()
+    hook = layer.register_forward_hook(lambda module, inputs, output: output + added)
+    logits = outputs(model, prompt).logits[0, -1]
+    hook.remove()
+    good, bad = (model.tokenizer(word)["input_ids"][0] for word in (" park", " school"))
+    assert odds["values"][1][2] == pytest.approx(float(logits[good] - logits[bad]), abs=0.011)
+    plain = outputs(model, prompt).logits[0, -1]
+    for row in range(2):  # at strength 0 nothing is added, to the direction or to the random ones
+        for value in (odds["values"][row][1], odds["null"][0][row][1], odds["null"][1][row][1]):
+            assert value == pytest.approx(float(plain[good] - plain[bad]), abs=0.011)
+        assert odds["null"][0][row][0] < odds["null"][1][row][0]
+    with pytest.raises(ValueError, match="directions for 1 layers; this model has"):
+        explore.steering(model, prompt, directions[:1], words, ordinary, [0])
+    with pytest.raises(ValueError, match="There is no layer 9"):
+        explore.steering(model, prompt, directions, words, ordinary, [9])
+
+
+def test_a_view_of_a_prompt_asks_the_same_of_another(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    asked = (
+        explore.lens(model, CLEAN, [" Mike"], best=3),
+        explore.attention(model, CLEAN, (1, 1)),
+        explore.next_token(model, CLEAN),
+        explore.tokens(model, CLEAN),
+        explore.cache(model, CLEAN, 2),
+    )
+    for view in asked:
+        assert view.ask is not None and view.asks
+        again = view.ask(CORRUPTED)
+        assert again.data != view.data and again.ask is not None
+        assert view.ask(CLEAN).data == view.data
