@@ -95,9 +95,11 @@ def mutants(reference: Callable[..., Any]) -> list[Mutant]:
     text = pasteable(reference)
     tree, changes = cst.parse_module(text), Changes()
     tree.visit(changes)
-    sources = [tree.deep_replace(node, changed).code for node, changed in changes.found]  # type: ignore[attr-defined]
     made: dict[str, Mutant] = {}
-    for source in sources:
+    for node, changed in changes.found:
+        whole = tree.deep_replace(node, changed)
+        assert isinstance(whole, cst.Module)
+        source = whole.code
         before, after = _changed_lines(text, source)
         twins = sum(one.before == before and one.after.split("  # ")[0] == after for one in made.values())
         if source != text and source not in made:
