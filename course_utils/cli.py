@@ -40,7 +40,7 @@ GROUPS = (
           "configure_doctor"),
     Group("grade", "course_utils.grading", "mark a folder of submitted notebooks", TEACHERS),
     Group("notebooks", "course_utils.notebooks", "execute, check, edit and publish the lessons' notebooks", AUTHORS),
-    Group("exercises", "course_utils.exercises.mutating", "say what an exercise's check lets through", AUTHORS),
+    Group("exercises", "course_utils.exercises.mutation_table", "say what an exercise's check lets through", AUTHORS),
 )  # fmt: skip
 SINGLE = {
     "fetch": ("download the model of the lessons, once; then no network is needed", LEARNERS),

@@ -20,7 +20,7 @@ from typing import Any
 from course_utils.exercises import in_words, messages
 from course_utils.exercises.forms import in_form
 from course_utils.exercises.in_words import Question
-from course_utils.exercises.judging import attempt, judge, run_case
+from course_utils.exercises.judging import ReferenceFailed, attempt, judge, run_case
 from course_utils.exercises.lookup import LESSONS, get_prediction, get_quiz, predictions, questions, quizzes
 from course_utils.exercises.messages import say
 from course_utils.exercises.predicting import Prediction
@@ -148,7 +148,11 @@ def check(id: str, answer: Any, seed: int | None = None) -> Any:
             expected.append(outcome)
         return outcome
 
-    verdict = judge(exercise, outcomes, seed, run)
+    try:
+        verdict = judge(exercise, outcomes, seed, run)
+    except ReferenceFailed as error:
+        print(say(messages.NO_REFERENCE, exercise=id, reason=error))
+        return exercise.reference
     print(verdict)
     _tell("checked", id, verdict)
     printed = outcomes[0].printed.strip() if outcomes and verdict.status == "wrong" else ""

@@ -20,6 +20,10 @@ WRONG = "✗ {exercise} · {points} of {out_of} points. {message}"
 IS_THE_REFERENCE = (
     "○ {exercise} this is the reference solution. To check your own, run the cell with your {name} again first."
 )
+NO_REFERENCE = (
+    "○ {exercise} cannot be checked on this model: it asks for what the lessons' own model does, and the reference "
+    "solution fails here, too. {reason}"
+)
 PRINTED = "Your code printed:\n{lines}"
 INPUTS = (
     "  To have these inputs: from course_utils.exercises import failing_case; "

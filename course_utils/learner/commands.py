@@ -39,7 +39,7 @@ def configure_progress(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `course progress`."""
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--json", action="store_true", help=_JSON)
-    # Another name than `save`: nnsight, once imported, gives each object a method of that name, and argparse no default.
+    # Not `save`: nnsight, once imported, gives each object a method of that name, and argparse no default.
     what.add_argument("--save", type=Path, metavar="FILE", dest="save_to", help="copy the record to a file")
     what.add_argument("--restore", type=Path, metavar="FILE", help="bring a saved record back")
     what.add_argument("--erase", action="store_true", help="forget everything")
