@@ -10,9 +10,11 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course_utils.errors import CourseError
-from course_utils.notebooks import pages
+from course_utils.notebooks import files, pages
 from course_utils.notebooks.mathml import mathml
+from course_utils.notebooks.normalise import words_of_picture
 
+ROOT = Path(__file__).parents[2]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
@@ -48,3 +50,14 @@ def test_formulas_are_mathml_and_code_stays_code(tmp_path: Path) -> None:
 def test_a_formula_that_is_none_is_named() -> None:
     with pytest.raises(CourseError, match=r"the formula .* is not LaTeX"):
         mathml("\\left( a")
+
+
+@pytest.mark.parametrize("path", files.lessons(ROOT), ids=lambda path: path.stem)
+def test_every_picture_of_a_lesson_says_what_it_shows(path: Path) -> None:
+    outputs = [output for cell in files.read(path).cells for output in cell.get("outputs", [])]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert pictures
+    for output in pictures:
+        words = words_of_picture(output)
+        assert len(words.split()) >= 5 and not words.startswith("Picture")
+        assert output.metadata["image/png"]["alt"] == words
