@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--rounds", type=int, default=5, help="of each alternating measurement (default: 5); the best counts"
     )
+    parser.add_argument("--device", default="cpu", help="where the model is, such as cuda (default: cpu)")
     chosen = parser.parse_args(arguments)
     unknown = [name for name in chosen.sections if name not in SECTIONS]
     if unknown:
@@ -41,13 +42,14 @@ def main(arguments: list[str] | None = None) -> int:
     names = chosen.sections or [name for name in SECTIONS if name not in ASKED_FOR_ONLY]
     about = machine()
     setting = Setting(
-        load_model("tiny-llama" if chosen.quick else None),
+        load_model("tiny-llama" if chosen.quick else None, device=chosen.device),
         rounds=1 if chosen.quick else chosen.rounds,
         quick=chosen.quick,
     )
-    command = " ".join(
-        ["python -m benchmarks", *chosen.sections, *(["--quick"] if chosen.quick else []), f"--rounds {chosen.rounds}"]
-    )
+    said = [*(["--quick"] if chosen.quick else []), f"--rounds {chosen.rounds}"]
+    if chosen.device != "cpu":
+        said.append(f"--device {chosen.device}")
+    command = " ".join(["python -m benchmarks", *chosen.sections, *said])
     start, rows, written = time.perf_counter(), [], []
     for name in names:
         minutes = (time.perf_counter() - start) / 60

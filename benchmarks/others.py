@@ -77,9 +77,7 @@ def loop_of_paths(
     model: Any, clean: torch.Tensor, corrupted: torch.Tensor, answers: Sequence[int], edges: Sequence[Edge]
 ) -> torch.Tensor:
     """One forward pass for each edge from a head to a query, key, value or MLP, by PyTorch's hooks, as one writes it
-    for
-    the Llama family: the receiver's own copy of the stream gets what the sender writes otherwise. Preparation: two
-    runs.
+    for the Llama family: the receiver's own copy of the stream gets what the sender writes otherwise. Two runs before.
     """
     parts, network = anatomy(model), model._module
     runs: list[dict[tuple[str, int], torch.Tensor]] = []
@@ -166,7 +164,7 @@ def _bridge(model: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         model._module.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)
-        return TransformerBridge.boot_transformers(folder, device="cpu", dtype=torch.float32)
+        return TransformerBridge.boot_transformers(folder, device=str(model._module.device), dtype=torch.float32)
 
 
 def transformer_lens(model: Any) -> Callable[[torch.Tensor, torch.Tensor, Sequence[int]], torch.Tensor] | None:
@@ -203,5 +201,7 @@ def products_alone(model: Any, positions: int, fast: bool) -> None:
             inputs: dict[int, torch.Tensor] = {}
             for module in envoy._module.modules():
                 if isinstance(module, torch.nn.Linear):
-                    x = inputs.setdefault(module.in_features, torch.ones(tokens, module.in_features))
+                    x = inputs.setdefault(
+                        module.in_features, torch.ones(tokens, module.in_features, device=module.weight.device)
+                    )
                     torch.nn.functional.linear(x, module.weight)

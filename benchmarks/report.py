@@ -31,7 +31,8 @@ def markdown(machine: dict[str, Any], rows: Sequence[Row], command: str) -> str:
         "# Measured",
         "",
         f"With `{command}`, on {machine['processor']}: {machine['cores']} cores, {machine['threads']} threads, "
-        f"{machine['memory_gb']} GB; {machine['system']}, Python {machine['python']}; {packages}. "
+        f"{machine['memory_gb']} GB, accelerator: {machine.get('accelerator', 'none')}; "
+        f"{machine['system']}, Python {machine['python']}; {packages}. "
         f"Load average before the start: {machine['load_before']}.",
         "",
         "Ways that are compared took turns in one run; the best of the rounds counts. *Times* is against the first "

@@ -48,7 +48,7 @@ class Setting:
     quick: bool = False
 
     def ids(self, text: str) -> torch.Tensor:
-        return torch.tensor(self.model.tokenizer(text)["input_ids"])
+        return torch.tensor(self.model.tokenizer(text)["input_ids"], device=self.model._module.device)
 
     def answers(self) -> list[int]:
         return [tokens.token_id(self.model, answer) for answer in ANSWERS]
@@ -60,7 +60,7 @@ class Setting:
         other = front.clone()
         if not shared:
             other[0] += 1
-        return torch.cat([front, clean]), torch.cat([other, corrupted])
+        return torch.cat([front.to(clean), clean]), torch.cat([other.to(clean), corrupted])
 
 
 @contextmanager

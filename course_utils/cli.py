@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,39 +18,80 @@ from course_utils.errors import CourseError
 
 @dataclass(frozen=True)
 class Group:
-    """One first-level subcommand, and where its own arguments are declared."""
+    """One first-level subcommand, for whom it is, and where its own arguments are declared."""
 
     name: str
-    module: str  # has `configure(parser)`: declares arguments, sets `run=` to a function of the namespace
+    module: str  # has the function `configure`: declares arguments, sets `run=` to a function of the namespace
     summary: str
+    who: str
+    configure: str = "configure"
 
 
+LEARNERS, TEACHERS, AUTHORS = "If you learn", "If you teach", "If you change a lesson"
 # To add a group: write `configure(parser: argparse.ArgumentParser) -> None` in your module and name it here.
 GROUPS = (
-    Group("notebooks", "course_utils.notebooks", "execute, check, edit and publish the lessons' notebooks"),
-    Group("grade", "course_utils.grading", "mark a folder of submitted notebooks"),
-)
+    Group("start", "course_utils.learner.commands", "copy the lessons to a folder of yours, or update your copies",
+          LEARNERS, "configure_start"),
+    Group("check", "course_utils.learner.commands", "run your notebook and say how each exercise stands",
+          LEARNERS, "configure_check"),
+    Group("progress", "course_utils.learner.commands", "say what is done and what comes next", LEARNERS,
+          "configure_progress"),
+    Group("doctor", "course_utils.learner.commands", "say what is wrong with this set-up, and what mends it", LEARNERS,
+          "configure_doctor"),
+    Group("grade", "course_utils.grading", "mark a folder of submitted notebooks", TEACHERS),
+    Group("notebooks", "course_utils.notebooks", "execute, check, edit and publish the lessons' notebooks", AUTHORS),
+    Group("exercises", "course_utils.exercises.mutation_table", "say what an exercise's check lets through", AUTHORS),
+)  # fmt: skip
+SINGLE = {
+    "fetch": ("download the model of the lessons, once; then no network is needed", LEARNERS),
+    "version": ("say which version is installed, and of what it stands on", AUTHORS),
+}
+EXAMPLES = """\
+examples:
+  course doctor                          is everything here that the lessons need?
+  course start my-course                 your own copies of the lessons
+  course check my-course/01_tokens_and_logits.ipynb --watch
+  course progress
+  course grade submissions               mark a class
+  course COMMAND --help                  what else a command can do
+"""
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     """The argument parser; only the group called `chosen` is imported and complete."""
-    parser = argparse.ArgumentParser(prog="course", description=__doc__.splitlines()[0] if __doc__ else None)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    version = commands.add_parser("version", help="say which version is installed, and of what it stands on")
-    version.set_defaults(run=_version)
-    fetch = commands.add_parser("fetch", help="download the model of the lessons, once; then no network is needed")
-    fetch.set_defaults(run=_fetch)
+    parser = argparse.ArgumentParser(
+        prog="course",
+        description=__doc__.splitlines()[0] if __doc__ else None,
+        epilog=_listed_by_who() + EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    # Named in the list below, by who uses them; argparse would list them once more.
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, help="one of those below")
+    for name, run in (("version", _version), ("fetch", _fetch)):
+        commands.add_parser(name, description=SINGLE[name][0]).set_defaults(run=run)
     for group in GROUPS:
-        child = commands.add_parser(group.name, help=group.summary, description=group.summary)
+        child = commands.add_parser(group.name, description=group.summary)
         if group.name == chosen:
-            module = importlib.import_module(group.module)
-            configure: Callable[[argparse.ArgumentParser], None] = module.configure
+            configure: Callable[[argparse.ArgumentParser], None]
+            configure = getattr(importlib.import_module(group.module), group.configure)
             configure(child)
     return parser
 
 
+def _listed_by_who() -> str:
+    rows = [(group.who, group.name, group.summary) for group in GROUPS]
+    rows += [(who, name, summary) for name, (summary, who) in SINGLE.items()]
+    lines: list[str] = []
+    for who in (LEARNERS, TEACHERS, AUTHORS):
+        lines += [f"{who}:", *(f"  {name:10} {summary}" for whose, name, summary in rows if whose == who), ""]
+    return "\n".join(lines) + "\n"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `course ARGUMENTS`; return the exit code: 0 done, 1 refused with a reason, 2 not understood."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of Windows may not have "✓": no reason to stop
+            stream.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     parser = build_parser(chosen)

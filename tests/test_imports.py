@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "course_utils"
-LESSONS = ("tokens", "residual", "kv_cache", "logit_lens", "steering", "patching")
+LESSONS = ("tokens", "residual", "kv_cache", "logit_lens", "steering", "patching", "circuits")
 # Each room and the rooms that it may import from; each may import from itself and from `errors`.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -22,8 +22,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "explore": {"model", "sweeps", "lessons", "pictures"},  # asks a model for what a view shows
     "exercises": {"model", "sweeps", "lessons"},
     "notebooks": {"model", "sweeps", "lessons", "exercises", "pictures", "colab"},
+    "learner": {"model", "sweeps", "lessons", "exercises", "notebooks"},
     "grading": {"model", "sweeps", "lessons", "exercises", "notebooks"},
-    "cli": {"model", "sweeps", "lessons", "exercises", "notebooks", "grading", "colab"},
+    "cli": {"model", "sweeps", "lessons", "exercises", "notebooks", "learner", "grading", "colab"},
 }
 AT_THE_DOOR = {"load_model": "model"}  # what the package's own __init__ re-exports, and from where
 MODULES = {

@@ -361,7 +361,7 @@ def test_table_writes_each_cell_in_its_place() -> None:
     image = axes.images[0]
     brightness = as_array(image.cmap(image.norm(as_array([1, 10, 1000]))))[:, :3].sum(axis=1).tolist()
     assert brightness == sorted(brightness, reverse=True)
-    assert picture._repr_png_()[0].startswith(b"\x89PNG")
+    assert picture.png().startswith(b"\x89PNG")
 
 
 def test_bad_input_is_told() -> None:

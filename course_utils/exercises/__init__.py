@@ -11,45 +11,72 @@ module for each; those of a teacher's own lesson come in through :func:`register
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from course_utils.exercises import in_words, messages
 from course_utils.exercises.forms import in_form
 from course_utils.exercises.in_words import Question
-from course_utils.exercises.judging import attempt, judge, run_case
+from course_utils.exercises.judging import ReferenceFailed, attempt, judge, run_case
+from course_utils.exercises.lookup import LESSONS, get_prediction, get_quiz, predictions, questions, quizzes
 from course_utils.exercises.messages import say
+from course_utils.exercises.predicting import Prediction
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model, Verdict
+from course_utils.exercises.quizzing import Quiz
 from course_utils.exercises.running import Outcome, hand_over
 from course_utils.exercises.showing import pasteable
 
 __all__ = [
+    "LESSONS",
     "Case",
     "Exercise",
     "Hint",
     "Mistake",
     "Model",
+    "Prediction",
     "Question",
+    "Quiz",
     "Verdict",
     "attempt",
     "check",
     "exercises",
     "failing_case",
     "get_exercise",
+    "get_prediction",
+    "get_quiz",
     "hint",
     "judge",
+    "predictions",
     "questions",
+    "quizzes",
     "register",
     "solution",
+    "watch",
 ]
-
-LESSONS = {"1": "tokens", "2": "residual", "3": "kv_cache", "4": "logit_lens", "5": "steering", "6": "patching"}
-"""The number of each lesson and the name that its notebook, module, exercises and tests share."""
 
 _registered: dict[str, Exercise] = {}
 _hints_given: dict[str, int] = {}
 _failed: dict[str, tuple[int, int]] = {}  # by exercise, the seed and the place of the case that went wrong last
+_watchers: list[Callable[[str, str, Any], None]] = []
+
+
+def watch(watcher: Callable[[str, str, Any], None]) -> None:
+    """Have ``watcher(event, id, value)`` called after each event, once however often it is asked for.
+
+    Events: "checked" with the Verdict, "hint" with how many were given, "solution" with None. What a watcher raises is
+    its own affair: a check says what it says all the same.
+    """
+    if watcher not in _watchers:
+        _watchers.append(watcher)
+
+
+def _tell(event: str, id: str, value: Any = None) -> None:
+    for watcher in _watchers:
+        with contextlib.suppress(Exception):
+            watcher(event, id, value)
 
 
 def register(*exercises: Exercise) -> None:
@@ -121,8 +148,13 @@ def check(id: str, answer: Any, seed: int | None = None) -> Any:
             expected.append(outcome)
         return outcome
 
-    verdict = judge(exercise, outcomes, seed, run)
+    try:
+        verdict = judge(exercise, outcomes, seed, run)
+    except ReferenceFailed as error:
+        print(say(messages.NO_REFERENCE, exercise=id, reason=error))
+        return exercise.reference
     print(verdict)
+    _tell("checked", id, verdict)
     printed = outcomes[0].printed.strip() if outcomes and verdict.status == "wrong" else ""
     if printed:
         lines = "\n".join(f"  {line[:110]}" for line in printed.splitlines()[:10])
@@ -164,19 +196,9 @@ def hint(id: str) -> None:
         place = {"number": given + 1, "count": len(exercise.hints)}
         print(say(messages.HINT, title=next_one.title, text=next_one.text, **place))
         _hints_given[id] = given + 1
+        _tell("hint", id, given + 1)
     else:
         print(say(messages.NO_MORE_HINTS, exercise=id))
-
-
-def questions(lesson: str | int) -> tuple[Question, ...]:
-    """A lesson's questions in words, in order; none for a lesson that is not the course's own."""
-    name = f"course_utils.exercises.{LESSONS.get(str(lesson))}.in_words"
-    try:
-        return tuple(importlib.import_module(name).QUESTIONS)
-    except ModuleNotFoundError as error:
-        if not name.startswith(str(error.name)):
-            raise
-        return ()
 
 
 def solution(id: str, words: str = "") -> None:
@@ -194,3 +216,4 @@ def solution(id: str, words: str = "") -> None:
             print(question.answer if written else say(messages.WRITE_FIRST, question=id))
             return
     print(pasteable(get_exercise(id).reference), end="")
+    _tell("solution", id)

@@ -33,8 +33,16 @@ def text(rng: random.Random, n_words: int = 6) -> str:
 
 
 def tiny_pair(rng: random.Random, *families: str) -> list[Model]:
-    """Tiny random models of these families, each with a fresh seed; a Llama and a GPT-2 unless others are named."""
-    return [Model(family, rng.randrange(1, 100_000)) for family in families or ("tiny-llama", "tiny-gpt2")]
+    """Tiny random models of these families, each with a fresh seed; a Llama and a GPT-2 unless others are named.
+
+    The Llama's tokenizer puts a token in front of each text, so that one half of each pair has it.
+    """
+    return [tiny(rng, family) for family in families or ("tiny-llama", "tiny-gpt2")]
+
+
+def tiny(rng: random.Random, family: str) -> Model:
+    """A tiny random model of this family with a fresh seed; see :func:`tiny_pair`."""
+    return Model(family, rng.randrange(1, 100_000), begins=family == "tiny-llama")
 
 
 def told(model: Model) -> str:

@@ -17,7 +17,12 @@ from course_utils.exercises.differences import Difference, first_difference
 from course_utils.exercises.forms import conform
 from course_utils.exercises.messages import say
 from course_utils.exercises.protocol import Case, Exercise, Mistake, Verdict
-from course_utils.exercises.running import Outcome, run_safely
+from course_utils.exercises.running import Outcome, is_stub, run_safely
+
+
+class ReferenceFailed(RuntimeError):
+    """The reference solution itself fails on a case: it was written for another model than the one in use."""
+
 
 Run = Callable[[Exercise, Callable[..., Any], Case], Outcome]
 
@@ -28,6 +33,8 @@ def attempt(exercise: Exercise, answer: Any, seed: int) -> list[Outcome]:
     Stops at the first case that was not tried or ran out of time.
     """
     outcomes: list[Outcome] = []
+    if is_stub(answer):  # drawing may load a model
+        return [Outcome("not tried", final=True)]
     for case in exercise.cases(seed):
         outcomes.append(run_case(exercise, answer, case))
         if outcomes[-1].final:
@@ -41,6 +48,9 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
     A third of the points is for the right form (type, shape, dtype, keys) in every case, the rest for right values, by
     case. ``run`` runs the reference and the known mistakes, :func:`run_case` unless another is given: who judges many
     answers to one exercise need not run those again for each.
+
+    Raises:
+        ReferenceFailed: there is nothing to compare with.
     """
     run = run or run_case
     if not outcomes or any(outcome.kind == "not tried" for outcome in outcomes):
@@ -49,44 +59,65 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
     expected = [run(exercise, exercise.reference, case) for case in cases]
     for case, reference in zip(cases, expected, strict=True):
         if reference.kind != "value":
-            raise RuntimeError(f"The reference of exercise {exercise.id} failed on {case.label}: {reference.error}")
+            raise ReferenceFailed(f"The reference of exercise {exercise.id} failed on {case.label}: {reference.error}")
 
-    faults = [_fault(exercise, *pair) for pair in zip(expected, outcomes, strict=False)]
+    faults = [fault(exercise, *pair) for pair in zip(expected, outcomes, strict=False)]
     faults += [Difference("", messages.NOT_RUN, True)] * (len(cases) - len(outcomes))
-    passed = tuple((case.label, fault is None) for case, fault in zip(cases, faults, strict=True))
+    passed = tuple((case.label, one is None) for case, one in zip(cases, faults, strict=True))
     right = sum(ok for _, ok in passed)
     if right == len(cases):
         return Verdict(exercise.id, "right", exercise.points, exercise.points, exercise.shows, passed=passed)
 
     points = 0
-    if not any(fault and fault.form for fault in faults):
+    if not any(one and one.form for one in faults):
         points = int(exercise.points * (1 + 2 * right / len(cases)) / 3)
-    where = next(i for i, fault in enumerate(faults) if fault)
-    fault, case = faults[where], cases[where]
-    assert fault is not None
-    mistake = _known_mistake(exercise, cases, faults, outcomes, run)
-    told = fault.told
+    where = next(i for i, one in enumerate(faults) if one)
+    found, case = faults[where], cases[where]
+    assert found is not None
+    mistakes = _known_mistakes(exercise, cases, faults, outcomes, run)
+    told = found.told
     sentences = [told if outcomes[where].kind == "error" else say(messages.ON_CASE, case=case.label, message=told)]
-    if mistake:
-        sentences.append(mistake.says)
+    if mistakes:
+        sentences += [mistake.says for mistake in mistakes]
     elif exercise.diagnose and outcomes[where].kind == "value":
         sentences.append(exercise.diagnose(case, expected[where].value, outcomes[where].value) or "")
-    if outcomes[where].harm not in ("", fault.told, messages.INPUT_CHANGED):
+    if outcomes[where].harm not in ("", found.told, messages.INPUT_CHANGED):
         sentences.append(outcomes[where].harm)
     message = " ".join(sentence for sentence in sentences if sentence)
-    return Verdict(exercise.id, "wrong", points, exercise.points, message, mistake.name if mistake else None, passed)
+    return Verdict(
+        exercise.id, "wrong", points, exercise.points, message, mistakes[0].name if mistakes else None, passed
+    )
 
 
 def run_case(exercise: Exercise, answer: Any, case: Case) -> Outcome:
     """What ``answer`` does on one case; never raises."""
-    return run_safely(exercise.drive or _call, answer, case.args, case.kwargs)
+    drive = exercise.drive or _call
+    return run_safely(_refusal(drive) if case.raises else drive, answer, case.args, case.kwargs)
 
 
 def _call(answer: Any, *args: Any, **kwargs: Any) -> Any:
     return answer(*args, **kwargs)
 
 
-def _fault(exercise: Exercise, expected: Outcome, got: Outcome) -> Difference | None:
+def _refusal(drive: Callable[..., Any]) -> Callable[..., Any]:
+    """A driver that tells what was raised, of a case on which an answer must raise a ValueError."""
+
+    def told(answer: Any, *args: Any, **kwargs: Any) -> dict[str, str]:
+        try:
+            drive(answer, *args, **kwargs)
+        except NotImplementedError:
+            raise
+        except ValueError:
+            return {"raised": "ValueError"}
+        except Exception as error:
+            return {"raised": type(error).__name__}
+        return {"raised": "nothing"}
+
+    return told
+
+
+def fault(exercise: Exercise, expected: Outcome, got: Outcome) -> Difference | None:
+    """What is wrong with an answer's outcome on a case, beside the reference's; None if it is right."""
     if got.kind == "error":
         return Difference("", got.error, True)
     found = _difference(exercise, expected.value, got.value)
@@ -95,21 +126,40 @@ def _fault(exercise: Exercise, expected: Outcome, got: Outcome) -> Difference | 
     return found
 
 
-def _known_mistake(
+def _known_mistakes(
     exercise: Exercise,
     cases: Sequence[Case],
     faults: Sequence[Difference | None],
     outcomes: Sequence[Outcome],
     run: Run,
-) -> Mistake | None:
-    """The first mistake that gives the learner's values wherever the learner's are wrong."""
+) -> list[Mistake]:
+    """The first mistake that gives the learner's values wherever the learner's are wrong.
+
+    Else one that does where they first went wrong and on half of the cases at least, with one that explains the others,
+    if there is one: people make several. An exception that is not raised is told as it is.
+    """
     wrong = [i for i, outcome in enumerate(outcomes) if faults[i] is not None and outcome.kind == "value"]
+    wrong = [i for i in wrong if not cases[i].raises]
     if not wrong:
-        return None
-    for mistake in exercise.mistakes:
-        if all(_same(exercise, run(exercise, mistake.answer, cases[i]), outcomes[i]) for i in wrong):
-            return mistake
-    return None
+        return []
+    known: dict[tuple[int, int], bool] = {}
+
+    def explains(number: int, i: int) -> bool:
+        if (number, i) not in known:
+            outcome = run(exercise, exercise.mistakes[number].answer, cases[i])
+            known[number, i] = _same(exercise, outcome, outcomes[i])
+        return known[number, i]
+
+    numbers = range(len(exercise.mistakes))
+    for one in numbers:
+        if all(explains(one, i) for i in wrong):
+            return [exercise.mistakes[one]]
+    for one in (number for number in numbers if explains(number, wrong[0])):
+        rest = [i for i in wrong if not explains(one, i)]
+        others = [number for number in numbers if all(explains(number, i) for i in rest)]
+        if others or 2 * len(rest) <= len(wrong):
+            return [exercise.mistakes[number] for number in (one, *others[:1])]
+    return []
 
 
 def _same(exercise: Exercise, wrong: Outcome, got: Outcome) -> bool:

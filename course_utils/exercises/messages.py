@@ -20,6 +20,10 @@ WRONG = "✗ {exercise} · {points} of {out_of} points. {message}"
 IS_THE_REFERENCE = (
     "○ {exercise} this is the reference solution. To check your own, run the cell with your {name} again first."
 )
+NO_REFERENCE = (
+    "○ {exercise} cannot be checked on this model: it asks for what the lessons' own model does, and the reference "
+    "solution fails here, too. {reason}"
+)
 PRINTED = "Your code printed:\n{lines}"
 INPUTS = (
     "  To have these inputs: from course_utils.exercises import failing_case; "
@@ -113,3 +117,38 @@ FORWARD_REPLACED = "Your code replaced the forward of {part}: it was put back. R
 HOOK_ON_EVERY_MODULE = "Your code left a hook behind on every module of torch: it was removed."
 FUNCTION_REPLACED = "Your code replaced {name} for everyone: it was put back. Define a function of another name."
 MODE_CHANGED = "Your code left the model in another mode (train or eval) than it found it in."
+
+# Predictions. {guess} and {truth} are values as they are printed, {off} and {remark} whole sentences or nothing.
+NO_GUESS = "◇ {prediction} no guess."
+KEPT = "◇ {prediction} your guess is kept: {guess}."
+KEPT_LATE = "◇ {prediction} your guess is kept: {guess}. (The answer was shown before it.)"
+NOT_READABLE = "◇ {prediction} asks for {expected}; {guess} came, and is not kept."
+TRUTH_ALONE = "◇ {prediction} The answer: {truth}. (No guess.)"
+GUESS_RIGHT = "◆ {prediction} The answer: {truth}. You said {guess}: right. {remark}"
+GUESS_OFF = "◇ {prediction} The answer: {truth}. You said {guess}. {off} {remark}"
+NOT_TO_BE_READ = "◇ {prediction} no answer to show: {truth} is not what the lesson computes here. Run the cells above."
+NO_PREDICTION = "There is no prediction {prediction!r}; this lesson has {known}."
+
+# The forms of a guess; each completes "1.1 asks for ...".
+A_NUMBER_FROM = "a number from {low} to {high}"
+ONE_OF = "{options}"
+A_TOKEN_AS_TEXT = "a token, as a text in quotation marks"
+SO_MANY_VALUES = "{count} values, with a comma between them"
+
+# How far off it is.
+TOO_LOW = "That is {off} too low."
+TOO_HIGH = "That is {off} too high."
+TIMES_TOO_SMALL = "That is {times} times too small."
+TIMES_TOO_LARGE = "That is {times} times too large."
+NOT_A_SIZE = "Zero is no size to compare with."
+PART_RIGHT = "Your value {place} is right."
+PART_WRONG = "Your value {place} is not. {off}"
+
+# Questions with answers to choose from. {says} is an option's explanation, {line} what an experiment showed.
+QUESTION = "? {quiz} {asks}"
+ANSWER_RIGHT = "✓ {letter}: right. {says}"
+ANSWER_WRONG = "✗ {letter}: {says}"
+NO_SUCH_ANSWER = "The answers are {letters}; {answer} came."
+TRIED = "Tried on your model: {line}"
+TRIED_OTHERWISE = "Tried on your model, where it comes out otherwise: {line}"
+NO_QUIZ = "There is no question {quiz!r}; this lesson has {known}."

@@ -19,27 +19,54 @@ from course_utils.exercises.messages import say
 class Model:
     """Stands for a model among a case's arguments; replaced by the model itself when the case is run.
 
-    Without a name it is the model that the lesson runs on. Tiny random models are named, with a seed.
+    Without a name it is the model that the lesson runs on. Tiny random models are named, with a seed. ``begins``: the
+    tiny model's tokenizer puts a token in front of each text, as Llama's and Gemma's do. ``unembedding_bias``: its
+    unembedding has a bias, as Phi's has.
     """
 
     name: str | None = None
     seed: int = 0
+    begins: bool = False
+    unembedding_bias: bool = False
 
     def load(self) -> Any:
         from course_utils.model.loading import in_use, load_model
 
         if self.name is None:
             return in_use() or load_model()
-        return load_model(self.name, seed=self.seed)
+        model = load_model(self.name, seed=self.seed)
+        if self.begins:
+            _put_in_front(model.tokenizer)
+        if self.unembedding_bias:
+            _give_bias(model._module.get_output_embeddings(), self.seed)
+        return model
+
+
+def _give_bias(unembedding: Any, seed: int) -> None:
+    import torch
+
+    source = torch.Generator().manual_seed(seed)
+    unembedding.bias = torch.nn.Parameter(torch.randn(len(unembedding.weight), generator=source))
+
+
+def _put_in_front(tokenizer: Any) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    name, id = tokenizer.bos_token, tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(f"{name} $A", special_tokens=[(name, id)])
 
 
 @dataclass(frozen=True)
 class Case:
-    """One set of inputs: ``answer(*args, **kwargs)``. ``label`` completes the sentence "On ..." for the learner."""
+    """One set of inputs: ``answer(*args, **kwargs)``. ``label`` completes the sentence "On ..." for the learner.
+
+    ``raises``: the answer must raise a ValueError on these inputs, and what is compared is whether it does.
+    """
 
     label: str
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
+    raises: bool = False
 
 
 @dataclass(frozen=True)

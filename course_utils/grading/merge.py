@@ -266,12 +266,19 @@ class _Merger:
 
 
 def _is_to_fill_in(source: str) -> bool:
-    """A cell like ``prediction = ...``: made to be edited."""
-    body = parse_cell(source)
-    return bool(body) and any(
-        isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is Ellipsis
-        for node in body
+    """A cell like ``predict("4.1", ...)`` or ``prediction = ...``: made to be edited."""
+    return any(
+        isinstance(node, ast.Assign | ast.Expr) and any(map(_is_ellipsis, _values(node.value)))
+        for node in parse_cell(source)
     )
+
+
+def _values(node: ast.expr) -> list[ast.expr]:
+    return node.args if isinstance(node, ast.Call) else [node]
+
+
+def _is_ellipsis(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is Ellipsis
 
 
 def _same(one: Piece, other: Piece) -> bool:

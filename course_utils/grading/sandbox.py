@@ -369,6 +369,7 @@ def _environment(level: str, folder: Path, path: list[Path]) -> dict[str, str]:
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": "/tmp",
         "COURSE_CACHE": str(_cache_folder()),
+        "COURSE_PROGRESS": "off",  # what is marked is no learner's progress
     }
     if "COURSE_MODEL" in os.environ:
         environment["COURSE_MODEL"] = os.environ["COURSE_MODEL"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import sys
 from pathlib import Path
 
@@ -29,11 +30,21 @@ class _KernelOfThisPython(AsyncKernelManager):
         )
 
 
-def execute(notebook: NotebookNode, folder: Path, *, timeout: float = CELL_TIMEOUT) -> NotebookNode:
+def execute(
+    notebook: NotebookNode,
+    folder: Path,
+    *,
+    timeout: float = CELL_TIMEOUT,
+    environment: dict[str, str] | None = None,
+    go_on: bool = False,
+) -> NotebookNode:
     """Return an executed copy of `notebook`, its outputs as they came; the kernel works in `folder`.
 
-    `timeout` is in seconds, for each cell. Raises CourseError with the cell's source and traceback if a cell
-    fails and is not tagged `raises-exception`.
+    `timeout` is in seconds, for each cell. `environment` comes to this process's own; without it no progress is kept.
+    With `go_on` the cells behind one that fails are executed too, and nothing is raised for it.
+
+    Raises CourseError with the cell's source and traceback if a cell fails and is not tagged `raises-exception`; if one
+    takes too long; if the kernel dies.
     """
     result = copy.deepcopy(notebook)
     for cell in result.cells:
@@ -45,10 +56,11 @@ def execute(notebook: NotebookNode, folder: Path, *, timeout: float = CELL_TIMEO
         kernel_manager_class=_KernelOfThisPython,
         record_timing=False,
         coalesce_streams=True,
+        allow_errors=go_on,
         resources={"metadata": {"path": str(folder)}},
     )
     try:
-        client.execute()
+        client.execute(env=os.environ | {"COURSE_PROGRESS": "off"} | (environment or {}))
     except nbclient.exceptions.CellExecutionError as error:
         failed = next(
             index

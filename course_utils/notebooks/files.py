@@ -33,9 +33,10 @@ def project_settings(root: Path) -> dict[str, str]:
     return {"version": project["version"], "repository": project["urls"]["Repository"].rstrip("/")}
 
 
-def lessons(root: Path) -> list[Path]:
-    """The committed notebooks in the order of the lessons."""
-    return sorted(path for path in (root / "notebooks").glob("[0-9]*.ipynb"))
+def lessons(root: Path, folder: str = "notebooks") -> list[Path]:
+    """The notebooks in the order of the lessons; what Jupyter names `01_...-Copy1.ipynb` is no lesson."""
+    named = re.compile(r"\d+_\w+\.ipynb")
+    return sorted(path for path in (root / folder).glob("[0-9]*.ipynb") if named.fullmatch(path.name))
 
 
 def root_of_lesson(path: Path) -> Path | None:

@@ -48,11 +48,15 @@ class Picture(Figure):
 
     words: str = ""
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
+    def png(self) -> bytes:
+        """The picture as a PNG file's bytes, on white."""
         FigureCanvasAgg(self)
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor="white")
-        return buffer.getvalue(), {"alt": self.words}
+        return buffer.getvalue()
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
+        return self.png(), {"alt": self.words}
 
     def __repr__(self) -> str:
         return self.words or "<a picture without words>"

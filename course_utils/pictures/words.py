@@ -25,7 +25,8 @@ def sentence(*parts: str) -> str:
 
 def titled(kind: str, title: str) -> str:
     """The kind of picture and its title in quotation marks, if it has one."""
-    return f"{kind} “{title.strip()}”" if title.strip() else kind
+    inner = title.strip().replace("“", "‘").replace("”", "’")
+    return f"{kind} “{inner}”" if inner else kind
 
 
 def coloured(kind: str, colour_label: str) -> str:
@@ -33,18 +34,37 @@ def coloured(kind: str, colour_label: str) -> str:
     return f"{kind}, {colour_label}" if colour_label else kind
 
 
-def number(value: float, signed: bool = False) -> str:
-    """A number with two significant digits, below a million without an exponent; signed: with "+" where above 0."""
+def number(value: float, scale: float = 0.0, signed: bool = False) -> str:
+    """A number with two significant digits.
+
+    Args:
+        scale: the largest magnitude in the picture; what is nearer to 0 than `noise` of it is "about 0".
+        signed: with "+" where above 0.
+    """
     if not np.isfinite(value):
         return "no number" if np.isnan(value) else ("infinity" if value > 0 else "-infinity")
+    if abs(value) < noise(scale):
+        return "0" if value == 0 else "about 0"
     short = float(f"{value:.2g}")
-    if short == 0:
-        return "0"
     sign = "+" if signed and short > 0 else ""
-    if not 1e-4 <= abs(short) < 1e6:
+    if short != 0 and not 1e-4 <= abs(short) < 1e6:
         return f"{sign}{short:.2g}"
-    text = f"{short:,.6f}".rstrip("0").rstrip(".") if abs(short) < 10 else f"{short:,.0f}"
+    text = f"{short:.6f}".rstrip("0").rstrip(".") if abs(short) < 10 else f"{short:,.0f}"
     return f"{sign}{text}"
+
+
+def noise(scale: float) -> float:
+    """What is nearer to 0 than this counts as 0 beside `scale`: nobody sees it, and its digits are another processor's.
+
+    A rank of 2 beside one of 40,000 is no noise, so it is never more than 0.05.
+    """
+    return min(scale / 1000, 0.05)
+
+
+def largest(values: np.ndarray) -> float:
+    """The largest magnitude of the finite values; 0 if there is none."""
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max()) if finite.size else 0.0
 
 
 def quoted(token: str) -> str:
@@ -60,7 +80,8 @@ def listed(items: Sequence[str], what: str) -> str:
 
 def of_bars(title: str, xlabel: str, labels: Sequence[str], values: np.ndarray) -> str:
     """Bars: each with its number, from the top."""
-    bars = [f"{label.strip()} {number(value)}" for label, value in zip(labels, values, strict=True)]
+    scale = largest(values)
+    bars = [f"{label.strip()} {number(value, scale)}" for label, value in zip(labels, values, strict=True)]
     kind = titled(counted(len(labels), "bar"), title)
     return sentence(coloured(kind, xlabel), listed(bars, "bars"))
 
@@ -83,12 +104,14 @@ def of_table(
     if not np.isfinite(table).any():
         return sentence(size, "No cell has a number")
 
+    scale = largest(table)
+
     def cell(place: tuple[int, int]) -> str:
         where = [
             f"{name} {i if texts is None else texts[i].strip() if texts[i].strip().isdigit() else quoted(texts[i])}"
             for name, texts, i in zip((row_name, column_name), labels, place, strict=True)
         ]
-        return f"{number(table[place], signed)} at {', '.join(where)}"
+        return f"{number(table[place], scale, signed)} at {', '.join(where)}"
 
     order = ranked(np.abs(table) if signed else table)
     strongest = [cell(place) for place in order[:3]]
@@ -103,7 +126,7 @@ def of_tables(title: str, colour_label: str, tables: Mapping[str, np.ndarray]) -
         size = f"{' '.join(name.split())}, {table.shape[0]} by {table.shape[1]}"
         strongest = "no number"
         for row, column in ranked(np.abs(table))[:1]:
-            strongest = f"{number(table[row, column], signed=True)} at row {row}, column {column}"
+            strongest = f"{number(table[row, column], largest(table), signed=True)} at row {row}, column {column}"
         told.append(f"{size}: {strongest}")
     kind = coloured(titled(counted(len(tables), "heat map"), title), colour_label)
     return sentence(f"{kind}; the strongest cell of each", listed(told, "maps"))
@@ -120,12 +143,12 @@ def of_lines(title: str, axes: tuple[str, str], series: Mapping[str, tuple[np.nd
         if not len(y):
             told.append(f"{name}: no number")
             continue
-        rounded = significant(y)
-        first, last = f"{number(y[0])} at {number_of_place(x[0])}", f"{number(y[-1])} at {number_of_place(x[-1])}"
+        rounded, scale = significant(y), largest(y)
+        first, last = (f"{number(y[end], scale)} at {number_of_place(x[end])}" for end in (0, -1))
         points = [f"from {first} to {last}"] if len(y) > 1 else [first]
         for extreme, place in (("highest", int(rounded.argmax())), ("lowest", int(rounded.argmin()))):
             if rounded[place] not in (rounded[0], rounded[-1]):
-                points.append(f"{extreme} {number(y[place])} at {number_of_place(x[place])}")
+                points.append(f"{extreme} {number(y[place], scale)} at {number_of_place(x[place])}")
         told.append(f"{f'{name}: ' if len(series) > 1 or name.strip() else ''}{', '.join(points)}")
     return sentence(f"{kind}: {over}", listed(told, "lines"))
 
@@ -138,9 +161,10 @@ def of_text(title: str, colour_label: str, tokens: Sequence[str], values: np.nda
     told = [coloured(kind, colour_label), f"The text, {counted(len(tokens), 'token')}: “{shown}”"]
     order = [place for _, place in ranked(values[None])]
     if order:
-        highest = "; ".join(f"{quoted(tokens[i])} {number(values[i])}" for i in order[:3])
+        scale = largest(values)
+        highest = "; ".join(f"{quoted(tokens[i])} {number(values[i], scale)}" for i in order[:3])
         _, least = ranked(-values[None])[0]
-        told += [f"Highest: {highest}", f"Lowest: {quoted(tokens[least])} {number(values[least])}"]
+        told += [f"Highest: {highest}", f"Lowest: {quoted(tokens[least])} {number(values[least], scale)}"]
     return sentence(*told)
 
 
@@ -212,8 +236,9 @@ def number_of_place(x: float) -> str:
 
 
 def significant(values: np.ndarray) -> np.ndarray:
-    """The values with the digits that `number` keeps."""
-    return np.vectorize(lambda value: float(f"{value:.2g}"), otypes=[float])(values)
+    """The values with the digits that `number` keeps at their own scale."""
+    rounded = np.vectorize(lambda value: float(f"{value:.2g}"), otypes=[float])(values)
+    return np.where(np.abs(rounded) < noise(largest(values)), 0.0, rounded)
 
 
 def ranked(table: np.ndarray) -> list[tuple[int, int]]:

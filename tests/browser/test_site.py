@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,9 +16,15 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
 from bs4 import BeautifulSoup
+from nbformat.v4 import new_output
 
 from course_utils.notebooks import files
+from course_utils.notebooks.site import lessons
 from course_utils.notebooks.site.build import build
+from course_utils.pictures import VIEW_TYPE
+from course_utils.pictures.views.view import STATIC
+from tests.notebooks.test_pages import PIXEL
+from tests.pictures.views import examples
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -41,14 +49,22 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Where a server of this machine, on a port of its own, gives out the files of `folder`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.fixture(scope="module")
 def address(site: Path) -> Iterator[str]:
-    """Where a server of this machine, on a port of its own, gives out the site."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with served(site) as found:
+        yield found
 
 
 def pages(site: Path) -> list[Path]:
@@ -183,6 +199,49 @@ def test_a_solution_is_folded_until_one_asks(address: str, chromium: Any) -> Non
     setup = page.locator("details", has_text="Show the setup cell").first
     assert setup.locator("pre").first.is_hidden()
     page.close()
+
+
+def page_with_view(folder: Path, payload: dict[str, Any]) -> Path:
+    """A page of the site with nothing on it but this view, as a lesson's page has it."""
+    output = new_output(
+        "display_data", {"image/png": PIXEL, "text/plain": payload["words"], VIEW_TYPE: payload}
+    )  # fmt: skip
+    place = lessons.Place(folder / "stills", "stills", "1.0", "https://github.com/who/what")
+    for file in (*STATIC.iterdir(), ROOT / "docs" / "_static" / "site.js", ROOT / "docs" / "_static" / "site.css"):
+        shutil.copy(file, folder)
+    page = f"""<!doctype html><meta charset="utf-8"><title>A view</title><link rel="icon" href="data:,">
+        <link rel="stylesheet" href="site.css"><script src="site.js"></script>{lessons.view(output, place)}"""
+    (folder / "index.html").write_text(page, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["patching_map", "lens", "attention"])
+def test_a_view_comes_to_life_on_a_page(name: str, chromium: Any, tmp_path: Path) -> None:
+    payload = getattr(examples, name)().payload
+    with served(page_with_view(tmp_path, payload)) as address:
+        page = chromium.new_page()
+        page.goto(address)
+        page.wait_for_selector("figure.course-view.alive")
+        assert page.locator("figure > img").is_hidden() and page.locator("figure > div").is_visible()
+        page.close()
+
+
+def test_a_view_that_cannot_live_stays_a_still_with_its_words(chromium: Any, tmp_path: Path) -> None:
+    payload = {"view": "lens", "version": 1, "data": {}, "words": "A map of 2 heads."}
+    with served(page_with_view(tmp_path, payload)) as address:
+        page, said = chromium.new_page(), []
+        page.on("console", lambda message: said.append(message.text))
+        page.goto(address)
+        page.wait_for_function("!document.querySelector('figure > div')")
+        assert page.locator("figure > img").is_visible() and page.get_by_alt_text("A map of 2 heads.").count() == 1
+        page.wait_for_timeout(100)
+        assert any("stays a still" in one for one in said)
+        page.close()
+        bare = chromium.new_context(java_script_enabled=False)
+        page = bare.new_page()
+        page.goto(address)
+        assert page.locator("figure > img").is_visible()
+        bare.close()
 
 
 def test_what_scrolls_is_reached_by_keyboard(address: str, chromium: Any) -> None:

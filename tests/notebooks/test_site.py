@@ -109,6 +109,13 @@ def test_a_teacher_reads_timing_mistakes_and_what_to_look_for() -> None:
     assert all(f"- {point}" in page for point in question.looks_for)
 
 
+def test_a_teacher_reads_what_to_ask_before_a_cell_runs() -> None:
+    asks = new_markdown_cell("Prose. **Predict first:** into how\nmany tokens?\n\nNot this.")
+    page = teachers.page(new_notebook(cells=[*lesson().cells, asks]), "01_small")
+    assert "## Before it runs" in page and "- Into how many tokens?\n" in page and "Not this" not in page
+    assert "Before it runs" not in teachers.page(lesson(), "01_small")
+
+
 def test_a_lesson_without_questions_says_so() -> None:
     assert "This lesson asks for none." in teachers.page(new_notebook(cells=lesson().cells[:6]), "01_small")
 

@@ -150,7 +150,7 @@ def test_labels_of_200_tokens_do_not_overlap(kind: str) -> None:
         "attention": lambda: plots.attention(values, tokens),
         "token_table": lambda: plots.token_table([["a"] * 200] * 3, values[:3], tokens),
     }[kind]()
-    picture._repr_png_()
+    picture.png()
     axes = picture.axes[0]
     for axis, along in ((axes.xaxis, "x0"), (axes.yaxis, "y0")):
         shown = [label for label in axis.get_ticklabels() if label.get_text()]

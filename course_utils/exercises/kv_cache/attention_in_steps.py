@@ -25,15 +25,21 @@ class AttentionInSteps(nn.Module):
         self.W_q, self.W_k, self.W_v, self.W_o = (nn.Linear(d_model, d_model, bias=False) for _ in range(4))
 
     def forward(self, x: torch.Tensor, attn_mask: Mask = None, is_causal: bool = False) -> Pair:
-        return self.attend(x, *self.keys_and_values(x), attn_mask, is_causal)
+        return self.look(*self.project(x), attn_mask, is_causal)
+
+    def project(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return self.split(self.W_q(x)), *self.keys_and_values(x)
 
     def keys_and_values(self, x: torch.Tensor) -> Pair:
         return self.split(self.W_k(x)), self.split(self.W_v(x))
 
-    def attend(
-        self, x: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, attn_mask: Mask, is_causal: bool
+    def attend(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: Mask = None) -> Pair:
+        return self.look(queries, keys, values, mask, False)
+
+    def look(
+        self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, attn_mask: Mask, is_causal: bool
     ) -> Pair:
-        scores = self.scores(self.split(self.W_q(x)), keys)
+        scores = self.scores(queries, keys)
         n_new, n_keys = scores.shape[-2:]
         allowed = self.causal(n_new, n_keys) if is_causal else torch.ones(n_new, n_keys, dtype=torch.bool)
         if attn_mask is not None:
@@ -60,10 +66,21 @@ class AttentionInSteps(nn.Module):
 
     def widened(self, attn_mask: torch.Tensor, n_keys: int) -> torch.Tensor:
         """A mask over all keys from one over the last of them: the others may be attended to."""
+        if attn_mask.shape[-1] > n_keys:
+            raise ValueError("another number of keys")
+        attn_mask = self.with_heads(attn_mask) if attn_mask.ndim == 3 else attn_mask
         return nn.functional.pad(attn_mask, (n_keys - attn_mask.shape[-1], 0), value=attends(attn_mask))
 
     def weights(self, scores: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
-        return scores.masked_fill(~allowed, -math.inf).softmax(-1)
+        return self.seen(scores.masked_fill(~allowed, -math.inf).softmax(-1))
+
+    def seen(self, weights: torch.Tensor) -> torch.Tensor:
+        """A query that may look at nothing has weights 0, where the softmax gives NaN."""
+        return weights.nan_to_num(0.0)
+
+    def with_heads(self, attn_mask: torch.Tensor) -> torch.Tensor:
+        """A mask (batch, query, key) for every head."""
+        return attn_mask.unsqueeze(1)
 
     def dropped(self, weights: torch.Tensor) -> torch.Tensor:
         return nn.functional.dropout(weights, self.dropout_p, self.training)
@@ -96,27 +113,37 @@ class CachedAttentionInSteps(AttentionInSteps):
         use_cache: bool = False,
         cache_position: torch.Tensor | int | None = None,
     ) -> Pair:
-        keys, values = self.through_cache(x, cache_position) if use_cache else self.keys_and_values(x)
-        return self.attend(x, keys, values, attn_mask, is_causal)
+        if not use_cache:
+            return super().forward(x, attn_mask, is_causal)
+        keys, values, held = self.through_cache(x, cache_position)
+        result = self.look(self.split(self.W_q(x)), keys, values, attn_mask, is_causal)
+        self.held = held  # last: what raises leaves the cache as it was
+        return result
 
-    def through_cache(self, x: torch.Tensor, cache_position: torch.Tensor | int | None) -> Pair:
-        """All keys and values, the held ones and those of x, which are held from now on."""
-        keys, values = self.extended(x, self.keys_and_values(x), cache_position)
-        return keys, values
+    def through_cache(
+        self, x: torch.Tensor, cache_position: torch.Tensor | int | None
+    ) -> tuple[torch.Tensor, torch.Tensor, Held]:
+        """All keys and values, the held ones and those of x, and what is held from now on."""
+        (keys, values), held = self.extended(x, self.keys_and_values(x), cache_position)
+        return keys, values, held
 
-    def extended(self, x: torch.Tensor, new: Held, cache_position: torch.Tensor | int | None) -> Held:
-        """What is held with the new put after it; the cache then keeps that."""
+    def extended(self, x: torch.Tensor, new: Held, cache_position: torch.Tensor | int | None) -> tuple[Held, Held]:
+        """What is held with the new put after it, and what the cache keeps of that."""
         if self.held is not None and self.held[0].shape[0] != x.shape[0]:
             self.meet_another_batch()
         start = self.first_place(cache_position)
+        if start > self.get_cache_size():
+            self.meet_gap()
         whole = new
         if self.held is not None:
             whole = self.together(tuple(tensor[..., :start, :] for tensor in self.held), new)
-        self.held = self.kept(new, whole)
-        return whole
+        return whole, self.kept(new, whole)
 
     def meet_another_batch(self) -> None:
         raise ValueError("another batch")
+
+    def meet_gap(self) -> None:
+        raise ValueError("a gap")
 
     def first_place(self, cache_position: torch.Tensor | int | None) -> int:
         return self.get_cache_size() if cache_position is None else int(torch.as_tensor(cache_position).flatten()[0])

@@ -38,6 +38,17 @@ class Recorded:
             "keys computed": self.keys_computed,
         }
 
+    def refused(self, name: str, x: torch.Tensor, **how: Any) -> None:
+        """What becomes of a call that must raise a ValueError, and what is held after it."""
+        try:
+            self.layer(x, use_cache=True, **how)
+            self.steps[name] = "taken"
+        except ValueError:
+            self.steps[name] = "ValueError"
+        except Exception as error:
+            self.steps[name] = type(error).__name__
+        self.steps[f"held after {name}"] = self.layer.get_cache_size()
+
     def prefill(self, n: int) -> None:
         self.step(f"prefill of {n}", self.x[:, :n], is_causal=True)
 
@@ -78,14 +89,36 @@ def _another_batch(run: Recorded) -> None:
     run.step("the next token of the first batch", run.x[:, 4:5], is_causal=True)
 
 
+def _a_place_alone(run: Recorded) -> None:
+    run.prefill(6)
+    run.step("back to place 3", run.x[:, 6:8], is_causal=True, cache_position=3)
+    run.step("back to place 0", run.x[:, 7:9], is_causal=True, cache_position=0)
+
+
+def _a_gap(run: Recorded) -> None:
+    run.prefill(4)
+    run.refused("place 6 after 4 held", run.x[:, 4:5], is_causal=True, cache_position=torch.tensor([6]))
+    run.refused("place 5 after 4 held", run.x[:, 4:5], is_causal=True, cache_position=5)
+    run.step("the next token", run.x[:, 4:5], is_causal=True)
+
+
+def _a_wrong_mask(run: Recorded) -> None:
+    run.prefill(4)
+    run.refused("a mask over 9 keys, where there are 6", run.x[:, 4:6], attn_mask=random_mask(run.seed, 2, 9))
+    run.step("the next token", run.x[:, 4:5], is_causal=True)
+
+
 def _without_and_cleared(run: Recorded) -> None:
     run.prefill(4)
-    without = named(run.layer(run.x[:, 4:7], is_causal=True))
+    mask = torch.ones(3, 3, dtype=torch.bool)
+    mask[2, 0] = False  # it hides what is_causal does not, and the other way round
+    without = named(run.layer(run.x[:, 4:7], mask, is_causal=True))
     run.steps["without the cache"] = without | {"positions held": run.layer.get_cache_size()}
     run.step("the next token", run.x[:, 4:5], is_causal=True)
     run.layer.clear_cache()
     run.steps["held after clear_cache"] = run.layer.get_cache_size()
     run.step("another text", run.x[:, 5:8], is_causal=True)
+    run.steps["training drops weights, dropout_p left out"] = drops_in_training(run.layer, run.x, is_causal=True)
 
 
 def _dropout(run: Recorded) -> None:
@@ -116,6 +149,9 @@ SCENARIOS: dict[str, Callable[[Recorded], None]] = {
     "a prompt in two chunks, then a token": _two_chunks,
     "masks over all keys and over the new ones": _masks,
     "places given with cache_position": _given_places,
+    "a place given as a number": _a_place_alone,
+    "places that leave a gap": _a_gap,
+    "a mask that does not fit": _a_wrong_mask,
     "a batch of another size met with a full cache": _another_batch,
     "a call without the cache, and clear_cache": _without_and_cleared,
     WITH_DROPOUT: _dropout,

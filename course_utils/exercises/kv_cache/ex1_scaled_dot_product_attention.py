@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
+from course_utils.exercises.kv_cache.attention_calls import CALLS, N
 from course_utils.exercises.kv_cache.attention_in_steps import AttentionInSteps, Pair
 from course_utils.exercises.kv_cache.known_layer import (
     drops_in_training,
+    drops_whole_weights,
     known_layer,
     named,
     random_inputs,
@@ -22,35 +24,33 @@ from course_utils.exercises.kv_cache.known_layer import (
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.kv_cache import ScaledDotProductAttention
 
-N = 5  # positions
-
-# How an answer is used: a mask to draw, and how the layer is called.
-
-
-def _additive_mask(seed: int) -> torch.Tensor:
-    return torch.randn(2, 1, N, N, generator=torch.Generator().manual_seed(seed + 3))
-
-
-CALLS: dict[str, Callable[[int], dict[str, Any]]] = {
-    "one look at everything": lambda seed: {"is_causal": False},
-    "a causal run": lambda seed: {"is_causal": True},
-    "a boolean mask": lambda seed: {"attn_mask": random_mask(seed, N, N)},
-    "an additive mask": lambda seed: {"attn_mask": _additive_mask(seed)},
-    "an additive mask together with is_causal": lambda seed: {"attn_mask": _additive_mask(seed), "is_causal": True},
-}
 WITH_DROPOUT = "a layer with dropout"
+IN_PARTS = "project and attend, called by themselves"
 
 
 def _cases(rng: random.Random) -> list[Case]:
-    return [Case(call, (call, *random_sizes(rng))) for call in (*CALLS, WITH_DROPOUT)]
+    cases = [Case(call, (call, *random_sizes(rng))) for call in (*CALLS, WITH_DROPOUT, IN_PARTS)]
+    # Two heads, as there are texts: a mask that meets the heads in the place of the texts is then no error of torch's.
+    cases = [
+        replace(case, args=(case.args[0], 16, 2, case.args[3])) if "each text" in case.label else case for case in cases
+    ]
+    return [*cases, Case("a width that the heads do not divide", (IN_PARTS, 10, 4, 0), raises=True)]
 
 
 def _use(answer: Any, call: str, d_model: int, n_heads: int, seed: int) -> dict[str, Any]:
     x = random_inputs(seed, 2, N, d_model)
     if call == WITH_DROPOUT:
         layer = known_layer(answer, d_model, n_heads, seed, dropout_p=0.5)
-        return named(layer(x)) | {"training drops weights": drops_in_training(layer, x)}
-    return named(known_layer(answer, d_model, n_heads, seed)(x, **CALLS[call](seed)))
+        plain = named(layer(x))  # before anything sets torch's random state
+        dropped = {"training drops weights": drops_in_training(layer, x)}
+        return plain | dropped | drops_whole_weights(layer, x, n_heads)
+    layer = known_layer(answer, d_model, n_heads, seed)
+    if call == IN_PARTS:
+        parts = dict(zip(("queries", "keys", "values"), layer.project(x), strict=True))
+        masked = named(layer.attend(*parts.values(), random_mask(seed, N, N)))
+        dropped = {"training drops weights": drops_in_training(layer, x)}
+        return parts | named(layer.attend(*parts.values())) | {"with a mask": masked} | dropped
+    return named(layer(x, **CALLS[call](seed)))
 
 
 # What learners do instead: a layer with one step taken wrongly.
@@ -101,6 +101,29 @@ class _AdditiveMaskIgnored(AttentionInSteps):
         return scores, allowed & attn_mask if attn_mask.dtype == torch.bool else allowed
 
 
+class _CausalForgottenBesideAMask(AttentionInSteps):
+    def masked(self, scores: torch.Tensor, allowed: torch.Tensor, attn_mask: torch.Tensor) -> Pair:
+        return super().masked(scores, torch.ones_like(allowed), attn_mask)
+
+
+class _MasksForHeads(AttentionInSteps):
+    def with_heads(self, attn_mask: torch.Tensor) -> torch.Tensor:
+        return attn_mask
+
+
+class _NanWhereNothingIsSeen(AttentionInSteps):
+    def seen(self, weights: torch.Tensor) -> torch.Tensor:
+        return weights
+
+
+class _DropsOutputs(AttentionInSteps):
+    def dropped(self, weights: torch.Tensor) -> torch.Tensor:
+        return weights
+
+    def output(self, joined: torch.Tensor) -> torch.Tensor:
+        return self.W_o(nn.functional.dropout(joined, self.dropout_p, self.training))
+
+
 class _CannotSeeItself(AttentionInSteps):
     def causal(self, n_new: int, n_keys: int) -> torch.Tensor:
         return torch.ones(n_new, n_keys, dtype=torch.bool).tril(n_keys - n_new - 1)
@@ -142,6 +165,26 @@ EXERCISE = Exercise(
         ),
     ),
     mistakes=(
+        Mistake(
+            "a mask takes the place of is_causal",
+            _CausalForgottenBesideAMask,
+            "With a mask given, is_causal is forgotten: no position may see a later one, whatever attn_mask says.",
+        ),
+        Mistake(
+            "a text's mask taken for a head's",
+            _MasksForHeads,
+            "A mask (batch, query, key) was broadcast over the heads: it needs a head axis, unsqueeze(1).",
+        ),
+        Mistake(
+            "NaN where nothing is seen",
+            _NanWhereNothingIsSeen,
+            "The softmax over a row of -inf is NaN: a query that may look at nothing has weights 0.",
+        ),
+        Mistake(
+            "outputs dropped",
+            _DropsOutputs,
+            "What is dropped in training are the attention weights, after the softmax and before they meet the values.",
+        ),
         Mistake(
             "unscaled",
             _Unscaled,

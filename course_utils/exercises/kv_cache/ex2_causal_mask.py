@@ -15,6 +15,9 @@ def _cases(rng: random.Random) -> list[Case]:
         Case("a prompt and an empty cache", (rng.randint(3, 6),)),
         Case("several new tokens after held ones", (rng.randint(3, 5), rng.randint(2, 7))),
         Case("one new token after held ones", (1, rng.randint(3, 9))),
+        Case("one token and an empty cache", (1, 0)),
+        Case("no new token", (0, rng.randint(1, 5)), raises=True),
+        Case("a negative number of held ones", (rng.randint(1, 5), -1), raises=True),
     ]
 
 

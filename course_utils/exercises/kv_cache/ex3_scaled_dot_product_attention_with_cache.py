@@ -57,9 +57,11 @@ class _NewInFront(CachedAttentionInSteps):
 class _KeepsInputs(CachedAttentionInSteps):
     """Holds x, (batch, position, width), in place of keys and values."""
 
-    def through_cache(self, x: torch.Tensor, cache_position: torch.Tensor | int | None) -> Pair:
-        (inputs,) = self.extended(x, (x,), cache_position)
-        return self.keys_and_values(inputs)
+    def through_cache(
+        self, x: torch.Tensor, cache_position: torch.Tensor | int | None
+    ) -> tuple[torch.Tensor, torch.Tensor, Held]:
+        (inputs,), held = self.extended(x, (x,), cache_position)
+        return *self.keys_and_values(inputs), held
 
 
 class _CachePositionIgnored(CachedAttentionInSteps):
@@ -70,6 +72,17 @@ class _CachePositionIgnored(CachedAttentionInSteps):
 class _AnotherBatchStartsAgain(CachedAttentionInSteps):
     def meet_another_batch(self) -> None:
         self.clear_cache()
+
+
+class _TakesGaps(CachedAttentionInSteps):
+    def meet_gap(self) -> None:
+        pass
+
+
+class _KeepsBeforeItLooks(CachedAttentionInSteps):
+    def extended(self, x: torch.Tensor, new: Held, cache_position: torch.Tensor | int | None) -> tuple[Held, Held]:
+        whole, self.held = super().extended(x, new, cache_position)
+        return whole, self.held
 
 
 class _AlwaysCaches(CachedAttentionInSteps):
@@ -130,6 +143,16 @@ EXERCISE = Exercise(
         ),
     ),
     mistakes=(
+        Mistake(
+            "a gap is taken",
+            _TakesGaps,
+            "cache_position may go back, but not leave a gap: if it begins after what is held, raise ValueError.",
+        ),
+        Mistake(
+            "kept before it looked",
+            _KeepsBeforeItLooks,
+            "The new keys were kept although the call failed afterwards, at the mask: write the cache last.",
+        ),
         Mistake(
             "mask not shifted by the cache",
             _MaskFromStart,

@@ -15,7 +15,8 @@ def _cases(rng: random.Random) -> list[Case]:
     window = rng.randint(5, 20)
     kv_heads = rng.randint(2, 5)
     windowed = {
-        "windows": [*rng.choices((None, window), k=rng.randint(3, 8)), window, None],
+        # One of them is wider than the text.
+        "windows": [*rng.choices((None, window), k=rng.randint(3, 8)), window, None, rng.randint(200, 900)],
         "n_heads": kv_heads * rng.randint(2, 4),
         "n_kv_heads": kv_heads,
         "head_width": 8 * rng.randint(1, 8),
@@ -24,7 +25,15 @@ def _cases(rng: random.Random) -> list[Case]:
         *((told(model), model) for model in (*tiny_pair(rng, "tiny-llama", "tiny-gemma3"), Model())),
         ("a shape with windows", windowed),
     ]
-    return [Case(label, (shape, rng.randint(30, 90), rng.randint(2, 5), rng.choice((2, 4)))) for label, shape in named]
+    cases = [Case(label, (shape, rng.randint(30, 90), rng.randint(2, 5), rng.choice((2, 3)))) for label, shape in named]
+    wrong = {"a negative number of tokens": (-1, 1, 4), "no text": (5, 0, 4), "numbers of no bytes": (5, 1, 0)}
+    return [
+        *cases,
+        Case("a shape with windows, batch and bytes left out", (windowed, rng.randint(30, 90))),
+        Case("no token yet, one text, numbers of one byte", (windowed, 0, 1, 1)),
+        Case("one token, one text, numbers of one byte", (windowed, 1, 1, 1)),
+        *(Case(label, (windowed, *sizes), raises=True) for label, sizes in wrong.items()),
+    ]
 
 
 def _use(answer: Any, model: Any, *sizes: Any) -> Any:

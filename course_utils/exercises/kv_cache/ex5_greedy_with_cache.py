@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from course_utils.exercises.drawing import PLACES, text, tiny_pair, told
+from course_utils.exercises.drawing import PLACES, text, tiny, tiny_pair, told
 from course_utils.exercises.kv_cache.passes import TokensRead, logits_of
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.kv_cache import encode, end_tokens, greedy_with_cache, new_cache
@@ -17,10 +17,22 @@ from course_utils.kv_cache import encode, end_tokens, greedy_with_cache, new_cac
 def _cases(rng: random.Random) -> list[Case]:
     cases = [Case(told(model), (model, text(rng), rng.randint(5, 7))) for model in tiny_pair(rng)]
     place, _ = rng.choice(PLACES)
-    return [*cases, Case(told(Model()), (Model(), f"{place} is in the city of", 4))]
+    model = tiny(rng, "tiny-gpt2")
+    return [
+        *cases,
+        Case(told(Model()), (Model(), f"{place} is in the city of", 4)),
+        Case("a text that comes to an end", (model, text(rng), 6, True)),
+        Case("one new token", (model, text(rng, 3), 1)),
+        Case("no new token", (model, text(rng, 3), 0), raises=True),
+        Case("an empty prompt", (model, "", 3), raises=True),
+    ]
 
 
-def _use(answer: Any, model: Any, prompt: str, max_new_tokens: int) -> dict[str, Any]:
+def _use(answer: Any, model: Any, prompt: str, max_new_tokens: int, ends: bool = False) -> dict[str, Any]:
+    if ends:  # at the newest of the tokens that the model would say first; put back after the run
+        said = _generated(model, prompt, 4, lambda ids: logits_of(model, ids)[-1])
+        last = max(said, key=said.index)
+        model._module.generation_config.eos_token_id = [model.tokenizer.eos_token_id, last]
     with TokensRead(model) as read:
         new = answer(model, prompt, max_new_tokens)
     return {
@@ -83,6 +95,19 @@ def _first_position_read(model: Any, prompt: str, max_new_tokens: int) -> list[i
     return _generated(model, prompt, max_new_tokens, lambda ids: logits_of(model, _unread(ids, cache), cache)[0])
 
 
+def _never_ends(model: Any, prompt: str, max_new_tokens: int) -> list[int]:
+    cache, ids, new = new_cache(model), encode(model, prompt), list[int]()
+    while len(new) < max_new_tokens:
+        new.append(int(logits_of(model, _unread(ids, cache), cache)[-1].argmax()))
+        ids = torch.cat([ids, torch.tensor([[new[-1]]])], dim=1)
+    return new
+
+
+def _end_left_out(model: Any, prompt: str, max_new_tokens: int) -> list[int]:
+    new = greedy_with_cache(model, prompt, max_new_tokens)
+    return new[:-1] if new[-1] in end_tokens(model) else new
+
+
 def _prompt_returned_too(model: Any, prompt: str, max_new_tokens: int) -> list[int]:
     return [*encode(model, prompt)[0].tolist(), *greedy_with_cache(model, prompt, max_new_tokens)]
 
@@ -111,6 +136,16 @@ EXERCISE = Exercise(
         ),
     ),
     mistakes=(
+        Mistake(
+            "never ends",
+            _never_ends,
+            "It goes on after a token of end_tokens(model), after which the model has no more to say: stop there.",
+        ),
+        Mistake(
+            "end token left out",
+            _end_left_out,
+            "The token that ends the text is missing: it is the last id of the list.",
+        ),
         Mistake(
             "no cache",
             _no_cache,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from course_utils.exercises.drawing import PLACES, text, tiny_pair, told
+from course_utils.exercises.drawing import PLACES, text, tiny, tiny_pair, told
 from course_utils.exercises.kv_cache.passes import TokensRead, logits_of
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.kv_cache import encode, new_cache, score_endings
@@ -24,7 +24,16 @@ def _cases(rng: random.Random) -> list[Case]:
     place, _ = rng.choice(PLACES)
     endings = [f" {city}, in {rng.choice(('spring', 'summer', 'winter'))}" for _, city in rng.sample(PLACES, 2)]
     prefix = f"I wrote to my friend that we should meet in front of it. {place} is in the city of"
-    return [*cases, Case(told(Model()), (Model(), prefix, endings))]
+    model = tiny(rng, "tiny-llama")
+    one, other = f" {text(rng, 1).lower()}", f" {text(rng, 2).lower()}"
+    return [
+        *cases,
+        Case(told(Model()), (Model(), prefix, endings)),
+        Case("endings of one token", (model, text(rng, 4), [one, other, one])),
+        Case("no ending", (model, text(rng, 4), []), raises=True),
+        Case("an empty ending", (replace(model, begins=False), text(rng, 4), [one, ""]), raises=True),
+        Case("an empty prefix", (replace(model, begins=False), "", [one]), raises=True),
+    ]
 
 
 def _use(answer: Any, model: Any, prefix: str, endings: list[str]) -> dict[str, Any]:

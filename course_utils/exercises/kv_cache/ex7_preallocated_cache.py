@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from course_utils.exercises.kv_cache.store_scenarios import ENDS, RecordedStore
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.kv_cache import PreallocatedCache
 
@@ -15,53 +15,6 @@ ROOM = 8  # positions that a cache has room for
 Pair = tuple[torch.Tensor, torch.Tensor]
 
 # How an answer is used.
-
-
-class _Recorded:
-    """A cache whose every step is written down, and where in memory it gave what it holds."""
-
-    def __init__(self, store: Any, sizes: tuple[int, int, int], seed: int) -> None:
-        self.store, self.sizes = store, sizes
-        self.source = torch.Generator().manual_seed(seed)
-        self.steps: dict[str, Any] = {}
-        self.places: set[tuple[int, int]] = set()
-        self.alive: list[Any] = []  # else freed memory could be given out again at the same address
-
-    def append(self, name: str, n: int) -> None:
-        batch, n_heads, head_width = self.sizes
-        keys, values = (torch.randn(batch, n_heads, n, head_width, generator=self.source) for _ in range(2))
-        held = self.store.append(keys, values)
-        if not isinstance(held, tuple) or len(held) != 2:
-            raise TypeError("append must return two tensors: all keys and all values that are held.")
-        self.places.add((held[0].untyped_storage().data_ptr(), held[1].untyped_storage().data_ptr()))
-        self.steps[name] = {"keys": held[0].clone(), "values": held[1].clone()}
-        self.alive.append(held)
-
-
-def _one_more(run: _Recorded) -> None:
-    run.append("1 more", 1)
-
-
-def _back_and_on(run: _Recorded) -> None:
-    run.store.crop(4)
-    run.append("3 more, after going back to 4", 3)
-
-
-def _more_than_room(run: _Recorded) -> None:
-    try:
-        run.append("4 more", 4)
-        run.steps["4 positions into room for 3"] = "taken"
-    except (ValueError, IndexError, RuntimeError):
-        run.steps["4 positions into room for 3"] = "refused"
-    run.append("3 more", 3)
-
-
-ENDS: dict[str, Callable[[_Recorded], None]] = {
-    "three appends": _one_more,
-    "going back and appending": _back_and_on,
-    "more than there is room for": _more_than_room,
-}
-"""By the case's label, what follows two appends of 3 and 2 positions."""
 
 
 def _cases(rng: random.Random) -> list[Case]:
@@ -72,7 +25,7 @@ def _cases(rng: random.Random) -> list[Case]:
 
 
 def _use(answer: Any, end: str, batch: int, n_heads: int, head_width: int, seed: int) -> dict[str, Any]:
-    run = _Recorded(answer(batch, n_heads, ROOM, head_width), (batch, n_heads, head_width), seed)
+    run = RecordedStore(answer(batch, n_heads, ROOM, head_width), (batch, n_heads, head_width), seed)
     run.append("3 positions", 3)
     run.append("2 more", 2)
     ENDS[end](run)
@@ -90,10 +43,18 @@ class _Store:
         self.size = 0
 
     def append(self, keys: torch.Tensor, values: torch.Tensor) -> Pair:
+        self.compare(keys, values)
         start = self.start(keys.shape[2])
-        self.size = start + keys.shape[2]
-        self.keys[:, :, start : self.size], self.values[:, :, start : self.size] = keys, values
+        end = start + keys.shape[2]
+        self.keys[:, :, start:end], self.values[:, :, start:end] = keys, values
+        self.size = end
         return self.keys[:, :, : self.size], self.values[:, :, : self.size]
+
+    def compare(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Keys and values with each other, and with the memory."""
+        fitting = self.keys[:, :, :1].expand(-1, -1, keys.shape[2], -1).shape
+        if keys.shape != fitting or values.shape != fitting:
+            raise ValueError("another shape")
 
     def start(self, n_new: int) -> int:
         """Where new positions go."""
@@ -105,6 +66,8 @@ class _Store:
         return self.size + n_new > self.keys.shape[2]
 
     def crop(self, size: int) -> None:
+        if not 0 <= size <= self.size:
+            raise ValueError("not so many")
         self.size = size
 
 
@@ -142,6 +105,16 @@ class _OnlyNew(_Store):
 class _StartsAgainWhenFull(_Store):
     def start(self, n_new: int) -> int:
         return 0 if self.is_full(n_new) else self.size
+
+
+class _CropsToAnything(_Store):
+    def crop(self, size: int) -> None:
+        self.size = size
+
+
+class _TakesAnyShape(_Store):
+    def compare(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        pass
 
 
 class _CropTakesOff(_Store):
@@ -203,6 +176,17 @@ EXERCISE = Exercise(
             _StartsAgainWhenFull,
             "When there is no room left, it starts from the front and loses the text: raise ValueError, and change "
             "nothing.",
+        ),
+        Mistake(
+            "crop to more than is held",
+            _CropsToAnything,
+            "crop went to a size that was never held, so what lies there would be read as keys: raise ValueError.",
+        ),
+        Mistake(
+            "any shape taken",
+            _TakesAnyShape,
+            "Keys and values of another shape were taken, or refused by torch: compare the shapes first, and raise "
+            "ValueError.",
         ),
         Mistake(
             "crop takes off",

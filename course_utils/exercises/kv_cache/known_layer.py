@@ -13,7 +13,7 @@ OUTPUT, WEIGHTS = "output (batch, position, width)", "weights (batch, head, quer
 
 def known_layer(answer: Any, d_model: int, n_heads: int, seed: int, dropout_p: float = 0.0) -> Any:
     """The learner's layer with weights of our own drawing, in evaluation mode."""
-    layer = answer(d_model, n_heads, dropout_p)
+    layer = answer(d_model, n_heads, dropout_p) if dropout_p else answer(d_model, n_heads)
     source = torch.Generator().manual_seed(seed)
     for name in ("W_q", "W_k", "W_v", "W_o"):
         projection = getattr(layer, name, None)
@@ -58,10 +58,31 @@ def named(result: Any) -> dict[str, Any]:
     return {WEIGHTS: result[1], OUTPUT: result[0]}
 
 
+def drops_whole_weights(layer: Any, x: torch.Tensor, n_heads: int) -> dict[str, bool]:
+    """Whether training drops weights after the softmax, and nothing else, by what that shows in.
+
+    Where all positions are alike, so are their values: a dropped weight makes a head's output longer or shorter, and
+    turns it nowhere. Numbers dropped one by one would turn it, and weights dropped before the softmax change nothing.
+    """
+    layer.train()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        layer.W_o.weight.copy_(torch.eye(len(layer.W_o.weight)))
+    alike = x[:, :1].expand_as(x)
+    whole = layer.W_v(alike).unflatten(-1, (n_heads, -1))
+    ratios = layer(alike)[0].unflatten(-1, (n_heads, -1)) / whole
+    layer.eval()
+    return {
+        "whole weights are dropped": torch.allclose(ratios, ratios[..., :1].expand_as(ratios), atol=1e-3),
+        "they are dropped after the softmax": not torch.allclose(ratios, torch.ones_like(ratios), atol=1e-3),
+    }
+
+
 def drops_in_training(layer: Any, x: torch.Tensor, **how: Any) -> bool:
-    """Whether two runs in training differ, as they do where weights are dropped."""
+    """Whether two runs in training differ from each other or from evaluation, as they do where weights are dropped."""
+    whole = layer.eval()(x, **how)[0]
     layer.train()
     torch.manual_seed(0)
     first, second = layer(x, **how)[0], layer(x, **how)[0]
     layer.eval()
-    return not torch.equal(first, second)
+    return not torch.equal(first, second) or not torch.allclose(first, whole, atol=1e-5)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from course_utils.exercises.drawing import text, tiny
 from course_utils.exercises.logit_lens.prompts import on_prompts
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.logit_lens import logit_lens
@@ -22,7 +23,13 @@ Entries = list[dict[str, Any]]
 def _cases(rng: random.Random) -> list[Case]:
     cases = [Case(case.label, case.args, {"top_k": rng.randint(3, 6)}) for case in on_prompts(rng)]
     bare = Case("a tiny random llama with normalize=False", cases[0].args, {"top_k": 4, "normalize": False})
-    return [*cases, bare]
+    model = tiny(rng, "tiny-gpt2")
+    return [
+        *cases,
+        bare,
+        Case("a prompt that ends in a space, top_k and normalize left out", (model, f"{text(rng, 4)} ")),
+        Case("one token and top_k = 1", (model, text(rng, 1)), {"top_k": 1}),
+    ]
 
 
 # What learners do instead.

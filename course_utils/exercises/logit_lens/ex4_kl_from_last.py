@@ -15,7 +15,7 @@ def _cases(rng: random.Random) -> list[Case]:
     source = torch.Generator().manual_seed(rng.randrange(2**31))
     return [
         Case(f"{depths} depths, {positions} positions and a vocabulary of {vocabulary}", (log_probs,))
-        for depths, positions, vocabulary in ((3, 2, 5), (7, 4, 300))
+        for depths, positions, vocabulary in ((3, 2, 5), (7, 4, 300), (1, 1, 4))
         for log_probs in [(2 * torch.randn(depths, positions, vocabulary, generator=source)).log_softmax(dim=-1)]
     ]
 

@@ -23,8 +23,11 @@ def _cases(rng: random.Random) -> list[Case]:
     tables = []
     for depths, positions in ((8, 5), (31, 9)):
         columns = [column(depths) for _ in range(positions - 1)]
-        columns.append([rng.randrange(100, 1000)] * depths)  # settled from the start
+        same, late = rng.sample(range(100, 1000), 2)
+        columns.append([same] * depths)  # settled from the start
+        columns.append([late, *[same] * (depths - 2), late])  # settled at the end alone
         tables.append(torch.tensor(columns).T.contiguous())
+    tables.append(torch.tensor([rng.sample(range(100, 1000), 3)]))
     return [Case(f"a table of {len(table)} depths", (table,)) for table in tables]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
+from course_utils.exercises.drawing import text, tiny
 from course_utils.exercises.logit_lens.prompts import ONE_TOKEN, on_prompts
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.logit_lens import FrozenNorm, frozen_norm, logit_attribution
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
 
 
 def _cases(rng: random.Random) -> list[Case]:
-    return [Case(case.label, (*case.args, *rng.sample(ONE_TOKEN, 2))) for case in on_prompts(rng)]
+    cases = [Case(case.label, (*case.args, *rng.sample(ONE_TOKEN, 2))) for case in on_prompts(rng)]
+    # Logits that are scaled, and an unembedding with a bias.
+    others = [tiny(rng, "tiny-cohere"), replace(tiny(rng, "tiny-gpt2"), unembedding_bias=True)]
+    labels = ["a tiny random cohere", "a model whose unembedding has a bias"]
+    drawn = [(model, text(rng, 5), *rng.sample(ONE_TOKEN, 2)) for model in others]
+    return cases + [Case(*case) for case in zip(labels, drawn, strict=True)]
 
 
 # What learners do instead: other vectors than the frozen parts, or another direction than the difference of two rows.

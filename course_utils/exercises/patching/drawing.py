@@ -14,7 +14,7 @@ TINY_SIZES = 3, 4, 16
 def models(rng: random.Random) -> list[tuple[str, Model]]:
     """Two tiny random models and the lesson's own, each with what a case on it is called."""
     return [
-        ("a tiny Llama", Model("tiny-llama", rng.randrange(1000))),
+        ("a tiny Llama", Model("tiny-llama", rng.randrange(1000), begins=True)),
         ("a tiny GPT-2", Model("tiny-gpt2", rng.randrange(1000))),
         ("the lesson's model", Model()),
     ]
@@ -31,6 +31,16 @@ def sizes(model: Model) -> tuple[int, int, int]:
 def pair(rng: random.Random) -> Pair:
     """A clean and a corrupted prompt; in half of the draws the clean answer is the first name, else the second."""
     return ioi_pairs(2, seed=rng.randrange(10**6))[rng.randrange(2)]
+
+
+def default_pair() -> Pair:
+    """A clean and a corrupted prompt whose answers are those that the functions take when none are given."""
+    return Pair(
+        clean="When Mike and Emma went to the cafe, Emma gave a coffee to",
+        corrupted="When Mike and Emma went to the cafe, Mike gave a coffee to",
+        answers=(" Mike", " Emma"),
+        first=True,
+    )
 
 
 def two_unlike(rng: random.Random, model: Model) -> tuple[int, int]:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from course_utils import patching
-from course_utils.exercises.patching.drawing import models, pair
+from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.drawing import default_pair, models, pair
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.prompts import token_id
 
@@ -18,7 +19,7 @@ def _prompts(rng: random.Random) -> list[Case]:
     for label, model in models(rng):
         drawn = pair(rng)
         cases.append(Case(label, (model, rng.choice((drawn.clean, drawn.corrupted)), drawn.answers)))
-    return cases
+    return [*cases, Case("answers left out", (tiny(rng, "tiny-gpt2"), default_pair().clean))]
 
 
 # What learners do instead.

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from course_utils import patching
-from course_utils.exercises.patching.drawing import models, pair, sizes, two_unlike
+from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes, two_unlike
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_id
@@ -21,7 +22,9 @@ def _heads_and_orders(rng: random.Random) -> list[Case]:
         *_, head_width = sizes(model)
         order = torch.randperm(head_width, generator=torch.Generator().manual_seed(rng.randrange(10**6)))
         cases.append(Case(label, (model, drawn.clean, layer, head, order, drawn.answers)))
-    return cases
+    order = torch.randperm(TINY_SIZES[2], generator=torch.Generator().manual_seed(rng.randrange(10**6)))
+    last = (tiny(rng, "tiny-gpt2"), default_pair().clean, TINY_SIZES[0] - 1, TINY_SIZES[1] - 1, order)
+    return [*cases, Case("the last head of the last layer, answers left out", last)]
 
 
 # What learners do instead.

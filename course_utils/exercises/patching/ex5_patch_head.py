@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from course_utils import patching
-from course_utils.exercises.patching.drawing import models, pair, two_unlike
+from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, two_unlike
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_id
@@ -21,7 +22,9 @@ def _pairs_and_heads(rng: random.Random) -> list[Case]:
     for label, model in models(rng):
         drawn, (layer, head) = pair(rng), two_unlike(rng, model)
         cases.append(Case(label, (model, drawn.clean, drawn.corrupted, layer, head, drawn.answers)))
-    return cases
+    drawn = default_pair()
+    last = (tiny(rng, "tiny-gpt2"), drawn.clean, drawn.corrupted, TINY_SIZES[0] - 1, TINY_SIZES[1] - 1)
+    return [*cases, Case("the last head of the last layer, answers left out", last)]
 
 
 # What learners do instead.

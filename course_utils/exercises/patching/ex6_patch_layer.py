@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from course_utils import patching
-from course_utils.exercises.patching.drawing import models, pair, sizes
+from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_id
@@ -21,7 +22,19 @@ def _pairs_and_layers(rng: random.Random) -> list[Case]:
     for label, model in models(rng):
         drawn, (n_layers, *_) = pair(rng), sizes(model)
         cases.append(Case(label, (model, drawn.clean, drawn.corrupted, rng.randrange(n_layers), drawn.answers)))
-    return cases
+    drawn = default_pair()
+    last = (tiny(rng, "tiny-gpt2"), drawn.clean, drawn.corrupted, TINY_SIZES[0] - 1)
+    return [*cases, Case("the last layer, answers left out", last)]
+
+
+def _count_runs(answer: Any, model: Any, *args: Any) -> dict[str, Any]:
+    """The learner's logit differences, and how often the model ran for them."""
+    runs: list[int] = []
+    counter = anatomy(model).norm._module.register_forward_pre_hook(lambda module, inputs: runs.append(1))
+    try:
+        return {"logit differences": answer(model, *args), "at most two runs": len(runs) <= 2}
+    finally:
+        counter.remove()
 
 
 # What learners do instead.
@@ -68,6 +81,12 @@ def _first_row(model: Any, clean: str, corrupted: str, layer: int, answers: tupl
     return _batch_patched_by(model, clean, corrupted, layer, answers, change)
 
 
+def _one_run_for_each(model: Any, clean: str, corrupted: str, layer: int, answers: Any = None) -> torch.Tensor:
+    given = (answers,) if answers else ()
+    heads = range(anatomy(model).n_heads)
+    return torch.tensor([patching.patch_head(model, clean, corrupted, layer, head, *given) for head in heads])
+
+
 def _nothing(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str]) -> torch.Tensor:
     return _batch_patched_by(model, clean, corrupted, layer, answers, lambda heads, kept: None)
 
@@ -92,9 +111,16 @@ EXERCISE = Exercise(
             "head to `heads[head, :, head]`. Then read `logits[:, -1]`.",
         ),
     ),
+    drive=_count_runs,
     draw=_pairs_and_layers,
     axes=("head",),
     mistakes=(
+        Mistake(
+            "one run for each head",
+            _one_run_for_each,
+            "The numbers are right, but the model ran once for each head: give one trace the corrupted prompt as often "
+            "as there are heads, and patch row h at head h.",
+        ),
         Mistake(
             "every row gets every head",
             _every_row,

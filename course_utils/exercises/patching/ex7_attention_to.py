@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from course_utils import patching
+from course_utils.exercises.drawing import tiny
 from course_utils.exercises.patching.drawing import models, pair
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -16,7 +17,15 @@ from course_utils.model.anatomy import anatomy
 
 def _prompts_and_positions(rng: random.Random) -> list[Case]:
     # The templates have 13 tokens or more. Position 0 would draw most of a real head's attention to itself.
-    return [Case(label, (model, pair(rng).clean, sorted(rng.sample(range(1, 12), 3)))) for label, model in models(rng)]
+    cases = [Case(label, (model, pair(rng).clean, sorted(rng.sample(range(1, 12), 3)))) for label, model in models(rng)]
+    model, words = tiny(rng, "tiny-gpt2"), "The house in the city"
+    order = rng.sample(range(5), 4)
+    return [
+        *cases,
+        Case("positions in any order, one of them twice", (model, words, [*order, order[0]])),
+        Case("the first and the last position", (model, words, [0, 4])),
+        Case("one position", (model, words, [rng.randrange(1, 4)])),
+    ]
 
 
 # What learners do instead.

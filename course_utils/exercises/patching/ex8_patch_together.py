@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from course_utils import patching
-from course_utils.exercises.patching.drawing import models, pair, sizes
+from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
 
@@ -24,7 +25,13 @@ def _pairs_and_sets_of_heads(rng: random.Random) -> list[Case]:
         other = rng.choice([head for head in both if head != below])
         heads = [(above, one), (below, other), (above, two)]
         cases.append(Case(label, (model, drawn.clean, drawn.corrupted, heads, drawn.answers)))
-    return cases
+    drawn, model = default_pair(), tiny(rng, "tiny-gpt2")
+    last = (TINY_SIZES[0] - 1, TINY_SIZES[1] - 1)
+    return [
+        *cases,
+        Case("the first and the last head, answers left out", (model, drawn.clean, drawn.corrupted, [last, (0, 0)])),
+        Case("no head", (model, drawn.clean, drawn.corrupted, [])),
+    ]
 
 
 # What learners do instead.

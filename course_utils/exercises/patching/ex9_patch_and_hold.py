@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from course_utils import patching
-from course_utils.exercises.patching.drawing import models, pair, sizes
+from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_id
@@ -31,7 +32,15 @@ def _pairs_and_two_sets_of_heads(rng: random.Random) -> list[Case]:
         above = [place for place in above if place not in heads]
         held = rng.sample(above, min(24, len(above) // 2))
         cases.append(Case(label, (model, drawn.clean, drawn.corrupted, heads, held, drawn.answers)))
-    return cases
+    drawn, model = default_pair(), tiny(rng, "tiny-gpt2")
+    n_layers, n_heads, _ = TINY_SIZES
+    first, above = [(0, head) for head in range(n_heads)], [(n_layers - 1, head) for head in range(n_heads)]
+    return [
+        *cases,
+        Case("the last layer held, answers left out", (model, drawn.clean, drawn.corrupted, first, above)),
+        Case("no head held", (model, drawn.clean, drawn.corrupted, first, [])),
+        Case("no head patched", (model, drawn.clean, drawn.corrupted, [], above)),
+    ]
 
 
 # What learners do instead.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.exercises.drawing import text, told
+from course_utils.exercises.drawing import text, tiny, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.residual.drawing import models
 from course_utils.model.anatomy import anatomy
@@ -21,9 +21,14 @@ def _on_layers(rng: random.Random) -> list[Case]:
     cases = []
     for model in models(rng):
         # Not the last layer of a tiny model (it has 3): the layer after it must exist for the mistake to have a value.
-        layer = rng.randrange(2) if model.name else rng.randrange(5, 25)
+        layer = rng.randrange(2) if model.name else rng.randrange(anatomy(model.load()).n_layers - 2)
         cases.append(Case(f"{told(model)}, layer {layer}", (model, text(rng, 7), layer)))
-    return cases
+    model = tiny(rng, "tiny-gpt2")
+    return [
+        *cases,
+        Case("the last layer", (model, text(rng, 5), 2)),
+        *(Case(f"layer {layer} of 0 to 2", (model, text(rng, 5), layer), raises=True) for layer in (3, -1)),
+    ]
 
 
 # What learners do instead.
@@ -49,6 +54,12 @@ def _mlp_only(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor
     with model.trace(prompt):
         found = parts.mlps[layer].output[0].save()
     return found
+
+
+def _hidden_state(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor:
+    stream = residual_stream(model, prompt)
+    stream[-1] = anatomy(model).normalise(stream[-1])
+    return stream[layer + 1]
 
 
 def _hook_left(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor:
@@ -84,6 +95,12 @@ EXERCISE = Exercise(
     draw=_on_layers,
     axes=("position", "dimension"),
     mistakes=(
+        Mistake(
+            "the last hidden state",
+            _hidden_state,
+            "This is the last entry of output_hidden_states, which has gone through the final norm: take what the "
+            "layer itself puts out.",
+        ),
         Mistake(
             "layer's input",
             _layer_before,

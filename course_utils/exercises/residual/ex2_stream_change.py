@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.exercises.drawing import told
+from course_utils.exercises.drawing import tiny, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.residual.drawing import ONE_TOKEN, models
 from course_utils.residual import residual_stream, stream_change
@@ -23,7 +23,11 @@ def _on_changed_texts(rng: random.Random) -> list[Case]:
         changed = [*words]
         changed[rng.randrange(2, 5)] = words.pop()
         cases.append(Case(told(model), (model, "The " + " ".join(words), "The " + " ".join(changed[:-1]))))
-    return cases
+    # One token broadcasts against any number, without an error of torch's.
+    model, words = tiny(rng, "tiny-gpt2"), rng.sample(ONE_TOKEN, 4)
+    several = " ".join(["The", *words])
+    unequal = ("The", several), (several, " ".join(["The", *words[:2]]))
+    return cases + [Case("prompts of unequal lengths", (model, *pair), raises=True) for pair in unequal]
 
 
 # What learners do instead.

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from nnsight import TransformersModel
 
 
+SEVERAL_TOKENS = ("Strawberries", "Zoologically", "Quizzical", "Hyperbolic")
+
+
 def _on_word_pairs(rng: random.Random) -> list[Case]:
     cases = []
     for model in models(rng):
@@ -27,12 +30,17 @@ def _on_word_pairs(rng: random.Random) -> list[Case]:
         for n_before, n_after in (before, after):
             around = [others.pop() for _ in range(2)]
             filler = rng.choices(around, k=n_before - 1), rng.choices(others, k=n_after)
-            prompts.append("The " + " ".join([*filler[0], word, *filler[1]]))
+            # A word of several tokens before it, so that its place among the words is not that among the tokens.
+            prompts.append(" ".join([rng.choice(SEVERAL_TOKENS), *filler[0], word, *filler[1]]))
         cases.append(Case(told(model), (model, *prompts, f" {word}")))
     return cases
 
 
 # What learners do instead.
+
+
+def _similarity_at_the_place_among_words(model: TransformersModel, first: str, second: str, word: str) -> torch.Tensor:
+    return _pair_at(model, first, second, *(prompt.split().index(word.strip()) for prompt in (first, second)))
 
 
 def _pair_at(model: TransformersModel, first: str, second: str, here: int, there: int) -> torch.Tensor:
@@ -88,6 +96,12 @@ EXERCISE = Exercise(
     draw=_on_word_pairs,
     axes=("depth",),
     mistakes=(
+        Mistake(
+            "place among the words",
+            _similarity_at_the_place_among_words,
+            "You counted words. A word may be several tokens, and some tokenizers put one in front: look for the "
+            "word's id among the token ids.",
+        ),
         Mistake(
             "last position",
             _similarity_at_the_end,

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.exercises.protocol import Exercise, Hint, Mistake
-from course_utils.exercises.residual.drawing import texts
+from course_utils.exercises.drawing import tiny
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
+from course_utils.exercises.residual.drawing import ONE_TOKEN, texts
 from course_utils.model.prompts import token_ids
 from course_utils.residual import attention_patterns, previous_token_scores
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
+
+
+def _texts(rng: random.Random) -> list[Case]:
+    model = tiny(rng, "tiny-gpt2")
+    one, two = (" ".join(rng.sample(ONE_TOKEN, n)).capitalize() for n in (1, 2))
+    return [
+        *texts(rng),
+        Case("a prompt of two tokens", (model, f"The {two.split()[0]}")),
+        Case("a prompt of one token", (model, f" {one.lower()}"), raises=True),
+    ]
 
 
 # What learners do instead.
@@ -66,7 +78,7 @@ EXERCISE = Exercise(
         ),
         Hint("nearly there", "The mean over the last axis is the score, (layer, head)."),
     ),
-    draw=texts,
+    draw=_texts,
     axes=("layer", "head"),
     mistakes=(
         Mistake(

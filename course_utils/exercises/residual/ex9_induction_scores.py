@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.exercises.drawing import told
+from course_utils.exercises.drawing import tiny, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.residual.drawing import models
 from course_utils.residual import attention_patterns, induction_scores
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 def _on_sequences(rng: random.Random) -> list[Case]:
     # Ids that every model of the course has; different ones, so that each token stood at one place before.
-    return [Case(told(model), (model, rng.sample(range(300, 1000), rng.randrange(8, 13)))) for model in models(rng)]
+    cases = [Case(told(model), (model, rng.sample(range(300, 1000), rng.randrange(8, 13)))) for model in models(rng)]
+    model, ids = tiny(rng, "tiny-gpt2"), rng.sample(range(300, 1000), 3)
+    return [
+        *cases,
+        Case("a half of two ids", (model, ids[:2])),
+        Case("a half of one id", (model, ids[:1]), raises=True),
+        Case("an empty half", (model, []), raises=True),
+        Case("an id that is not in the vocabulary", (model, [*ids, 10**6]), raises=True),
+    ]
 
 
 # What learners do instead.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from course_utils import steering
-from course_utils.exercises.drawing import text, tiny_pair, told
+from course_utils.exercises.drawing import text, tiny, tiny_pair, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.steering.drawing import layer_to_steer, tiny_and_real
 from course_utils.exercises.steering.sentences import INPUT_NOT_OUTPUT
@@ -28,7 +28,12 @@ def _two_sides(rng: random.Random) -> list[Case]:
         cases.append(Case(told(model), (model, positive, negative, layer_to_steer(rng, model))))
     single = tiny_pair(rng)[0]
     prompts = text(rng, 3), text(rng, 5)
-    return [*cases, Case("one prompt on each side", (single, *prompts, layer_to_steer(rng, single)))]
+    one = tiny(rng, "tiny-gpt2")
+    return [
+        *cases,
+        Case("one prompt on each side", (single, *prompts, layer_to_steer(rng, single))),
+        Case("prompts of one token and the last layer", (one, [text(rng, 1)], [text(rng, 1), text(rng, 3)], 2)),
+    ]
 
 
 def _last_residual(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor:

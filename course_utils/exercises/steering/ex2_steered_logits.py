@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from course_utils import steering
-from course_utils.exercises.drawing import text, told
+from course_utils.exercises.drawing import text, tiny, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.steering.drawing import layer_to_steer, random_vectors, tiny_and_real
 from course_utils.exercises.steering.sentences import INPUT_NOT_OUTPUT
@@ -16,9 +16,14 @@ from course_utils.model.anatomy import anatomy
 
 
 def _prompts_with_vector(rng: random.Random) -> list[Case]:
+    model = tiny(rng, "tiny-gpt2")
     return [
-        Case(told(model), (model, text(rng, 6), layer_to_steer(rng, model), random_vectors(rng, model)))
-        for model in tiny_and_real(rng)
+        *(
+            Case(told(model), (model, text(rng, 6), layer_to_steer(rng, model), random_vectors(rng, model)))
+            for model in tiny_and_real(rng)
+        ),
+        Case("the last layer", (model, text(rng, 4), 2, random_vectors(rng, model))),
+        Case("a vector of zeros", (model, text(rng, 4), 0, 0 * random_vectors(rng, model))),
     ]
 
 

@@ -20,7 +20,16 @@ def _logits_with_lists(rng: random.Random) -> list[Case]:
         ids = rng.sample(range(shape[-1]), 7)
         return Case(label, (torch.randn(*shape, generator=source) * 3, ids[:4], ids[4:]))
 
-    return [case("one row of 30 logits", 30), case("5 rows of 200 logits", 5, 200)]
+    # Of logits in the hundreds no probability is left that a float32 can hold.
+    large, low = (torch.randn(12, generator=source) * 5 + shift for shift in (300, -300))
+    return [
+        case("one row of 30 logits", 30),
+        case("5 rows of 200 logits", 5, 200),
+        case("logits of three axes", 2, 3, 40),
+        Case("one id on each side", (torch.randn(9, generator=source) * 3, [rng.randrange(4)], [rng.randrange(4, 9)])),
+        Case("large logits", (large, [0, 1], [2, 3, 4])),
+        Case("logits far below zero", (low, [0, 1], [2, 3, 4])),
+    ]
 
 
 def _odds_swapped(logits: torch.Tensor, positive: Sequence[int], negative: Sequence[int]) -> torch.Tensor:

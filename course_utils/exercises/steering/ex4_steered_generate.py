@@ -15,6 +15,8 @@ from course_utils.exercises.steering.drawing import layer_to_steer, random_vecto
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_ids
 
+_END = 2  # what the tiny models' texts end with
+
 
 def _prompts_with_vectors(rng: random.Random) -> list[Case]:
     llama, gpt2, real = tiny_and_real(rng)
@@ -26,6 +28,11 @@ def _prompts_with_vectors(rng: random.Random) -> list[Case]:
         Case(told(llama), args(llama, 3), {"max_new_tokens": 6}),
         Case("a tiny random gpt2, the prompt only", args(gpt2, 3), {"max_new_tokens": 6, "prompt_only": True}),
         Case(told(real), args(real, 2), {"max_new_tokens": 4}),
+        Case("one vector, max_new_tokens left out", args(gpt2, 1)),
+        Case("kwargs for generate", args(gpt2, 2), {"max_new_tokens": 6, "repetition_penalty": 5.0}),
+        Case(
+            "a text that ends with a special token", args(gpt2, 2), {"max_new_tokens": 5, "forced_eos_token_id": _END}
+        ),
     ]
 
 
@@ -87,6 +94,18 @@ def _first_vector_for_all(
     return steering.steered_generate(model, prompt, layer, vectors[:1].expand_as(vectors), *args, **kwargs)
 
 
+def _kwargs_dropped(
+    model: Any,
+    prompt: str,
+    layer: int,
+    vectors: torch.Tensor,
+    max_new_tokens: int = 20,
+    prompt_only: bool = False,
+    **_: Any,
+) -> list[str]:
+    return steering.steered_generate(model, prompt, layer, vectors, max_new_tokens, prompt_only)
+
+
 def _prompt_in_front(
     model: Any, prompt: str, layer: int, vectors: torch.Tensor, *args: Any, **kwargs: Any
 ) -> list[str]:
@@ -127,6 +146,11 @@ with model.generate(max_new_tokens=n, do_sample=False) as tracer:
     draw=_prompts_with_vectors,
     axes=("row",),
     mistakes=(
+        Mistake(
+            "kwargs dropped",
+            _kwargs_dropped,
+            "kwargs never reach generate: pass them on, model.generate(..., **kwargs).",
+        ),
         Mistake(
             "added only at the prompt",
             _only_at_prompt,

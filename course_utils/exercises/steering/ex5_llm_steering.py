@@ -2,83 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from course_utils import steering
 from course_utils.exercises.drawing import text, tiny_pair, told
-from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
-from course_utils.exercises.steering.drawing import layer_to_steer
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
+from course_utils.exercises.steering.steerer_scenario import use_steerers
 from course_utils.model.anatomy import anatomy
 from course_utils.steering import LLMSteering
-
-if TYPE_CHECKING:
-    from nnsight import TransformersModel
 
 
 def _steerers(rng: random.Random) -> list[Case]:
     """Two contrasts for two steerers; the strengths are large, so that a text shows what was added to it.
 
-    On tiny models alone: six texts of the lesson's model, from the answer and again from the reference, take many
+    On tiny models alone: ten texts of the lesson's model, from the answer and again from the reference, take many
     seconds.
     """
     cases = []
     for model in tiny_pair(rng):
-        contrasts = tuple(_contrast(rng, model, sign) for sign in (1, -1))
+        layers = rng.sample(range(2), 2)  # a layer kept from the first call shows
+        contrasts = tuple(_contrast(rng, layer, sign) for layer, sign in zip(layers, (1, -1), strict=True))
         cases.append(Case(told(model), (model, text(rng, 5), contrasts, 5)))
     return cases
 
 
-def _contrast(rng: random.Random, model: Model, sign: int) -> tuple[Any, ...]:
+def _contrast(rng: random.Random, layer: int, sign: int) -> tuple[Any, ...]:
     """The arguments of one call of set_steering: one prompt, a list of two, a layer, a strength."""
     positive, negative = text(rng, 3), [text(rng, 4), text(rng, 3)]
-    return positive, negative, layer_to_steer(rng, model), sign * (3 + round(rng.random(), 2))
-
-
-class _Stops:
-    """A streamer, which generate tells of each new token, that ends the run at the second."""
-
-    def __init__(self) -> None:
-        self.seen = 0
-
-    def put(self, value: Any) -> None:
-        self.seen += 1
-        if self.seen == 2:
-            raise InterruptedError
-
-    def end(self) -> None:
-        pass
-
-
-def _use_steerers(answer: Any, model: TransformersModel, prompt: str, contrasts: Any, n: int) -> dict[str, Any]:
-    """What two steerers on one model write, and what is left of them afterwards."""
-    written: dict[str, Any] = {}
-    first = answer(model)
-    first.set_steering(*contrasts[0])
-    second = answer(model)
-    second.set_steering(*contrasts[1][:3], strength=contrasts[1][3])
-    written["the first of two steerers writes"] = first.generate(prompt, max_new_tokens=n)
-    first.set_steering(*contrasts[1])
-    written["set again it writes"] = first.generate(prompt, max_new_tokens=n)
-    stops = _Stops()
-    with contextlib.suppress(InterruptedError):
-        first.generate(prompt, max_new_tokens=n, streamer=stops)
-    written["generate passed its streamer on"] = stops.seen > 0
-    second.remove_steering()
-    written["after remove_steering it writes"] = second.generate(prompt, max_new_tokens=n)
-    with answer(model) as third:
-        third.set_steering(*contrasts[0])
-    written["after its block it writes"] = third.generate(prompt, max_new_tokens=n)
-    # Someone else's hook, which doubles what the first layer puts out.
-    hook = anatomy(model).layers[0]._module.register_forward_hook(lambda module, inputs, output: 2 * output)
-    try:
-        fourth = answer(model)
-        fourth.force_clear_all_hooks()
-        written["after force_clear_all_hooks it writes"] = fourth.generate(prompt, max_new_tokens=n)
-    finally:
-        hook.remove()
-    return written
+    return positive, negative, layer, sign * (3 + round(rng.random(), 2))
 
 
 class _OneForAll(LLMSteering):
@@ -86,13 +38,10 @@ class _OneForAll(LLMSteering):
 
     in_the_class: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, model: Any, tokenizer: Any = None) -> None:
-        super().__init__(model, tokenizer)
-        self.in_the_class.clear()
-
     def set_steering(self, *args: Any, **kwargs: Any) -> Any:
         super().set_steering(*args, **kwargs)
         self.in_the_class.update(vector=self.vector, layer=self.layer)
+        return self
 
     def remove_steering(self) -> None:
         self.in_the_class.clear()
@@ -129,6 +78,20 @@ class _BlockForgets(LLMSteering):
         pass
 
 
+class _SwallowsExceptions(LLMSteering):
+    def __exit__(self, *exception: object) -> bool:  # type: ignore[override]
+        self.remove_steering()
+        return True
+
+
+class _FirstLayerKept(LLMSteering):
+    first: int | None = None
+
+    def set_steering(self, positive_prompt: Any, negative_prompt: Any, layer: int, strength: float = 1.0) -> Self:
+        self.first = layer if self.first is None else self.first
+        return super().set_steering(positive_prompt, negative_prompt, self.first, strength)
+
+
 class _AddsUp(LLMSteering):
     def set_steering(self, positive_prompt: Any, negative_prompt: Any, layer: int, strength: float = 1.0) -> Self:
         before = self.vector
@@ -161,7 +124,7 @@ EXERCISE = Exercise(
     points=5,
     difficulty=3,
     reference=LLMSteering,
-    drive=_use_steerers,
+    drive=use_steerers,
     shows="Two steerers share a model and never meet, and nothing of them is left on it.",
     hints=(
         Hint(
@@ -177,6 +140,16 @@ EXERCISE = Exercise(
     ),
     draw=_steerers,
     mistakes=(
+        Mistake(
+            "exceptions swallowed",
+            _SwallowsExceptions,
+            "An exception in the block is lost: what __exit__ returns must not be True, so return nothing.",
+        ),
+        Mistake(
+            "layer of the first call",
+            _FirstLayerKept,
+            "Set again at another layer, it still steers at the first one: what was set before is replaced.",
+        ),
         Mistake(
             "one vector for all steerers",
             _OneForAll,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from course_utils import steering
-from course_utils.exercises.drawing import text, told
+from course_utils.exercises.drawing import text, tiny, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.steering.drawing import layer_to_steer, random_vectors, tiny_and_real
 from course_utils.model.anatomy import anatomy
@@ -25,7 +25,13 @@ def _three_strengths(rng: random.Random) -> list[Case]:
         strengths = [round(rng.uniform(0.2, 1.2) * sign, 2) for sign in (-1, 1, 1)]
         args = (model, text(rng, 6), layer_to_steer(rng, model), random_vectors(rng, model), strengths)
         cases.append(Case(told(model), args))
-    return cases
+    model, strength = tiny(rng, "tiny-gpt2"), round(rng.uniform(0.2, 1.2), 2)
+    vector = random_vectors(rng, model)
+    return [
+        *cases,
+        Case("a strength of 0, and two that are equal", (model, text(rng, 4), 1, vector, [0.0, strength, strength])),
+        Case("one strength, at the last layer", (model, text(rng, 4), 2, vector, [strength])),
+    ]
 
 
 def _count_runs(answer: Any, model: TransformersModel, *args: Any) -> dict[str, Any]:

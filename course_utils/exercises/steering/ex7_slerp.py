@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import torch
@@ -19,7 +20,35 @@ def _two_vectors(rng: random.Random) -> list[Case]:
         first, second = torch.randn(width, generator=source), 3 * torch.randn(width, generator=source)
         return Case(f"two vectors of width {width}", (first, second, rng.choice((0.25, 0.3, 0.6, 0.8))))
 
-    return [case(3), case(64)]
+    first, second = torch.randn(8, generator=source), 3 * torch.randn(8, generator=source)
+    t = rng.choice((0.25, 0.3, 0.6, 0.8))
+    # Halves, so that the vectors are exactly parallel or opposite; ones an angle of 0.0005 from it.
+    exact = torch.tensor([rng.choice((-0.5, 0.5)) for _ in range(4)])
+    apart = torch.tensor([0.0005, 0.0, 0.0, 0.0]) * exact
+    right = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 2.0, 0.0])
+    wide = torch.tensor([1.0, 0.0]), 2 * torch.tensor([math.cos(2.9), math.sin(2.9)])
+    near = torch.tensor([1.0, 0.0]), 2 * torch.tensor([math.cos(0.4), math.sin(0.4)])
+    zero = torch.zeros(8)
+    over = first  # rounded so that its cosine with itself is above 1
+    while not (over / over.norm()) @ (over / over.norm()) > 1:
+        over = torch.randn(8, generator=source)
+    return [
+        case(3),
+        case(64),
+        Case("t = 0", (first, second, 0.0)),
+        Case("t = 1", (first, second, 1.0)),
+        Case("t = 0.5", (first, second, 0.5)),
+        Case("a right angle", (*right, t)),
+        Case("a wide angle", (*wide, t)),
+        Case("a narrow angle", (*near, t)),
+        Case("parallel vectors", (exact, 3 * exact, t)),
+        Case("nearly parallel vectors", (exact, 3 * (exact + apart), t)),
+        Case("a vector and itself", (over, over, t)),
+        Case("opposite vectors", (exact, -3 * exact, t), raises=True),
+        Case("opposite vectors of other numbers", (over, -over, t), raises=True),
+        Case("zeros first", (zero, second, t), raises=True),
+        Case("zeros last", (first, zero, t), raises=True),
+    ]
 
 
 def _straight(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:

@@ -19,7 +19,17 @@ def _streams_with_direction(rng: random.Random) -> list[Case]:
         direction = torch.randn(shape[-1], generator=source) * rng.uniform(1.5, 3)
         return Case(label, (torch.randn(*shape, generator=source) * 4 + direction / 2, direction))
 
-    return [case("one vector of width 8", 8), case("a stream of shape (2, 5, 64)", 2, 5, 64)]
+    along, rest = torch.randn(2, 6, generator=source) * 2  # without a rest, what is left would be rounding
+    across = torch.tensor([1.0, -2.0, 0.5, 0.0])
+    return [
+        case("one vector of width 8", 8),
+        case("a stream of shape (2, 5, 64)", 2, 5, 64),
+        Case(
+            "vectors along the direction and against it",
+            (torch.stack([3 * along, -3 * along, 0 * along]) + rest, along),
+        ),
+        Case("a vector at right angles to it", (torch.tensor([2.0, 1.0, 0.0, 5.0]), across * rng.uniform(1, 3))),
+    ]
 
 
 def _length_forgotten(residual: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
@@ -36,6 +46,11 @@ def _subtracted(residual: torch.Tensor, direction: torch.Tensor) -> torch.Tensor
 
 def _unit_subtracted(residual: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
     return residual - direction / direction.norm()
+
+
+def _absolute(residual: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+    unit = direction / direction.norm()
+    return residual - (residual @ unit).abs()[..., None] * unit
 
 
 def _part_kept(residual: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
@@ -64,6 +79,12 @@ EXERCISE = Exercise(
     draw=_streams_with_direction,
     axes=("batch", "position", "width"),
     mistakes=(
+        Mistake(
+            "absolute part",
+            _absolute,
+            "The part along the direction was taken without its sign. Where it points the other way, the dot product "
+            "is negative, and subtracting it adds: leave abs out.",
+        ),
         Mistake(
             "length forgotten",
             _length_forgotten,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from course_utils import tokens
@@ -12,11 +13,12 @@ from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 
 def _texts_to_split(rng: random.Random) -> list[Case]:
     cases = []
-    for model in [*tiny_pair(rng), Model()]:
+    plain = [replace(model, begins=False) for model in tiny_pair(rng)]  # the tokens, joined, are to be the text
+    for model in [*plain, Model()]:
         # A number and a letter beyond ASCII, since it is there that tokens are not what one would think.
         words, number, accented = text(rng, 3), rng.randint(100, 9999), rng.choice(("naïve", "café", "Zoë"))
         cases.append(Case(told(model), (model, f"{words} in {number}, {accented}!")))
-    return cases
+    return [*cases, Case("a text with spaces around it", (plain[0], f"  {text(rng, 2)} "))]
 
 
 # What learners do instead.

@@ -7,15 +7,18 @@ import random
 from typing import Any
 
 from course_utils import tokens
-from course_utils.exercises.drawing import PLACES, text, tiny_pair, told
+from course_utils.exercises.drawing import PLACES, text, tiny, tiny_pair, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 
 
 def _continuations(rng: random.Random) -> list[Case]:
     place, city = rng.choice(PLACES)
+    model = tiny(rng, "tiny-gpt2")
     return [
         *(Case(told(model), (model, text(rng, 4), f" {text(rng, 3).lower()}")) for model in tiny_pair(rng)),
         Case(told(Model()), (Model(), f"{place} is in the city of", f" {city}, in the {text(rng, 1).lower()}")),
+        Case("a prompt that ends in a space", (model, f"{text(rng, 3)} ", text(rng, 3).lower())),
+        Case("one token after one token", (model, text(rng, 1), f" {text(rng, 1).lower()}")),
     ]
 
 
@@ -49,6 +52,22 @@ def _first_token_only(model: Any, prompt: str, continuation: str) -> float:
 
 def _probability(model: Any, prompt: str, continuation: str) -> float:
     return math.exp(tokens.continuation_log_probability(model, prompt, continuation))
+
+
+def _together(model: Any, prompt: str, continuation: str) -> float:
+    ids, n = model.tokenizer(prompt + continuation)["input_ids"], len(model.tokenizer(prompt)["input_ids"])
+    with model.trace([ids]):
+        logits = model.output.logits[0].save()
+    log_probabilities = logits.log_softmax(dim=-1)
+    return sum((float(log_probabilities[place - 1, ids[place]]) for place in range(n, len(ids))), 0.0)
+
+
+def _beginning_repeated(model: Any, prompt: str, continuation: str) -> float:
+    start, rest = (model.tokenizer(text)["input_ids"] for text in (prompt, continuation))
+    with model.trace([start + rest]):
+        logits = model.output.logits[0].save()
+    log_probabilities = logits.log_softmax(dim=-1)
+    return sum(float(log_probabilities[len(start) + i - 1, token]) for i, token in enumerate(rest))
 
 
 EXERCISE = Exercise(
@@ -86,6 +105,18 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "first token only", _first_token_only, "Only the continuation's first token is counted: it has several."
+        ),
+        Mistake(
+            "tokenized together",
+            _together,
+            "Prompt and continuation were split into tokens together. Where they meet, other tokens may come out than "
+            "of each by itself: tokenize them apart, and put the ids one after the other.",
+        ),
+        Mistake(
+            "a beginning in the middle",
+            _beginning_repeated,
+            "This model's tokenizer puts a token in front of each text, and you have it before the continuation too: "
+            "tokenize that with add_special_tokens=False.",
         ),
         Mistake("not a logarithm", _probability, "This is the probability itself: its logarithm was asked for."),
     ),

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import torch
 
 from course_utils import tokens
-from course_utils.exercises.protocol import Exercise, Hint, Mistake
+from course_utils.exercises.drawing import text, tiny
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.tokens.drawing import texts
 from course_utils.exercises.tokens.forward import logits_of
+
+
+def _texts(rng: random.Random) -> list[Case]:
+    return [*texts(rng), Case("a text of one token", (tiny(rng, "tiny-gpt2"), text(rng, 1)))]
+
 
 # What learners do instead.
 
@@ -54,7 +61,7 @@ EXERCISE = Exercise(
             "logarithms become bits by dividing by log(2).",
         ),
     ),
-    draw=texts,
+    draw=_texts,
     axes=("entry",),
     mistakes=(
         Mistake("nats", _nats, "These are natural logarithms (nats): divide by log(2) for bits."),

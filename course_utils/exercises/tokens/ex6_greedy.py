@@ -6,12 +6,18 @@ import random
 from typing import Any
 
 from course_utils import tokens
+from course_utils.exercises.drawing import text, tiny
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.tokens.drawing import texts
 
 
 def _prompts_with_length(rng: random.Random) -> list[Case]:
-    return [Case(case.label, case.args, {"n_tokens": rng.randint(4, 6)}) for case in texts(rng)]
+    model = tiny(rng, "tiny-llama")
+    return [
+        *(Case(case.label, case.args, {"n_tokens": rng.randint(4, 6)}) for case in texts(rng)),
+        Case("a prompt that ends in a space, n_tokens left out", (model, f"{text(rng, 4)} ")),
+        Case("n_tokens = 1", (model, text(rng, 3)), {"n_tokens": 1}),
+    ]
 
 
 # What learners do instead.

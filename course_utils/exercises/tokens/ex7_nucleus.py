@@ -23,10 +23,20 @@ def _distributions(rng: random.Random) -> list[Case]:
             "a distribution whose first token has more than p",
             (torch.tensor([0.02, 0.9, 0.05, 0.03]), round(rng.uniform(0.3, 0.6), 3)),
         ),
+        # Halves of halves, whose sums are exact: the set that reaches p is complete.
+        Case("a set that has exactly p", (torch.tensor(rng.sample((0.5, 0.25, 0.125, 0.125), 4)), 0.75)),
+        Case("p = 1 and several equal tokens", (torch.tensor(rng.sample((0.5, 0.125, 0.125, 0.125, 0.125), 5)), 1.0)),
     ]
 
 
 # What learners do instead.
+
+
+def _one_too_many(probabilities: torch.Tensor, p: float) -> torch.Tensor:
+    ordered, ids = probabilities.sort(descending=True)
+    kept = torch.zeros_like(probabilities)
+    kept[ids] = torch.where(ordered.cumsum(dim=0) - ordered <= p, ordered, 0.0)
+    return kept / kept.sum()
 
 
 def _crossing_dropped(probabilities: torch.Tensor, p: float) -> torch.Tensor:
@@ -80,6 +90,11 @@ EXERCISE = Exercise(
             "crossing token dropped",
             _crossing_dropped,
             "The token that crosses p is missing: the set must reach p, and never be empty.",
+        ),
+        Mistake(
+            "one too many",
+            _one_too_many,
+            "A token is kept although those before it have p already: they must have less than p for it to stay.",
         ),
         Mistake("not rescaled", _not_rescaled, "What is kept does not sum to 1: divide by its sum."),
         Mistake(

@@ -162,4 +162,4 @@ def _links(lesson: NotebookNode, name: str, place: Place, solved: bool) -> str:
     reading = f"{minutes_to_read(lesson)} min to read"
     # The file lies where Sphinx puts a page's source: the committed one is put there when the site is built.
     download = f'<a href="../_sources/notebooks/{name}.ipynb" download>Download</a>'
-    return f'Run it on {" · ".join(run)} — {download} — {other} — {reading}'.replace(" — ", " &nbsp;|&nbsp; ")
+    return f"Run it on {' · '.join(run)} — {download} — {other} — {reading}".replace(" — ", " &nbsp;|&nbsp; ")

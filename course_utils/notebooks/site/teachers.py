@@ -6,6 +6,7 @@ file with the lesson's name, and opens the page.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from nbformat import NotebookNode
@@ -13,6 +14,8 @@ from nbformat import NotebookNode
 from course_utils.exercises import Exercise, get_exercise, questions
 from course_utils.notebooks.normalise import PROSE_MARK, exercise_roles
 from course_utils.notebooks.site.lessons import minutes_to_read, title_of
+
+_PREDICTION = re.compile(r"\*\*Predict first[.:]\*\*\s*(.+?)(?=\n\s*\n|\Z)", re.DOTALL)
 
 
 def page(lesson: NotebookNode, name: str, notes: str = "") -> str:
@@ -24,6 +27,7 @@ def page(lesson: NotebookNode, name: str, notes: str = "") -> str:
         notes.strip(),
         "## Timing",
         _timing(lesson, exercises),
+        *_predictions(lesson),
         "## What goes wrong",
         "The check names these mistakes when a learner's values are those of the mistake. The report of `course grade` "
         "counts them by the same names.",
@@ -54,6 +58,16 @@ def _timing(lesson: NotebookNode, exercises: list[Exercise]) -> str:
             *rows,
         ]
     )
+
+
+def _predictions(lesson: NotebookNode) -> Iterator[str]:
+    """What the lesson lets one guess before anything runs: in class, asked aloud."""
+    prose = (cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+    asked = [" ".join(found.split()) for source in prose for found in _PREDICTION.findall(source)]
+    if asked:
+        yield "## Before it runs"
+        yield "Ask this aloud, let everybody write a guess down, and run the cell only then."
+        yield "\n".join(f"- {question[0].upper()}{question[1:]}" for question in asked)
 
 
 def _mistakes(exercise: Exercise) -> str:

@@ -67,7 +67,7 @@ class View:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing")  # a token in a script that the still has not
-            still, _ = self.still()._repr_png_()
+            still = self.still().png()
         bundle: dict[str, Any] = {
             "text/plain": self.words,
             "image/png": base64.b64encode(still).decode(),

@@ -79,7 +79,7 @@ class HidesTheDiagonal(Attention):
 
 class AlwaysDrops(Attention):
     def softmax(self, scores):
-        return F.dropout(scores.softmax(-1), self.drop.p)
+        return F.dropout(super().softmax(scores), self.drop.p)
 
 
 class OutputOnly(Attention):
@@ -96,7 +96,59 @@ class OtherNames(nn.Module):
         return x, x
 
 
+class MaskInsteadOfCausal(Attention):
+    def hide(self, scores, attn_mask, is_causal):
+        return super().hide(scores, attn_mask, is_causal and attn_mask is None)
+
+
+class BroadcastsMasks(Attention):
+    def hide(self, scores, attn_mask, is_causal):
+        if attn_mask is not None and attn_mask.ndim == 3:
+            attn_mask = attn_mask[None]
+        return super().hide(scores, attn_mask, is_causal)
+
+
+class PlainSoftmax(Attention):
+    def softmax(self, scores):
+        return scores.softmax(-1)
+
+
+class DropsOutput(Attention):
+    def look(self, q, k, v, attn_mask, is_causal):
+        weights = self.softmax(self.hide(self.scores(q, k), attn_mask, is_causal))
+        return self.W_o(self.drop(self.join(weights @ v))), weights
+
+
+class DropsScores(Attention):
+    def look(self, q, k, v, attn_mask, is_causal):
+        weights = self.softmax(self.drop(self.hide(self.scores(q, k), attn_mask, is_causal)))
+        return self.W_o(self.join(weights @ v)), weights
+
+
+class OnlyForward(nn.Module):
+    """Everything in one method: what later cells call is not there."""
+
+    def __init__(self, d_model, n_heads, dropout_p=0.0):
+        super().__init__()
+        whole = Attention(d_model, n_heads, dropout_p)
+        self.W_q, self.W_k, self.W_v, self.W_o = whole.W_q, whole.W_k, whole.W_v, whole.W_o
+        self.__dict__["whole"] = whole
+
+    def train(self, mode=True):
+        self.whole.train(mode)
+        return super().train(mode)
+
+    def forward(self, x, attn_mask=None, is_causal=False):
+        return self.whole(x, attn_mask, is_causal)
+
+
 WRONG = [
+    Wrong("3.1", MaskInsteadOfCausal, "a mask takes the place of is_causal"),
+    Wrong("3.1", BroadcastsMasks, "a text's mask taken for a head's"),
+    Wrong("3.1", PlainSoftmax, "NaN where nothing is seen"),
+    Wrong("3.1", DropsOutput, "outputs dropped"),
+    Wrong("3.1", DropsScores, says="'they are dropped after the softmax': yours is False, expected True"),
+    Wrong("3.1", OnlyForward, says="project"),
     Wrong("3.1", ForgetsScale, "unscaled"),
     Wrong("3.1", ScalesByModelWidth, "scaled by the model's width"),
     Wrong("3.1", SoftmaxOverQueries, "softmax over the queries"),

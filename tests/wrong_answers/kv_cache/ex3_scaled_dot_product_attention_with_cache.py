@@ -106,7 +106,27 @@ class NeverGrowsMask(Cached):
         return attn_mask
 
 
+class LeavesGaps(Cached):
+    def fits(self, x, start):
+        pass
+
+
+class AppendsFirst(Cached):
+    def forward(self, x, attn_mask=None, is_causal=False, use_cache=False, cache_position=None):
+        if not use_cache:
+            return super().forward(x, attn_mask, is_causal)
+        start = self.get_cache_size() if cache_position is None else int(torch.as_tensor(cache_position).view(-1)[0])
+        self.fits(x, start)
+        q, k, v = self.project(x)
+        k, v = self.extend(k, v, start)
+        if attn_mask is not None and attn_mask.shape[-1] > k.shape[2]:
+            raise ValueError("mask")
+        return self.look(q, k, v, self.widen(attn_mask, k.shape[2]), is_causal)
+
+
 WRONG = [
+    Wrong("3.3", LeavesGaps, "a gap is taken"),
+    Wrong("3.3", AppendsFirst, "kept before it looked"),
     Wrong("3.3", MaskFromTheStart, "mask not shifted by the cache"),
     Wrong("3.3", CausalOnlyWhenSquare, "no causal mask once something is held"),
     Wrong("3.3", LooksAtNewOnly, "held keys not looked at"),

@@ -79,7 +79,31 @@ def returns_everything(model, prompt, max_new_tokens):
     return ids[0].tolist()
 
 
+def ignores_the_end(model, prompt, max_new_tokens):
+    if not prompt or max_new_tokens < 1:
+        raise ValueError("nothing to do")
+    cache = DynamicCache(config=model.config)
+    feed, new = torch.tensor([model.tokenizer(prompt)["input_ids"]]), []
+    for _ in range(max_new_tokens):
+        with model.trace(feed, past_key_values=cache, use_cache=True):
+            logits = model.output.logits[0, -1].save()
+        new.append(logits.argmax().item())
+        feed = torch.tensor([[new[-1]]])
+    return new
+
+
+def leaves_the_end_out(model, prompt, max_new_tokens):
+    new = ignores_the_end(model, prompt, max_new_tokens)
+    ends = model._module.generation_config.eos_token_id
+    for place, token in enumerate(new):
+        if token in (ends if isinstance(ends, list) else [ends]):
+            return new[:place]
+    return new
+
+
 WRONG = [
+    Wrong("3.5", leaves_the_end_out, "end token left out"),
+    Wrong("3.5", ignores_the_end, "never ends"),
     Wrong("3.5", as_in_lesson_one, "no cache"),
     Wrong("3.5", whole_text_into_cache, "everything fed again"),
     Wrong("3.5", feeds_two, "last token fed twice"),

@@ -17,6 +17,7 @@ class Store:
 
     def append(self, keys, values):
         n = keys.shape[2]
+        self.look_at(keys, values)
         if self.used + n > self.k.shape[2]:
             raise ValueError("full")
         self.k[:, :, self.used : self.used + n] = keys
@@ -24,8 +25,26 @@ class Store:
         self.used += n
         return self.k[:, :, : self.used], self.v[:, :, : self.used]
 
+    def look_at(self, keys, values):
+        room = list(self.k.shape)
+        room[2] = keys.shape[2]
+        if list(keys.shape) != room or list(values.shape) != room:
+            raise ValueError("shapes")
+
+    def crop(self, size):
+        if size < 0 or size > self.used:
+            raise ValueError("crop")
+        self.used = size
+
+
+class CropsBlindly(Store):
     def crop(self, size):
         self.used = size
+
+
+class NeverLooksAtShapes(Store):
+    def look_at(self, keys, values):
+        pass
 
 
 class Concatenates(Store):
@@ -82,6 +101,8 @@ class TakesOff(Store):
 
 
 WRONG = [
+    Wrong("3.7", CropsBlindly, "crop to more than is held"),
+    Wrong("3.7", NeverLooksAtShapes, "any shape taken"),
     Wrong("3.7", Concatenates, "grows by concatenation"),
     Wrong("3.7", Clones, "copies returned"),
     Wrong("3.7", ReturnsAllRoom, "unused room returned"),

@@ -12,6 +12,8 @@ class Attention(nn.Module):
 
     def __init__(self, d_model, n_heads, dropout_p=0.0):
         super().__init__()
+        if d_model % n_heads != 0:
+            raise ValueError("heads")
         self.n_heads, self.d = n_heads, d_model // n_heads
         self.W_q = nn.Linear(d_model, d_model, bias=False)
         self.W_k = nn.Linear(d_model, d_model, bias=False)
@@ -26,6 +28,8 @@ class Attention(nn.Module):
         return torch.einsum("bhqd,bhkd->bhqk", q, k) * self.d**-0.5
 
     def hide(self, scores, attn_mask, is_causal):
+        if attn_mask is not None and attn_mask.ndim == 3:
+            attn_mask = attn_mask[:, None]
         if attn_mask is not None:
             scores = (
                 scores.masked_fill(attn_mask.logical_not(), -torch.inf)
@@ -38,7 +42,7 @@ class Attention(nn.Module):
         return scores
 
     def softmax(self, scores):
-        return F.softmax(scores, -1)
+        return F.softmax(scores, -1).nan_to_num(0.0)
 
     def join(self, heads):
         return heads.permute(0, 2, 1, 3).reshape(heads.shape[0], heads.shape[2], -1)
@@ -47,10 +51,14 @@ class Attention(nn.Module):
         weights = self.drop(self.softmax(self.hide(self.scores(q, k), attn_mask, is_causal)))
         return self.W_o(self.join(weights @ v)), weights
 
+    def project(self, x):
+        return self.heads(self.W_q(x)), self.heads(self.W_k(x)), self.heads(self.W_v(x))
+
+    def attend(self, queries, keys, values, mask=None):
+        return self.look(queries, keys, values, mask, False)
+
     def forward(self, x, attn_mask=None, is_causal=False):
-        return self.look(
-            self.heads(self.W_q(x)), self.heads(self.W_k(x)), self.heads(self.W_v(x)), attn_mask, is_causal
-        )
+        return self.look(*self.project(x), attn_mask, is_causal)
 
 
 class Cached(Attention):
@@ -70,6 +78,11 @@ class Cached(Attention):
         front = torch.ones(*attn_mask.shape[:-1], n_keys - attn_mask.shape[-1]).to(attn_mask.dtype)
         return torch.cat([front, attn_mask], -1)
 
+    def fits(self, x, start):
+        """Raises where it does not."""
+        if start > self.get_cache_size():
+            raise ValueError("a gap")
+
     def extend(self, k, v, start):
         if self.cache is not None:
             k, v = torch.cat([self.cache[0][:, :, :start], k], 2), torch.cat([self.cache[1][:, :, :start], v], 2)
@@ -79,6 +92,11 @@ class Cached(Attention):
     def forward(self, x, attn_mask=None, is_causal=False, use_cache=False, cache_position=None):
         q, k, v = self.heads(self.W_q(x)), self.heads(self.W_k(x)), self.heads(self.W_v(x))
         if use_cache:
-            start = self.get_cache_size() if cache_position is None else int(cache_position[0])
+            start = (
+                self.get_cache_size() if cache_position is None else int(torch.as_tensor(cache_position).view(-1)[0])
+            )
+            self.fits(x, start)
+            if attn_mask is not None and attn_mask.shape[-1] > start + x.shape[1]:
+                raise ValueError("mask")
             k, v = self.extend(k, v, start)
         return self.look(q, k, v, self.widen(attn_mask, k.shape[2]), is_causal)

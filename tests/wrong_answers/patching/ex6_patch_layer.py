@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+
 from course_utils.model.anatomy import anatomy
+from course_utils.patching import patch_head
 from tests.wrong_answers import Wrong
 from tests.wrong_answers.patching.answers import NAMES, ids
 
@@ -77,7 +80,13 @@ def only_row_zero_returned(model, clean, corrupted, layer, answers=NAMES):
     return float(logits[a] - logits[b])
 
 
+def runs_each_head_alone(model, clean, corrupted, layer, answers=(" Mike", " Emma")):
+    heads = range(model.config.num_attention_heads)
+    return torch.tensor([patch_head(model, clean, corrupted, layer, head, answers) for head in heads])
+
+
 WRONG = [
+    Wrong("6.6", runs_each_head_alone, "one run for each head"),
     Wrong("6.6", whole_layer_in_each_row, "every row gets every head"),
     Wrong("6.6", heads_pile_up, "earlier heads stay"),
     Wrong("6.6", batch_of_the_clean_prompt, "clean and corrupted swapped"),

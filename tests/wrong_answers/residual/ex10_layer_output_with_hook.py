@@ -78,7 +78,17 @@ def hook_keeps_the_batch(model, prompt, layer):
     return found["x"]
 
 
+def asks_for_hidden_states(model, prompt, layer):
+    if not 0 <= layer < model.config.num_hidden_layers:
+        raise ValueError("no such layer")
+    ids = torch.tensor([model.tokenizer(prompt)["input_ids"]])
+    with torch.no_grad():
+        out = model._module(ids, output_hidden_states=True)
+    return out.hidden_states[layer + 1][0]
+
+
 WRONG = [
+    Wrong("2.10", asks_for_hidden_states, "the last hidden state"),
     Wrong("2.10", hook_before, "layer's input"),
     Wrong("2.10", hook_counts_from_one, "one layer too far"),
     Wrong("2.10", hook_on_attention, "attention only"),

@@ -38,7 +38,13 @@ def change_over_positions(model, prompt, changed):
     return (a - b).norm(dim=1) / a.norm(dim=1)
 
 
+def trusts_the_lengths(model, prompt, changed):
+    a, b = residual_stream(model, prompt), residual_stream(model, changed)
+    return (b - a).norm(dim=-1) / a.norm(dim=-1)
+
+
 WRONG = [
+    Wrong("2.2", trusts_the_lengths, says="'raised': yours is 'nothing', expected 'ValueError'"),
     Wrong("2.2", change_in_length, "difference of norms"),
     Wrong("2.2", change_absolute, "not relative"),
     Wrong("2.2", change_relative_to_changed, "relative to the changed prompt"),

@@ -43,7 +43,16 @@ def similarity_over_depth(model, first, second, word):
     return F.cosine_similarity(a, b, dim=0)
 
 
+def looks_among_words(model, first, second, word):
+    vectors = []
+    for prompt in (first, second):
+        stream = residual_stream(model, prompt)
+        vectors.append(stream[:, prompt.split().index(word.strip())])
+    return torch.nn.functional.cosine_similarity(*vectors, dim=-1)
+
+
 WRONG = [
+    Wrong("2.3", looks_among_words, "place among the words"),
     Wrong("2.3", similarity_of_last_tokens, "last position"),
     Wrong("2.3", similarity_at_the_first_prompts_place, "one position for both"),
     Wrong("2.3", similarity_counted_from_the_end, "position from the wrong end"),

@@ -76,7 +76,12 @@ def gives_one_text(model, prompt, layer, vectors, max_new_tokens=20, prompt_only
     return steered_generate(model, prompt, layer, vectors, max_new_tokens, prompt_only)[0]
 
 
+def forgets_kwargs(model, prompt, layer, vectors, max_new_tokens=20, prompt_only=False, **kwargs):
+    return steered_generate(model, prompt, layer, vectors, max_new_tokens, prompt_only)
+
+
 WRONG = [
+    Wrong("5.4", forgets_kwargs, "kwargs dropped"),
     Wrong("5.4", writes_once, "added only at the prompt"),
     Wrong("5.4", always_everywhere, "flag ignored"),
     Wrong("5.4", steers_new_tokens, "added only at new tokens"),

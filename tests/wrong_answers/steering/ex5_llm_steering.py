@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 
-from course_utils.steering import concept_direction
+from course_utils.steering import concept_direction, traceable
 from tests.wrong_answers import Wrong
 from tests.wrong_answers.steering.hooks import hooked
 
@@ -13,18 +15,21 @@ class Steerer:
     """A right one, for the wrong ones to spoil; the vector goes in with a hook while generate runs."""
 
     def __init__(self, model, tokenizer=None):
-        self.model, self.what = model, None
+        self.model, self.what = traceable(model, tokenizer), None
 
     def set_steering(self, positive_prompt, negative_prompt, layer, strength=1.0):
         self.what = layer, strength * concept_direction(self.model, positive_prompt, negative_prompt, layer)
+        return self
 
     def remove_steering(self):
         self.what = None
 
     def force_clear_all_hooks(self):
-        self.what = None
+        self.what, count = None, 0
         for module in self.model._module.modules():
+            count += len(module._forward_hooks)
             module._forward_hooks.clear()
+        return count
 
     def write(self, prompt, n, what, **kwargs):
         ids = self.model.tokenizer(prompt, return_tensors="pt")["input_ids"]
@@ -39,6 +44,8 @@ class Steerer:
         return prompt + self.model.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
 
     def generate(self, prompt, max_new_tokens=50, **kwargs):
+        if self.what is None:
+            warnings.warn("nothing set")
         return self.write(prompt, max_new_tokens, self.what, **kwargs)
 
     def __enter__(self):
@@ -52,12 +59,13 @@ class ClassAttribute(Steerer):
     what = None
 
     def __init__(self, model, tokenizer=None):
-        self.model = model
+        self.model = traceable(model, tokenizer)
 
     def set_steering(self, *args, **kwargs):
         super().set_steering(*args, **kwargs)
         ClassAttribute.what = self.what
         del self.what
+        return self
 
     def remove_steering(self):
         ClassAttribute.what = None
@@ -71,6 +79,7 @@ class HookAtSetting(Steerer):
         super().set_steering(*args, **kwargs)
         layer, vector = self.what
         self.hook = hooked(self.model, layer, lambda output: output + vector)
+        return self
 
     def remove_steering(self):
         if self.what:
@@ -78,6 +87,8 @@ class HookAtSetting(Steerer):
         self.what = None
 
     def generate(self, prompt, max_new_tokens=50, **kwargs):
+        if self.what is None:
+            warnings.warn("nothing set")
         return self.write(prompt, max_new_tokens, None, **kwargs)
 
 
@@ -97,6 +108,7 @@ class Accumulates(Steerer):
         super().set_steering(*args, **kwargs)
         if old:
             self.what = self.what[0], self.what[1] + old[1]
+        return self
 
 
 class FirstStepOnly(Steerer):
@@ -120,6 +132,7 @@ class FirstStepOnly(Steerer):
 class ClearsNothing(Steerer):
     def force_clear_all_hooks(self):
         self.remove_steering()
+        return 0
 
 
 class DropsPrompt(Steerer):
@@ -132,6 +145,21 @@ class DropsArguments(Steerer):
         return self.write(prompt, max_new_tokens, self.what)
 
 
+class SwallowsErrors(Steerer):
+    def __exit__(self, *exception):
+        self.remove_steering()
+        return True
+
+
+class FirstLayerForEver(Steerer):
+    layer = None
+
+    def set_steering(self, positive_prompt, negative_prompt, layer, strength=1.0):
+        if self.layer is None:
+            self.layer = layer
+        return super().set_steering(positive_prompt, negative_prompt, self.layer, strength)
+
+
 class HookLeftAfterError(Steerer):
     def write(self, prompt, n, what, **kwargs):
         hook = what and hooked(self.model, what[0], lambda output: output + what[1])
@@ -142,6 +170,8 @@ class HookLeftAfterError(Steerer):
 
 
 WRONG = [
+    Wrong("5.5", SwallowsErrors, "exceptions swallowed"),
+    Wrong("5.5", FirstLayerForEver, "layer of the first call"),
     Wrong("5.5", ClassAttribute, "one vector for all steerers"),
     Wrong("5.5", HookAtSetting, "vector on the model"),
     Wrong("5.5", KeepsSteering, "never removed"),

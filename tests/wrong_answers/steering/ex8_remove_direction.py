@@ -27,7 +27,13 @@ def gives_projection(residual, direction):
     return (residual * direction).sum(-1, keepdim=True) / (direction @ direction) * direction
 
 
+def subtracts_absolute_part(residual, direction):
+    unit = direction / direction.norm()
+    return residual - torch.abs(residual @ unit).unsqueeze(-1) * unit
+
+
 WRONG = [
+    Wrong("5.8", subtracts_absolute_part, "absolute part"),
     Wrong("5.8", projects_without_unit, "length forgotten"),
     Wrong("5.8", divides_once, "length divided once"),
     Wrong("5.8", takes_it_off, "direction subtracted"),

@@ -35,7 +35,30 @@ def gives_probability(model, prompt, continuation):
     return logp[range(n - 1, len(ids) - 1), ids[n:]].sum().exp().item()
 
 
+def tokenizes_both_at_once(model, prompt, continuation):
+    tok = model.tokenizer
+    n = len(tok(prompt).input_ids)
+    ids = tok(prompt + continuation, return_tensors="pt").input_ids
+    with model.trace(ids):
+        logits = model.output.logits.save()
+    logp = logits[0].log_softmax(-1)
+    total = 0.0
+    for i in range(n, ids.shape[1]):
+        total += logp[i - 1, ids[0, i]].item()
+    return total
+
+
+def begins_twice(model, prompt, continuation):
+    a, b = model.tokenizer.encode(prompt), model.tokenizer.encode(continuation)
+    with model.trace(torch.tensor([a + b])):
+        logits = model.output.logits.save()
+    logp = logits[0].log_softmax(-1)
+    return sum(logp[len(a) - 1 + i, token].item() for i, token in enumerate(b))
+
+
 WRONG = [
+    Wrong("1.4", tokenizes_both_at_once, "tokenized together"),
+    Wrong("1.4", begins_twice, "a beginning in the middle"),
     Wrong("1.4", scores_own_position, "not shifted"),
     Wrong("1.4", scores_prompt_too, "prompt included"),
     Wrong("1.4", scores_first_token, "first token only"),

@@ -43,7 +43,20 @@ def compares_each(probabilities, p):
     return out / out.sum()
 
 
+def keeps_while_below_or_at_p(probabilities, p):
+    values, places = torch.sort(probabilities, descending=True)
+    out = torch.zeros_like(probabilities)
+    total = 0.0
+    for value, place in zip(values, places):
+        if total > p:
+            break
+        out[place] = value
+        total += value.item()
+    return out / out.sum()
+
+
 WRONG = [
+    Wrong("1.7", keeps_while_below_or_at_p, "one too many"),
     Wrong("1.7", drops_token_that_crosses, "crossing token dropped"),
     Wrong("1.7", forgets_rescaling, "not rescaled"),
     Wrong("1.7", takes_softmax_again, "softmax of probabilities"),

@@ -1,0 +1,51 @@
+"""How the remarks on guesses are held: each has a claim of its name, a function of the lessons' model that is true."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from course_utils.exercises import predictions
+from course_utils.learner import predict, reveal
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+Claims = dict[str, dict[str, Callable[[Any], Any]]]
+"""By prediction and name of the guess; what is true of the model, as a bool or a tensor of one."""
+Truths = dict[str, Callable[[Any], Any]]
+
+
+def all_of(claims: Claims) -> list[tuple[str, str]]:
+    """What to parametrise a test with: each claim's prediction and name."""
+    return [(id, name) for id, named in claims.items() for name in named]
+
+
+def not_held(lesson: str, claims: Claims) -> set[tuple[str, str]]:
+    """The remarks of a lesson without a claim, and the claims without a remark."""
+    remarks = {(each.id, guess.name) for each in predictions(lesson) for guess in each.guesses}
+    return remarks ^ set(all_of(claims))
+
+
+def stored_answer(id: str) -> str:
+    """The line that the committed lesson shows where it reveals ``id``."""
+    (path,) = NOTEBOOKS.glob(f"0{id.split('.')[0]}_*.ipynb")
+    cells = nbformat.read(path, as_version=4).cells
+    called = re.compile(rf'^reveal\("{re.escape(id)}"', re.M)
+    (cell,) = (cell for cell in cells if cell.cell_type == "code" and called.search(cell.source))
+    return next(
+        line for output in cell.outputs for line in output.get("text", "").splitlines() if line.startswith(f"◇ {id} ")
+    )
+
+
+def shown(id: str, truth: Any, say: Callable[[], str]) -> str:
+    """What `reveal` prints of a truth where nothing was guessed; ``say`` reads what was printed."""
+    predict(id, ...)
+    say()
+    reveal(id, truth)
+    return say().strip()
+
+

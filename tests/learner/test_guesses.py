@@ -1,0 +1,195 @@
+"""`predict`, `reveal` and `quiz`: what they print, and what of it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from course_utils.exercises import get_quiz, messages
+from course_utils.learner import guesses, own_progress, predict, questions, quiz, record, reveal
+
+Said = Callable[[], str]
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A kernel in which nothing was guessed yet."""
+    monkeypatch.setattr(guesses, "_guesses", {})
+    monkeypatch.setattr(guesses, "_shown", set())
+    monkeypatch.setattr(own_progress, "_greeted", set())
+    yield
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    return lambda: capsys.readouterr().out.strip()
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "progress.json"))
+    return tmp_path / "progress.json"
+
+
+def restart() -> None:
+    guesses._guesses.clear()
+    guesses._shown.clear()
+    own_progress._greeted.clear()
+
+
+def test_no_guess_is_one_quiet_line_and_the_answer_is_shown(said: Said) -> None:
+    predict("1.1", ...)
+    assert said() == "◇ 1.1 no guess."
+    reveal("1.1", 8)
+    assert said() == "◇ 1.1 The answer: 8 tokens. (No guess.)"
+
+
+def test_a_wrong_guess_is_told_how_far_off_it_is_and_what_it_overlooks(said: Said) -> None:
+    predict("1.1", 6)
+    assert said() == "◇ 1.1 your guess is kept: 6 tokens."
+    reveal("1.1", 8)
+    line = said()
+    assert line.startswith("◇ 1.1 The answer: 8 tokens. You said 6 tokens. That is 2 tokens too low. One for each word")
+    assert "\n" not in line and "  " not in line
+
+
+def test_a_right_guess_is_right(said: Said) -> None:
+    predict("1.1", 8)
+    reveal("1.1", 8)
+    assert said().splitlines()[-1] == "◆ 1.1 The answer: 8 tokens. You said 8 tokens: right."
+
+
+def test_the_example_of_logits_and_probabilities(said: Said) -> None:
+    predict("6.1", 0.5)
+    reveal("6.1", 4.265)
+    assert "that would be a probability of 0.62" in said()
+
+
+@pytest.mark.parametrize("given", ["many", -1, 1e9, [], object(), {1: 2}, lambda: 3, 10**400])
+def test_what_cannot_be_read_is_told_in_a_line_and_stops_nothing(given: Any, said: Said) -> None:
+    predict("1.1", given)
+    line = said()
+    assert line.startswith("◇ 1.1 asks for a number from 1 to 100 tokens; ") and "\n" not in line
+    reveal("1.1", 8)
+    assert said() == "◇ 1.1 The answer: 8 tokens. (No guess.)"
+
+
+def test_an_object_that_cannot_even_be_shown_is_told_by_its_type(said: Said) -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    predict("1.1", Odd())
+    assert "a value of type Odd came" in said()
+
+
+@pytest.mark.parametrize("truth", [None, "never", float("nan"), ...])
+def test_a_truth_that_the_lesson_did_not_compute_says_what_to_do(truth: Any, said: Said) -> None:
+    predict("4.1", 10)
+    said()
+    reveal("4.1", truth)
+    line = said()
+    assert line.startswith("◇ 4.1 no answer to show") and line.endswith("Run the cells above.")
+
+
+def test_an_unknown_prediction_is_named() -> None:
+    with pytest.raises(KeyError, match="no prediction"):
+        predict("1.77", 3)
+    with pytest.raises(KeyError, match="no prediction"):
+        reveal("1.77", 3)
+
+
+def test_a_guess_may_be_changed_and_taken_back_until_the_answer_is_shown(said: Said) -> None:
+    predict("1.1", 6)
+    predict("1.1", 9)
+    reveal("1.1", 8)
+    assert "You said 9 tokens" in said()
+    predict("1.1", ...)
+    reveal("1.1", 8)
+    assert said().endswith("(No guess.)")
+
+
+def test_a_guess_after_the_answer_is_kept_and_called_late(kept: Path, said: Said) -> None:
+    reveal("1.1", 8)
+    predict("1.1", 8)
+    assert "The answer was shown before it." in said()
+    assert record.entry("predictions", "1.1")["late"] is True
+
+
+def test_run_again_after_a_restart_a_guess_is_the_one_that_was_made(kept: Path, said: Said) -> None:
+    for _ in range(3):
+        predict("1.1", 6)
+        reveal("1.1", 8)
+        restart()
+    assert "shown before" not in said()
+    assert record.entry("predictions", "1.1")["late"] is False
+
+
+def test_after_a_restart_the_answer_knows_the_guess_of_the_other_day(kept: Path, said: Said) -> None:
+    predict("1.2", (" London", 0.5))
+    restart()
+    said()
+    reveal("1.2", (" Rome", 0.66))
+    assert "You said 'London', 0.5." in said()
+
+
+@pytest.mark.parametrize("given", [{}, {"guess": 3, "given": {"a": 1}}, {"given": "x" * 100}])
+def test_a_record_that_was_edited_does_no_harm(given: Any, kept: Path, said: Said) -> None:
+    record.change(kept, lambda contents: contents["predictions"].update({"1.1": given}))
+    reveal("1.1", 8)
+    assert said().endswith("The answer: 8 tokens. (No guess.)")
+
+
+def test_where_no_progress_is_kept_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURSE_PROGRESS", "off")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    predict("1.1", 6)
+    reveal("1.1", 8)
+    quiz("1.a", "a")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_question_alone_prints_its_answers_and_none_of_the_explanations(said: Said) -> None:
+    quiz("1.b", ...)
+    shown = said()
+    assert shown.startswith("? 1.b ") and all(f"\n   {letter}  " in shown for letter in "abc")
+    assert not any(option.says[:20] in shown for option in get_quiz("1.b").options)
+
+
+def test_an_answer_is_explained_and_kept(kept: Path, said: Said) -> None:
+    quiz("1.b", "A")
+    assert "✗ a: Probabilities sum to 1" in said()
+    quiz("1.b", "b")
+    assert "✓ b: right." in said()
+    entry = record.entry("questions", "1.b")
+    assert entry["right"] is True and entry["tries"] == 2
+
+
+@pytest.mark.parametrize("given", ["e", "", 3, ["a"], "ab"])
+def test_no_answer_of_these_is_told_in_a_line(given: Any, said: Said) -> None:
+    quiz("1.b", given)
+    assert said().splitlines()[-1].startswith("The answers are a, b, c; ")
+
+
+def test_an_experiment_is_run_on_the_model_in_use(monkeypatch: pytest.MonkeyPatch, said: Said, tiny: Any) -> None:
+    from course_utils.model import loading
+
+    monkeypatch.setattr(loading, "in_use", lambda: tiny("tiny-llama"))
+    quiz("1.b", "a")
+    assert "Tried on your model: with 100 added to every logit" in said()
+
+
+def test_an_experiment_that_comes_out_otherwise_says_so_and_one_that_fails_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, said: Said
+) -> None:
+    from course_utils.exercises.quizzing import Option
+    from course_utils.model import loading
+
+    monkeypatch.setattr(loading, "in_use", lambda: object())
+    other = Option("x", "y.", tries=lambda model: (False, "3 and not 4."))
+    assert questions._try(other) == messages.TRIED_OTHERWISE.format(line="3 and not 4.")
+    assert questions._try(Option("x", "y.", tries=lambda model: model.nothing)) == ""
