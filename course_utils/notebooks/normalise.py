@@ -270,7 +270,7 @@ def _output_problems(output: NotebookNode, tags: list[str]) -> Iterator[str]:
             "holds a picture that says nothing in words, for whoever cannot see it; use course_utils.pictures, "
             "or set its `words`"
         )
-    if WIDGET in data:
+    if WIDGET in data and VIEW_TYPE not in data:
         yield "shows a widget, whose state is not stored; print or draw instead"
     for kind, value in data.items():
         size = len(_joined(value)) * 3 // 4  # base64

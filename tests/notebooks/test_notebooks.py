@@ -179,7 +179,9 @@ def test_what_belongs_to_a_machine_or_a_moment_is_dropped() -> None:
 def test_of_a_view_the_widget_goes_and_the_rest_stays() -> None:
     """A page is made alive from the data, without a kernel."""
     kept = {"text/plain": "words", "image/png": "iVBORw0KGgo=", VIEW_TYPE: {"view": "lens", "data": {}}}
-    (cell,) = normalise.normalise(with_output(new_output("display_data", kept | {normalise.WIDGET: {}}))).cells
+    shown = with_output(new_output("display_data", kept | {normalise.WIDGET: {}}))
+    assert normalise.problems(shown) == []
+    (cell,) = normalise.normalise(shown).cells
     assert cell.outputs[0].data == kept and normalise.problems(new_notebook(cells=[cell])) == []
 
 
