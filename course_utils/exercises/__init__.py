@@ -55,7 +55,15 @@ __all__ = [
     "watch",
 ]
 
-LESSONS = {"1": "tokens", "2": "residual", "3": "kv_cache", "4": "logit_lens", "5": "steering", "6": "patching"}
+LESSONS = {
+    "1": "tokens",
+    "2": "residual",
+    "3": "kv_cache",
+    "4": "logit_lens",
+    "5": "steering",
+    "6": "patching",
+    "7": "circuits",
+}
 """The number of each lesson and the name that its notebook, module, exercises and tests share."""
 
 _registered: dict[str, Exercise] = {}
