@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ GROUPS = (
           "configure_doctor"),
     Group("grade", "course_utils.grading", "mark a folder of submitted notebooks", TEACHERS),
     Group("notebooks", "course_utils.notebooks", "execute, check, edit and publish the lessons' notebooks", AUTHORS),
-    Group("exercises", "course_utils.exercises.mutating", "say what an exercise's check lets through", AUTHORS),
+    Group("exercises", "course_utils.exercises.mutation_table", "say what an exercise's check lets through", AUTHORS),
 )  # fmt: skip
 SINGLE = {
     "fetch": ("download the model of the lessons, once; then no network is needed", LEARNERS),
@@ -88,6 +89,9 @@ def _listed_by_who() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `course ARGUMENTS`; return the exit code: 0 done, 1 refused with a reason, 2 not understood."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of Windows may not have "✓": no reason to stop
+            stream.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     parser = build_parser(chosen)

@@ -229,8 +229,8 @@ def patching_map(
 ) -> View:
     """What each head does to the answer when it alone is taken from the clean run, and where it looks.
 
-    Maps: patched alone; the direct part of it and what goes through others, where the model allows that to be told
-    apart; scrambled. Copy scores where the model's attention has them.
+    Maps: patched alone; the direct part of it, and what goes through others; scrambled. Copy scores where the model's
+    attention has them.
 
     Args:
         by_position: patch each head also at each position alone. As many sweeps more as the prompt has tokens.
@@ -259,14 +259,9 @@ def patched_pair(
     at_start = patching.logit_difference(model, corrupted, answers)
     at_end = patching.logit_difference(model, clean, answers)
     alone = patching.patch_heads(model, clean, corrupted, answers, progress=False) - at_start
-    maps = {"patched alone": alone}
-    try:
-        direct = patching.direct_effects(model, clean, corrupted, answers).cpu()
-        maps |= {"direct": direct, "through others": alone - direct}
-    except ValueError:  # what a head adds alone is not defined in every family
-        pass
+    direct = patching.direct_effects(model, clean, corrupted, answers).heads
     orders = [patching.permute_heads(model, clean, answers, seed=seed, progress=False) for seed in range(ORDERS)]
-    maps["scrambled"] = torch.stack(orders).mean(dim=0) - at_end
+    scrambled = torch.stack(orders).mean(dim=0) - at_end
     moved = None
     count = len(token_ids(model, corrupted))
     if by_position:
@@ -279,7 +274,7 @@ def patched_pair(
     return views.PatchedPair(
         label=f"{clean} … / {corrupted} …",
         gap=at_end - at_start,
-        maps=maps,
+        maps={"patched alone": alone, "direct": direct, "through others": alone - direct, "scrambled": scrambled},
         prompts={name: pieces(model, text) for name, text in prompts.items()},
         attention={name: patching.attention_to(model, text, range(count)) for name, text in prompts.items()},
         by_position=moved,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib import metadata
@@ -133,6 +134,119 @@ def test_from_text_makes_a_new_notebook_anywhere(tmp_path: Path, capsys: pytest.
     assert cli.main(["notebooks", "from-text", str(tmp_path / "new.py"), str(made)]) == 0
     assert "1 to be executed" in capsys.readouterr().out
     assert [cell.cell_type for cell in nbformat.read(made, as_version=4).cells] == ["markdown", "code"]
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        TEXT.replace("hello", "Größe ✓").encode(),
+        b"\xef\xbb\xbf" + TEXT.replace("hello", "Größe ✓").encode(),
+        TEXT.replace("hello", "Größe ✓").replace("\n", "\r\n").encode(),
+        TEXT.replace("hello", "Größe ✓").replace("\n", "\r\n").encode("utf-16"),
+    ],
+    ids=["UTF-8", "with its mark", "Windows' line breaks", "PowerShell's UTF-16"],
+)
+def test_a_text_comes_back_from_any_editor(saved: bytes, checkout: Path) -> None:
+    (checkout / "small.py").write_bytes(saved)
+    assert cli.main(["notebooks", "from-text", "small.py", "7"]) == 0
+    cells = files.read(checkout / "notebooks" / "07_small.ipynb").cells
+    assert cells[0].source.startswith("# Lesson") and cells[-1].source == 'print("Größe ✓")'
+    assert not any("\r" in cell.source or "\ufeff" in cell.source for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("saved", "told"),
+    [
+        (TEXT.replace("hello", "Größe").encode("cp1252"), "is not UTF-8. Save the file as UTF-8"),
+        (b"", "has no cell"),
+        (b"print(1)\n", "has no cell"),
+        (TEXT.encode("utf-16-le"), "has no cell"),
+    ],
+    ids=["Windows-1252", "empty", "no cells", "UTF-16 without its mark"],
+)
+def test_a_text_that_would_bend_or_empty_a_notebook_is_refused(
+    saved: bytes, told: str, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = checkout / "notebooks" / "07_small.ipynb"
+    before = path.read_bytes()
+    (checkout / "small.py").write_bytes(saved)
+    assert cli.main(["notebooks", "from-text", "small.py", "7"]) == 1
+    assert told in capsys.readouterr().err and path.read_bytes() == before
+
+
+def test_a_copy_beside_a_lesson_is_not_taken_for_it(checkout: Path) -> None:
+    folder = checkout / "notebooks"
+    for name in ("07_small-Copy1.ipynb", "07_small (1).ipynb", "07_small.before.ipynb"):
+        (folder / name).write_bytes((folder / "07_small.ipynb").read_bytes())
+    assert [path.name for path in files.lessons(checkout)] == ["07_small.ipynb"]
+    assert [path.resolve() for path in files.find(["small"])] == [folder / "07_small.ipynb"]
+
+
+@pytest.mark.slow
+def test_a_plugin_that_shuffles_tests_does_not_shuffle_cells(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As an installed one would be: found by its entry point, for each pytest of the environment."""
+    path = checkout / "notebooks" / "07_small.ipynb"
+    notebook = files.read(path)
+    notebook.cells += [new_code_cell(f"x = {i}" if i == 0 else "x += 1; print(x)") for i in range(6)]
+    files.write(notebook, path)
+    assert cli.main(["notebooks", "run"]) == 0
+    site = checkout / "site"
+    (site / "backwards-1.0.dist-info").mkdir(parents=True)
+    (site / "backwards-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: backwards\nVersion: 1.0\n")
+    (site / "backwards-1.0.dist-info" / "entry_points.txt").write_text("[pytest11]\nbackwards = backwards\n")
+    (site / "backwards.py").write_text("def pytest_collection_modifyitems(items):\n    items.reverse()\n")
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    assert cli.main(["notebooks", "compare"]) == 0
+
+
+def test_help_names_each_command_under_who_uses_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    said = capsys.readouterr().out
+    places = [said.index(f"{who}:") for who in (cli.LEARNERS, cli.TEACHERS, cli.AUTHORS)]
+    assert places == sorted(places) and "examples:" in said
+    by_who = {group.name: group.who for group in cli.GROUPS} | {name: who for name, (_, who) in cli.SINGLE.items()}
+    for name, who in by_who.items():
+        assert said.index(f"\n  {name} ") > said.index(f"{who}:")
+        assert said.count(f"\n  {name} ") == 1
+
+
+@pytest.mark.parametrize("option", ["--json", "--save x.json", "--erase"])
+def test_progress_in_a_shell(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "progress.json"))
+    done = {"1.1": {"status": "right", "points": 1, "last": "2026-11-27"}}
+    (tmp_path / "progress.json").write_text(json.dumps({"exercises": done}))
+    assert cli.main(["progress"]) == 0
+    assert "1 of 8" in capsys.readouterr().out
+    assert cli.main(["progress", *option.split()]) == 0
+    said = capsys.readouterr().out
+    if option == "--json":
+        found = json.loads(said)
+        assert found["lessons"][0]["right"] == 1 and found["next"] == "1.2" and found["done"] is False
+    elif option == "--erase":
+        assert not (tmp_path / "progress.json").exists()
+    else:
+        assert json.loads((tmp_path / "x.json").read_text())["exercises"]
+
+
+def test_a_certificate_before_the_end_says_what_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "progress.json"))
+    (tmp_path / "progress.json").write_text("{}")
+    assert cli.main(["progress", "--certificate", str(tmp_path / "page.html")]) == 1
+    assert "lessons 1, 2, 3, 4, 5, 6 are open" in capsys.readouterr().err
+
+
+def test_start_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["start", str(tmp_path / "mine")]) == 0
+    said = capsys.readouterr().out
+    assert "01_tokens_and_logits.ipynb: copied" in said and "Next: jupyter lab" in said
 
 
 def test_badges_follow_the_address(checkout: Path) -> None:

@@ -20,7 +20,8 @@ from typing import Any
 from course_utils.exercises import in_words, messages
 from course_utils.exercises.forms import in_form
 from course_utils.exercises.in_words import Question
-from course_utils.exercises.judging import attempt, judge, run_case
+from course_utils.exercises.judging import ReferenceFailed, attempt, judge, run_case
+from course_utils.exercises.lookup import LESSONS, get_prediction, get_quiz, predictions, questions, quizzes
 from course_utils.exercises.messages import say
 from course_utils.exercises.predicting import Prediction
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model, Verdict
@@ -29,6 +30,7 @@ from course_utils.exercises.running import Outcome, hand_over
 from course_utils.exercises.showing import pasteable
 
 __all__ = [
+    "LESSONS",
     "Case",
     "Exercise",
     "Hint",
@@ -54,17 +56,6 @@ __all__ = [
     "solution",
     "watch",
 ]
-
-LESSONS = {
-    "1": "tokens",
-    "2": "residual",
-    "3": "kv_cache",
-    "4": "logit_lens",
-    "5": "steering",
-    "6": "patching",
-    "7": "circuits",
-}
-"""The number of each lesson and the name that its notebook, module, exercises and tests share."""
 
 _registered: dict[str, Exercise] = {}
 _hints_given: dict[str, int] = {}
@@ -157,7 +148,11 @@ def check(id: str, answer: Any, seed: int | None = None) -> Any:
             expected.append(outcome)
         return outcome
 
-    verdict = judge(exercise, outcomes, seed, run)
+    try:
+        verdict = judge(exercise, outcomes, seed, run)
+    except ReferenceFailed as error:
+        print(say(messages.NO_REFERENCE, exercise=id, reason=error))
+        return exercise.reference
     print(verdict)
     _tell("checked", id, verdict)
     printed = outcomes[0].printed.strip() if outcomes and verdict.status == "wrong" else ""
@@ -204,59 +199,6 @@ def hint(id: str) -> None:
         _tell("hint", id, given + 1)
     else:
         print(say(messages.NO_MORE_HINTS, exercise=id))
-
-
-def questions(lesson: str | int) -> tuple[Question, ...]:
-    """A lesson's questions in words, in order; none for a lesson that is not the course's own."""
-    return _listed_in("in_words", "QUESTIONS", lesson)
-
-
-def predictions(lesson: str | int) -> tuple[Prediction, ...]:
-    """What a lesson has its reader predict, in order; none for a lesson that is not the course's own."""
-    return _listed_in("predictions", "PREDICTIONS", lesson)
-
-
-def get_prediction(id: str) -> Prediction:
-    """The prediction with this id.
-
-    Raises:
-        KeyError: there is none; the message lists those of the lesson.
-    """
-    known = predictions(str(id).split(".")[0])
-    for prediction in known:
-        if prediction.id == id:
-            return prediction
-    listed = ", ".join(prediction.id for prediction in known) or "none"
-    raise KeyError(say(messages.NO_PREDICTION, prediction=id, known=listed))
-
-
-def quizzes(lesson: str | int) -> tuple[Quiz, ...]:
-    """A lesson's questions with answers to choose from, in order; none for a lesson that is not the course's own."""
-    return _listed_in("quizzes", "QUIZZES", lesson)
-
-
-def get_quiz(id: str) -> Quiz:
-    """The question with answers to choose from that has this id.
-
-    Raises:
-        KeyError: there is none; the message lists those of the lesson.
-    """
-    known = quizzes(str(id).split(".")[0])
-    for quiz in known:
-        if quiz.id == id:
-            return quiz
-    raise KeyError(say(messages.NO_QUIZ, quiz=id, known=", ".join(quiz.id for quiz in known) or "none"))
-
-
-def _listed_in(module: str, name: str, lesson: str | int) -> tuple[Any, ...]:
-    """The tuple ``name`` of a module of a lesson's exercises; empty if the lesson has no such module."""
-    full = f"course_utils.exercises.{LESSONS.get(str(lesson))}.{module}"
-    try:
-        return tuple(getattr(importlib.import_module(full), name))
-    except ModuleNotFoundError as error:
-        if not full.startswith(str(error.name)):
-            raise
-        return ()
 
 
 def solution(id: str, words: str = "") -> None:

@@ -19,6 +19,11 @@ from course_utils.exercises.messages import say
 from course_utils.exercises.protocol import Case, Exercise, Mistake, Verdict
 from course_utils.exercises.running import Outcome, is_stub, run_safely
 
+
+class ReferenceFailed(RuntimeError):
+    """The reference solution itself fails on a case: it was written for another model than the one in use."""
+
+
 Run = Callable[[Exercise, Callable[..., Any], Case], Outcome]
 
 
@@ -43,6 +48,9 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
     A third of the points is for the right form (type, shape, dtype, keys) in every case, the rest for right values, by
     case. ``run`` runs the reference and the known mistakes, :func:`run_case` unless another is given: who judges many
     answers to one exercise need not run those again for each.
+
+    Raises:
+        ReferenceFailed: there is nothing to compare with.
     """
     run = run or run_case
     if not outcomes or any(outcome.kind == "not tried" for outcome in outcomes):
@@ -51,7 +59,7 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
     expected = [run(exercise, exercise.reference, case) for case in cases]
     for case, reference in zip(cases, expected, strict=True):
         if reference.kind != "value":
-            raise RuntimeError(f"The reference of exercise {exercise.id} failed on {case.label}: {reference.error}")
+            raise ReferenceFailed(f"The reference of exercise {exercise.id} failed on {case.label}: {reference.error}")
 
     faults = [fault(exercise, *pair) for pair in zip(expected, outcomes, strict=False)]
     faults += [Difference("", messages.NOT_RUN, True)] * (len(cases) - len(outcomes))

@@ -20,6 +20,10 @@ WRONG = "✗ {exercise} · {points} of {out_of} points. {message}"
 IS_THE_REFERENCE = (
     "○ {exercise} this is the reference solution. To check your own, run the cell with your {name} again first."
 )
+NO_REFERENCE = (
+    "○ {exercise} cannot be checked on this model: it asks for what the lessons' own model does, and the reference "
+    "solution fails here, too. {reason}"
+)
 PRINTED = "Your code printed:\n{lines}"
 INPUTS = (
     "  To have these inputs: from course_utils.exercises import failing_case; "
@@ -119,9 +123,9 @@ NO_GUESS = "◇ {prediction} no guess."
 KEPT = "◇ {prediction} your guess is kept: {guess}."
 KEPT_LATE = "◇ {prediction} your guess is kept: {guess}. (The answer was shown before it.)"
 NOT_READABLE = "◇ {prediction} asks for {expected}; {guess} came, and is not kept."
-TRUTH_ALONE = "◇ {prediction} It is {truth}. (No guess.)"
-GUESS_RIGHT = "◆ {prediction} It is {truth}. You said {guess}: right. {remark}"
-GUESS_OFF = "◇ {prediction} It is {truth}. You said {guess}. {off} {remark}"
+TRUTH_ALONE = "◇ {prediction} The answer: {truth}. (No guess.)"
+GUESS_RIGHT = "◆ {prediction} The answer: {truth}. You said {guess}: right. {remark}"
+GUESS_OFF = "◇ {prediction} The answer: {truth}. You said {guess}. {off} {remark}"
 NOT_TO_BE_READ = "◇ {prediction} no answer to show: {truth} is not what the lesson computes here. Run the cells above."
 NO_PREDICTION = "There is no prediction {prediction!r}; this lesson has {known}."
 

@@ -39,7 +39,8 @@ def configure_progress(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `course progress`."""
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--json", action="store_true", help=_JSON)
-    what.add_argument("--save", type=Path, metavar="FILE", help="copy the record to a file")
+    # Not `save`: nnsight, once imported, gives each object a method of that name, and argparse no default.
+    what.add_argument("--save", type=Path, metavar="FILE", dest="save_to", help="copy the record to a file")
     what.add_argument("--restore", type=Path, metavar="FILE", help="bring a saved record back")
     what.add_argument("--erase", action="store_true", help="forget everything")
     what.add_argument("--certificate", type=Path, metavar="FILE.html", help="write a page, once all is done")
@@ -93,8 +94,8 @@ def _progress(arguments: argparse.Namespace) -> int:
     from course_utils.learner.own_progress import kept, progress, read, told
     from course_utils.learner.standing import standing
 
-    if arguments.save:
-        print(f"Saved to {progress.save(arguments.save)}.")
+    if arguments.save_to:
+        print(f"Saved to {progress.save(arguments.save_to)}.")
     elif arguments.restore:
         progress.restore(arguments.restore)
         print(f"Restored from {arguments.restore}.")

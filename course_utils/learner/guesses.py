@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from course_utils.exercises import get_prediction, messages
+from course_utils.exercises.guess_kinds import Unreadable
 from course_utils.exercises.messages import say
-from course_utils.exercises.predicting import Prediction, Unreadable
+from course_utils.exercises.predicting import Prediction
 from course_utils.learner import record
 from course_utils.learner.own_progress import greet
 

@@ -69,12 +69,13 @@ def _lesson(number: str, name: str, contents: Contents) -> Lesson:
     tried, guessed, answered = (_of(contents, part) for part in ("exercises", "predictions", "questions"))
     own, asked, chosen = exercises(number), predictions(number), quizzes(number)
     right = [exercise for exercise in own if tried.get(exercise.id, {}).get("status") == "right"]
-    guesses = [entry for each in asked if "guess" in (entry := guessed.get(each.id, {})) and not entry.get("late")]
+    made = [guessed.get(each.id, {}) for each in asked]
+    guesses = [entry for entry in made if "guess" in entry and not entry.get("late")]
     days = [
-        str(entry.get("last", ""))[:10]
+        str(part[each.id].get("last", ""))[:10]
         for part, ids in ((tried, own), (guessed, asked), (answered, chosen))
         for each in ids
-        if (entry := part.get(each.id))
+        if each.id in part
     ]
     return Lesson(
         number=number,

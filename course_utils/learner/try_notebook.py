@@ -67,10 +67,10 @@ def changes(path: Path) -> Iterator[None]:
     last: int | None = None
     while True:
         try:
-            now = path.stat().st_mtime_ns
+            now: int | None = path.stat().st_mtime_ns
         except OSError:  # between an editor's two steps of saving
             now = last
-        if now is not None and now != last:
+        if now != last:
             last = now
             yield
         time.sleep(WATCH_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Iterable
@@ -195,6 +196,8 @@ def _text(arguments: argparse.Namespace) -> int:
     from course_utils.notebooks import files, text
 
     (path,) = files.find([arguments.name])
+    if isinstance(sys.stdout, io.TextIOWrapper):  # sent to a file, it is UTF-8 on Windows too, and comes back so
+        sys.stdout.reconfigure(encoding="utf-8")
     sys.stdout.write(text.to_text(files.read(path)))
     return 0
 
@@ -205,10 +208,7 @@ def _from_text(arguments: argparse.Namespace) -> int:
     path = Path(arguments.notebook)
     if path.suffix != ".ipynb":
         (path,) = files.find([arguments.notebook])
-    try:
-        source = arguments.file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CourseError(f"{arguments.file}: cannot be read ({error})") from None
+    source = text.read_text(arguments.file)
     previous = files.read(path) if path.is_file() else None
     notebook = normalise.normalise(_furnished(text.from_text(source, previous), path))
     changed = files.write(notebook, path)

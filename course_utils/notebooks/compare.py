@@ -57,11 +57,13 @@ def compare(path: Path, notebook: NotebookNode, *, timeout: float = CELL_TIMEOUT
     with tempfile.TemporaryDirectory() as scratch:
         report, settings = Path(scratch) / "report.xml", Path(scratch) / "pytest.ini"
         settings.write_text("[pytest]\n", encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "--tb=short"]
-        command += ["-p", "course_utils.notebooks.nbval_views"]
-        command += [f"--nbval-cell-timeout={timeout:.0f}", "--no-header", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", "-p", "nbval.plugin", "--nbval", "--nbval-current-env", "-q"]
+        command += ["-p", "course_utils.notebooks.nbval_views", "--tb=short", "--no-header", "-p", "no:cacheprovider"]
+        command += [f"--nbval-cell-timeout={timeout:.0f}"]
         command += ["--noconftest", "-c", str(settings), f"--junitxml={report}", str(path.resolve())]
         environment = os.environ | {"PYTEST_ADDOPTS": "", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        # No other plugin of this environment: one that shuffles tests would shuffle a lesson's cells.
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         environment["COURSE_PROGRESS"] = "off"  # nobody learns in this run
         environment.pop("PYTEST_XDIST_WORKER", None)  # this is a run of its own, whoever starts it
         process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+from pathlib import Path
+
 import jupytext
 from nbformat import NotebookNode
 
+from course_utils.errors import CourseError
 from course_utils.notebooks.normalise import normalise
 
 FORMAT = {"extension": ".py", "format_name": "percent"}
@@ -30,3 +34,26 @@ def from_text(text: str, previous: NotebookNode | None = None) -> NotebookNode:
             old = same.pop(0)
             cell["outputs"], cell["execution_count"] = old.outputs, old.execution_count
     return normalise(notebook)
+
+
+def read_text(path: Path) -> str:
+    """What an editor saved: UTF-8, or UTF-16 with its mark (Windows' PowerShell writes that); with any line breaks.
+
+    Raises:
+        CourseError: it cannot be read, is in another encoding, or has no cell in it. A notebook made of it would be
+            bent, or empty.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CourseError(f"{path}: cannot be read ({error})") from None
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        said = f"{path}: byte {error.start} is not UTF-8. Save the file as UTF-8 (not as ANSI or Windows-1252)."
+        raise CourseError(said) from None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not any(line.startswith("# %%") for line in text.split("\n")):
+        raise CourseError(f"{path}: has no cell, which begins with a line `# %%`. Nothing was written.")
+    return text

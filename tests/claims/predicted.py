@@ -14,8 +14,8 @@ from course_utils.learner import predict, reveal
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
-Claims = dict[str, dict[str, Callable[[Any], bool]]]
-"""By prediction and name of the guess."""
+Claims = dict[str, dict[str, Callable[[Any], Any]]]
+"""By prediction and name of the guess; what is true of the model, as a bool or a tensor of one."""
 Truths = dict[str, Callable[[Any], Any]]
 
 

@@ -54,8 +54,9 @@ PLAIN = PLAIN_TEXT.replace("\n", "|").split("|")
 
 @cache
 def cosine(model: Any, layer: int = 12) -> float:
-    halves = [concept_direction(model, GLAD[part], SAD[part], layer) for part in (slice(2), slice(2, None))]
-    return float(torch.cosine_similarity(*halves, dim=0))
+    one = concept_direction(model, GLAD[:2], SAD[:2], layer)
+    other = concept_direction(model, GLAD[2:], SAD[2:], layer)
+    return float(torch.cosine_similarity(one, other, dim=0))
 
 
 @cache
@@ -170,7 +171,7 @@ CLAIMS: Claims = {
     },
     "5.10": {
         "as good as glad": lambda m: (
-            0.5 < float(noise(m)[:-1].std()) < 0.7 and float(noise(m)[-1]) > 4.5 * float(noise(m)[:-1].std())
+            0.4 < float(noise(m)[:-1].std()) < 0.65 and float(noise(m)[-1]) > 5 * float(noise(m)[:-1].std())
             and 1 / tail(5) > 1e6
         ),
         "a little more": lambda m: abs(expected_best(60) - expected_best(40) - 0.16) < 0.02,
@@ -195,4 +196,4 @@ def test_the_lesson_reveals_what_is_so(id: str, real_model: Any, capsys: pytest.
 
 def test_the_best_of_sixty_is_what_the_lesson_prints_above() -> None:
     """5.10 hangs on the lesson's own draw; a hundred others are measured above."""
-    assert stored_answer("5.10") == "◇ 5.10 It is 1. (No guess.)"
+    assert stored_answer("5.10") == "◇ 5.10 The answer: 1. (No guess.)"

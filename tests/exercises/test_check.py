@@ -128,6 +128,16 @@ def test_checked_again_with_the_reference_in_its_place(capsys: pytest.CaptureFix
     assert "run the cell with your middle again first" in capsys.readouterr().out
 
 
+def test_on_a_model_on_which_the_reference_fails_a_sentence_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    def stands_on_layer_20(model: Any, prompt: str, scale: torch.Tensor) -> torch.Tensor:
+        raise IndexError("there is no layer 20")
+
+    course.register(dataclasses.replace(TRIAL, id="99.8", reference=stands_on_layer_20))
+    assert check("99.8", middle) is stands_on_layer_20
+    told = capsys.readouterr().out
+    assert told.startswith("○ 99.8 cannot be checked on this model") and "there is no layer 20" in told
+
+
 def test_known_mistake_is_named_with_place_and_both_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     def mine(model, prompt, scale):
         return too_early(model, prompt, scale)

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from course_utils.cli import main
-from course_utils.exercises import LESSONS, Case, Exercise, exercises, get_exercise, mutating
-from course_utils.exercises.mutating import Bench, Table, judge_mutants, mutants, reason_everywhere
+from course_utils.exercises import LESSONS, Case, Exercise, exercises, get_exercise, mutating, mutation_table
+from course_utils.exercises.mutating import Bench, judge_mutants, mutants, reason_everywhere
+from course_utils.exercises.mutation_table import Table
 from course_utils.exercises.showing import pasteable
 from course_utils.kv_cache import causal_mask
 
 ALL = [exercise for lesson in LESSONS for exercise in exercises(lesson)]
-TABLE = Table.read(mutating.TABLE.read_text(encoding="utf-8"))
+TABLE = Table.read(mutation_table.TABLE.read_text(encoding="utf-8"))
 
 
 def area(width: int, height: int = 2) -> int:
@@ -67,7 +68,7 @@ def test_an_answer_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_table_is_read_as_it_is_written() -> None:
-    text = mutating.TABLE.read_text(encoding="utf-8")
+    text = mutation_table.TABLE.read_text(encoding="utf-8")
     assert Table.read(text).text() == text
 
 
@@ -110,8 +111,10 @@ def test_the_command_tells_what_passed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     table = tmp_path / "mutants.md"
-    table.write_text(f"## {mutating.EQUIVALENT}\n\n- 3.2: `if no` → `such mutant`: it is gone\n", encoding="utf-8")
-    monkeypatch.setattr(mutating, "TABLE", table)
+    table.write_text(
+        f"## {mutation_table.EQUIVALENT}\n\n- 3.2: `if no` → `such mutant`: it is gone\n", encoding="utf-8"
+    )
+    monkeypatch.setattr(mutation_table, "TABLE", table)
     assert main(["exercises", "mutate", "3.2"]) == 0
     told = capsys.readouterr().out
     assert "3.2 causal_mask: 12 mutants, 0 equivalent, 100% of the others refused on every seed" in told
@@ -126,6 +129,6 @@ def test_the_command_says_what_it_needs(
 ) -> None:
     assert main(["exercises", "mutate", "3.99"]) == 1
     assert "There is no exercise '3.99'; this lesson has 3.1" in capsys.readouterr().err
-    monkeypatch.setattr(mutating, "TABLE", tmp_path / "nowhere.md")
+    monkeypatch.setattr(mutation_table, "TABLE", tmp_path / "nowhere.md")
     assert main(["exercises", "mutate", "3.2"]) == 1
     assert "run this in a checkout" in capsys.readouterr().err

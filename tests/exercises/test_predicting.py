@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from course_utils.exercises.predicting import Choice, Guess, Kind, Number, Prediction, Several, Token, Unreadable
+from course_utils.exercises.guess_kinds import Choice, Kind, Number, Several, Token, Unreadable
+from course_utils.exercises.predicting import Guess, Prediction
 
 COUNT = Number(1, 100, near=2, unit=" tokens")
 SIZE = Number(1, 1e9, near=2, figures=2, unit=" times", factors=True)

@@ -11,7 +11,8 @@ import nbformat
 import pytest
 
 from course_utils.exercises import LESSONS, get_prediction, get_quiz, predictions, quizzes
-from course_utils.exercises.predicting import Choice, Kind, Number, Prediction, Several, Token
+from course_utils.exercises.guess_kinds import Choice, Kind, Number, Several, Token
+from course_utils.exercises.predicting import Prediction
 from course_utils.exercises.quizzing import Option, Quiz
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"

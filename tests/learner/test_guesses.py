@@ -44,7 +44,7 @@ def test_no_guess_is_one_quiet_line_and_the_answer_is_shown(said: Said) -> None:
     predict("1.1", ...)
     assert said() == "◇ 1.1 no guess."
     reveal("1.1", 8)
-    assert said() == "◇ 1.1 It is 8 tokens. (No guess.)"
+    assert said() == "◇ 1.1 The answer: 8 tokens. (No guess.)"
 
 
 def test_a_wrong_guess_is_told_how_far_off_it_is_and_what_it_overlooks(said: Said) -> None:
@@ -52,14 +52,14 @@ def test_a_wrong_guess_is_told_how_far_off_it_is_and_what_it_overlooks(said: Sai
     assert said() == "◇ 1.1 your guess is kept: 6 tokens."
     reveal("1.1", 8)
     line = said()
-    assert line.startswith("◇ 1.1 It is 8 tokens. You said 6 tokens. That is 2 tokens too low. One for each word")
+    assert line.startswith("◇ 1.1 The answer: 8 tokens. You said 6 tokens. That is 2 tokens too low. One for each word")
     assert "\n" not in line and "  " not in line
 
 
 def test_a_right_guess_is_right(said: Said) -> None:
     predict("1.1", 8)
     reveal("1.1", 8)
-    assert said().splitlines()[-1] == "◆ 1.1 It is 8 tokens. You said 8 tokens: right."
+    assert said().splitlines()[-1] == "◆ 1.1 The answer: 8 tokens. You said 8 tokens: right."
 
 
 def test_the_example_of_logits_and_probabilities(said: Said) -> None:
@@ -74,7 +74,7 @@ def test_what_cannot_be_read_is_told_in_a_line_and_stops_nothing(given: Any, sai
     line = said()
     assert line.startswith("◇ 1.1 asks for a number from 1 to 100 tokens; ") and "\n" not in line
     reveal("1.1", 8)
-    assert said() == "◇ 1.1 It is 8 tokens. (No guess.)"
+    assert said() == "◇ 1.1 The answer: 8 tokens. (No guess.)"
 
 
 def test_an_object_that_cannot_even_be_shown_is_told_by_its_type(said: Said) -> None:
@@ -140,7 +140,7 @@ def test_after_a_restart_the_answer_knows_the_guess_of_the_other_day(kept: Path,
 def test_a_record_that_was_edited_does_no_harm(given: Any, kept: Path, said: Said) -> None:
     record.change(kept, lambda contents: contents["predictions"].update({"1.1": given}))
     reveal("1.1", 8)
-    assert said().endswith("It is 8 tokens. (No guess.)")
+    assert said().endswith("The answer: 8 tokens. (No guess.)")
 
 
 def test_where_no_progress_is_kept_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

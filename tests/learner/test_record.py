@@ -1,4 +1,4 @@
-"""The file of a learner's progress: one writer at a time, each change whole, never lost, and only learners write it."""
+"""The file of a learner's progress: one writer at a time, never lost, and written by learners alone."""
 
 from __future__ import annotations
 

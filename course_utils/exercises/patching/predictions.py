@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from course_utils.exercises.predicting import Choice, Guess, Number, Prediction, Several
+from course_utils.exercises.guess_kinds import Choice, Number, Several
+from course_utils.exercises.predicting import Guess, Prediction
 
 PREDICTIONS = (
     Prediction(

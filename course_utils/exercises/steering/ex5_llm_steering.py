@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
-import warnings
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from course_utils import steering
 from course_utils.exercises.drawing import text, tiny_pair, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
+from course_utils.exercises.steering.steerer_scenario import use_steerers
 from course_utils.model.anatomy import anatomy
 from course_utils.steering import LLMSteering
-
-if TYPE_CHECKING:
-    from nnsight import TransformersModel
 
 
 def _steerers(rng: random.Random) -> list[Case]:
@@ -37,68 +33,6 @@ def _contrast(rng: random.Random, layer: int, sign: int) -> tuple[Any, ...]:
     return positive, negative, layer, sign * (3 + round(rng.random(), 2))
 
 
-class _Stops:
-    """A streamer, which generate tells of each new token, that ends the run at the second."""
-
-    def __init__(self) -> None:
-        self.seen = 0
-
-    def put(self, value: Any) -> None:
-        self.seen += 1
-        if self.seen == 2:
-            raise InterruptedError
-
-    def end(self) -> None:
-        pass
-
-
-def _use_steerers(answer: Any, model: TransformersModel, prompt: str, contrasts: Any, n: int) -> dict[str, Any]:
-    """What two steerers on one model write, and what is left of them afterwards."""
-    written: dict[str, Any] = {}
-    first = answer(model)
-    written["set_steering returns the steerer"] = first.set_steering(*contrasts[0]) is first
-    second = answer(model)
-    written["before anything is set it writes"] = second.generate(prompt, max_new_tokens=n)
-    second.set_steering(*contrasts[1][:3], strength=contrasts[1][3])
-    written["the first of two steerers writes"] = first.generate(prompt, max_new_tokens=n)
-    first.set_steering(*contrasts[1])
-    written["set again it writes"] = first.generate(prompt, max_new_tokens=n)
-    stops = _Stops()
-    with contextlib.suppress(InterruptedError):
-        first.generate(prompt, max_new_tokens=n, streamer=stops)
-    written["generate passed its streamer on"] = stops.seen > 0
-    first.set_steering(*contrasts[0][:3])
-    written["with strength left out it writes"] = first.generate(prompt, max_new_tokens=n)
-    second.remove_steering()
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        written["after remove_steering it writes"] = second.generate(prompt, max_new_tokens=n)
-    written["with no steering set it warns"] = bool(told)
-    with answer(model) as third:
-        third.set_steering(*contrasts[0])
-    written["after its block it writes"] = third.generate(prompt, max_new_tokens=n)
-    third.set_steering(*contrasts[1])
-    written["an exception leaves its block"] = False
-    try:
-        with third:
-            raise LookupError
-    except LookupError:
-        written["an exception leaves its block"] = True
-    written["after an exception in its block, max_new_tokens left out, it writes"] = third.generate(prompt)
-    plain = answer(model._module, model.tokenizer)
-    plain.set_steering(*contrasts[0])
-    written["on a plain transformers model it writes"] = plain.generate(prompt, max_new_tokens=n)
-    # Someone else's hook, which doubles what the first layer puts out.
-    hook = anatomy(model).layers[0]._module.register_forward_hook(lambda module, inputs, output: 2 * output)
-    try:
-        fourth = answer(model)
-        written["hooks that force_clear_all_hooks found"] = fourth.force_clear_all_hooks()
-        written["after force_clear_all_hooks it writes"] = fourth.generate(prompt, max_new_tokens=n)
-    finally:
-        hook.remove()
-    return written
-
-
 class _OneForAll(LLMSteering):
     """Keeps its vector in the class, where every steerer finds it."""
 
@@ -107,6 +41,7 @@ class _OneForAll(LLMSteering):
     def set_steering(self, *args: Any, **kwargs: Any) -> Any:
         super().set_steering(*args, **kwargs)
         self.in_the_class.update(vector=self.vector, layer=self.layer)
+        return self
 
     def remove_steering(self) -> None:
         self.in_the_class.clear()
@@ -189,7 +124,7 @@ EXERCISE = Exercise(
     points=5,
     difficulty=3,
     reference=LLMSteering,
-    drive=_use_steerers,
+    drive=use_steerers,
     shows="Two steerers share a model and never meet, and nothing of them is left on it.",
     hints=(
         Hint(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from course_utils.exercises.predicting import Choice, Guess, Number, Prediction, Several, Token
+from course_utils.exercises.guess_kinds import Choice, Number, Several, Token
+from course_utils.exercises.predicting import Guess, Prediction
 
 _LENGTH = Number(0, 100, near=0.05, digits=2)
 
@@ -75,8 +76,8 @@ PREDICTIONS = (
         kind=Number(-10, 20, near=0.5, digits=1),
         guesses=(
             Guess("as good as glad", (2.5, 20), "With enough draws one will be lucky. But the shifts of random "
-                  "directions have a standard deviation of 0.6, and gladness lies five of them out: one would have to "
-                  "draw millions."),
+                  "directions have a standard deviation of about 0.5, and gladness lies more than five of them out: "
+                  "one would have to draw millions."),
             Guess("a little more", (1.7, 2.4), "More draws, a larger best: true on average, but it grows very slowly. "
                   "From forty to sixty draws the expected best of a bell curve gains 0.16 of a standard deviation."),
             Guess("nothing", (-10, 0.4), "A random direction means nothing, so it should do nothing. It does something "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from course_utils.exercises.predicting import Guess, Number, Prediction, Several, Token
+from course_utils.exercises.guess_kinds import Number, Several, Token
+from course_utils.exercises.predicting import Guess, Prediction
 
 PREDICTIONS = (
     Prediction(

@@ -261,7 +261,8 @@ function patchingMap(root, data) {
     }
     const shown = [make("p", { class: "cv-name" }, `Head ${layer}.${head}`), facts(rows)];
     for (const { name, tokens, attention } of prompts) {
-      const weights = attention[layer][head];
+      const first = (layer * maps[0].values[0].length + head) * tokens.length;
+      const weights = [...bytes(attention).slice(first, first + tokens.length)];
       const most = argmax(weights);
       shown.push(make("p", { class: "cv-quiet" },
         `${name}: the last token looks most at ${readable(tokens[most])} (${weights[most]} %)`),

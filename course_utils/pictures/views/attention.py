@@ -41,8 +41,6 @@ def attention(
         raise ValueError(f"{heads} heads do not divide into {groups} groups that share keys and values.")
     if not (0 <= start[0] < layers and 0 <= start[1] < heads):
         raise ValueError(f"There is no head {start[0]}.{start[1]} in {layers} layers of {heads} heads to start with.")
-    if table.min() < -1e-3 or table.max() > 1.001:
-        raise ValueError(f"An attention weight lies between 0 and 1; got {table.min():.3g} to {table.max():.3g}.")
     ahead = np.triu(np.ones((count, count), dtype=bool), 1)
     if table[:, :, ahead].max(initial=0.0) > 1e-3:
         raise ValueError("A token looks at a later one; this view shows causal attention.")
@@ -54,7 +52,7 @@ def attention(
         "heads": heads,
         "key_value_heads": groups,
         "start": list(start),
-        "weights": packed(np.clip(np.round(100 * table[:, :, behind[0], behind[1]]), 0, 100)),
+        "weights": packed(table[:, :, behind[0], behind[1]], "The attention"),
     }
     return View("attention", data, _words(data), functools.partial(_still, data))
 

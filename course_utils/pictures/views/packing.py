@@ -35,13 +35,19 @@ def rounded(table: np.ndarray, digits: int) -> Any:
     return short.astype(int).tolist() if digits == 0 else short.tolist()
 
 
-def packed(table: np.ndarray) -> str:
-    """Whole numbers from 0 to 255, in the order of the array, as base64: one byte for each."""
-    return base64.b64encode(np.ascontiguousarray(table, dtype=np.uint8).tobytes()).decode()
+def packed(weights: np.ndarray, what: str) -> str:
+    """Attention weights in percent, in the order of the array, as base64: one byte for each.
+
+    Raises:
+        ValueError: a weight lies outside 0 to 1.
+    """
+    if weights.min() < -1e-3 or weights.max() > 1.001:
+        raise ValueError(f"{what} runs from {weights.min():.3g} to {weights.max():.3g}; a weight lies between 0 and 1.")
+    return base64.b64encode(np.clip(np.round(100 * weights), 0, 100).astype(np.uint8).tobytes()).decode()
 
 
 def unpacked(text: str) -> np.ndarray:
-    """What :func:`packed` was given, as one row."""
+    """What :func:`packed` was given, in percent and as one row."""
     return np.frombuffer(base64.b64decode(text), dtype=np.uint8)
 
 

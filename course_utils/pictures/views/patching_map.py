@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from course_utils.pictures.plots import Picture, Values, draw_table, new_picture
-from course_utils.pictures.views.packing import checked, rounded
+from course_utils.pictures.views.packing import checked, packed, rounded
 from course_utils.pictures.views.view import View
 
 NAMED = 5  # heads named in the words and in the still
@@ -90,8 +90,10 @@ def _pair_data(pair: PatchedPair, shape: tuple[int, ...], names: list[str]) -> d
             {
                 "name": name,
                 "tokens": list(tokens),
-                "attention": rounded(
-                    100 * checked(pair.attention[name], f"The attention on {name!r}", (*shape, len(tokens))), 0
+                # A byte for each: as numbers they would be most of the data.
+                "attention": packed(
+                    checked(pair.attention[name], f"The attention on {name!r}", (*shape, len(tokens))),
+                    f"The attention on {name!r}",
                 ),
             }
             for name, tokens in pair.prompts.items()

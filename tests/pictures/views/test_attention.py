@@ -44,7 +44,7 @@ def test_what_does_not_fit_is_named() -> None:
         ((PATTERNS, TOKENS, 0), "4 heads do not divide into 0 groups"),
         ((PATTERNS, TOKENS, 2, (3, 0)), "no head 3.0 in 3 layers of 4 heads"),
         ((PATTERNS, TOKENS, 2, (0, -1)), "no head 0.-1"),
-        ((2 * PATTERNS, TOKENS), "lies between 0 and 1; got 0 to 2"),
+        ((2 * PATTERNS, TOKENS), "The attention runs from .* to 2; a weight lies between 0 and 1"),
         ((PATTERNS.mT, TOKENS), "looks at a later one"),
     ]
     for arguments, message in refused:

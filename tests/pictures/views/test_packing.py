@@ -27,8 +27,11 @@ def test_rounding() -> None:
 
 
 def test_bytes_come_back() -> None:
-    numbers = np.arange(256).reshape(16, 16)
-    assert (unpacked(packed(numbers)) == numbers.ravel()).all()
+    percent = np.arange(100).reshape(10, 10)
+    assert (unpacked(packed(percent / 100 + 0.004, "x")) == percent.ravel()).all()
+    for wrong in (-0.01, 1.01):
+        with pytest.raises(ValueError, match=r"x runs from .*; a weight lies between 0 and 1"):
+            packed(np.array([0.5, wrong]), "x")
 
 
 def test_a_token_is_readable() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from course_utils.pictures.views import PatchedPair, patching_map
+from course_utils.pictures.views.packing import unpacked
 from tests.pictures.views.examples import TOKENS, draw, pair
 
 
@@ -21,7 +22,8 @@ def test_data_are_the_tensors_rounded() -> None:
         torch.testing.assert_close(torch.tensor(shown["values"]), values, atol=5.1e-4, rtol=0)
     for shown in first["prompts"]:
         weights: Any = one.attention[shown["name"]]
-        torch.testing.assert_close(torch.tensor(shown["attention"]) / 100, weights, atol=5.1e-3, rtol=0)
+        percent = torch.from_numpy(unpacked(shown["attention"]).copy()).reshape(weights.shape)
+        torch.testing.assert_close(percent / 100, weights, atol=5.1e-3, rtol=0)
     torch.testing.assert_close(torch.tensor(first["by_position"]), one.by_position, atol=5.1e-2, rtol=0)
     torch.testing.assert_close(torch.tensor(data["copy"]), draw(5, 4), atol=5.1e-2, rtol=0)
     assert (first["gap"], first["label"]) == (11.43, "first pair")
@@ -48,6 +50,7 @@ def test_words_and_still_name_the_strongest() -> None:
         ({"maps": dict.fromkeys(pair().maps, draw(4, 4))}, r"has shape \(4, 4\); expected \(5, 4\)"),
         ({"attention": {"clean": draw(5, 4, 6)}}, "each prompt needs the attention on it"),
         ({"prompts": {"clean": TOKENS, "corrupted": TOKENS[1:]}}, r"'corrupted' has shape .* expected \(5, 4, 5\)"),
+        ({"attention": dict.fromkeys(("clean", "corrupted"), draw(5, 4, 6))}, "'clean' runs from .* between 0 and 1"),
         ({"by_position": draw(5, 4, 7)}, r"by_position has shape \(5, 4, 7\); expected \(5, 4, 6\)"),
         ({"prompts": {}, "attention": {}}, "has effects by position but no prompt"),
         ({"gap": float("nan")}, "gap holds a number that is not finite"),

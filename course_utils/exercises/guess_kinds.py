@@ -1,0 +1,197 @@
+"""The forms of a guess: a number on a scale, a choice, a token, a short list of these."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from course_utils.exercises import messages
+from course_utils.exercises.messages import say
+
+
+class Unreadable(ValueError):
+    """A guess is not of the form that is asked for; the text completes "1.1 asks for ..."."""
+
+
+class Kind(Protocol):
+    """The form of a guess: how one is read, shown, and held against the truth."""
+
+    def read(self, guess: Any) -> Any:
+        """The guess as this form has it. Raises Unreadable with what was expected."""
+
+    def settle(self, truth: Any) -> Any:
+        """A truth that was read, without the digits that hang on the processor or that nobody could guess."""
+
+    def show(self, value: Any) -> str:
+        """A value that was read, as it is printed."""
+
+    def distance(self, guess: Any, truth: Any) -> tuple[bool, str]:
+        """Whether a guess is as good as right, and else how far off, as a sentence; both values were read."""
+
+    def fits(self, wanted: Any, guess: Any) -> bool:
+        """Whether a guess that was read is one of those that ``wanted`` describes."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number from ``low`` to ``high``.
+
+    Attributes:
+        unit: stands behind the number, " tokens"; "%" where percent are asked for.
+        near: how far off still counts as right; with ``factors``, how many times too small or too large.
+        digits: behind the decimal point, in the truth.
+        figures: instead, how many significant ones.
+        factors: distances are told as "3 times too small", since the scale is one of sizes and not of steps.
+
+    A guess that fits is described by the pair (least, most), both included.
+    """
+
+    low: float
+    high: float
+    near: float
+    unit: str = ""
+    digits: int = 0
+    figures: int | None = None
+    factors: bool = False
+
+    def read(self, guess: Any) -> float:
+        value = _as_number(guess)
+        if value is None or not self.low <= value <= self.high:
+            raise Unreadable(say(messages.A_NUMBER_FROM, low=_plain(self.low), high=self.show(self.high)))
+        return value
+
+    def settle(self, truth: float) -> float:
+        return round(truth, self.digits) if self.figures is None else float(f"{truth:.{self.figures}g}")
+
+    def show(self, value: float) -> str:
+        return f"{_plain(value)}{self.unit}"
+
+    def distance(self, guess: float, truth: float) -> tuple[bool, str]:
+        if not self.factors:
+            off = abs(guess - truth)
+            template = messages.TOO_LOW if guess < truth else messages.TOO_HIGH
+            right, told = off <= self.near + 1e-9, say(template, off=f"{_plain(_short(off))}{self.unit}")
+        elif guess <= 0 or truth <= 0:
+            right, told = guess == truth, messages.NOT_A_SIZE
+        else:
+            times = max(guess / truth, truth / guess)
+            template = messages.TIMES_TOO_SMALL if guess < truth else messages.TIMES_TOO_LARGE
+            right, told = times <= self.near + 1e-9, say(template, times=_plain(_short(times)))
+        return right, "" if right else told
+
+    def fits(self, wanted: tuple[float, float], guess: float) -> bool:
+        return wanted[0] <= guess <= wanted[1]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of ``options``. A guess that fits is described by the option, or by a tuple of them."""
+
+    options: tuple[str, ...]
+
+    def read(self, guess: Any) -> str:
+        if isinstance(guess, bool):
+            guess = "yes" if guess else "no"
+        said = " ".join(str(guess).casefold().split())
+        same = [option for option in self.options if option.casefold() == said]
+        # "coffee" for "the coffee": part of an option, if it is part of no other.
+        meant = same or [option for option in self.options if said and said in option.casefold().split()]
+        if len(meant) != 1:
+            raise Unreadable(say(messages.ONE_OF, options=_listed(self.options)))
+        return meant[0]
+
+    def settle(self, truth: str) -> str:
+        return truth
+
+    def show(self, value: str) -> str:
+        return value
+
+    def distance(self, guess: str, truth: str) -> tuple[bool, str]:
+        return guess == truth, ""
+
+    def fits(self, wanted: str | tuple[str, ...], guess: str) -> bool:
+        return guess in ((wanted,) if isinstance(wanted, str) else wanted)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of a text. Spaces around it do not count. A guess that fits is described by a text or several."""
+
+    def read(self, guess: Any) -> str:
+        if not isinstance(guess, str) or not guess.strip() or len(guess) > 40:
+            raise Unreadable(messages.A_TOKEN_AS_TEXT)
+        return guess.strip()
+
+    def settle(self, truth: str) -> str:
+        return truth
+
+    def show(self, value: str) -> str:
+        return repr(value)
+
+    def distance(self, guess: str, truth: str) -> tuple[bool, str]:
+        return guess.casefold() == truth.casefold(), ""
+
+    def fits(self, wanted: str | tuple[str, ...], guess: str) -> bool:
+        return guess.casefold() in {one.casefold() for one in ((wanted,) if isinstance(wanted, str) else wanted)}
+
+
+@dataclass(frozen=True)
+class Several:
+    """A short list: one value for each of ``parts``. A guess that fits is described by a tuple, None for anything."""
+
+    parts: tuple[Kind, ...]
+
+    def read(self, guess: Any) -> tuple[Any, ...]:
+        if isinstance(guess, str) or not hasattr(guess, "__len__") or len(guess) != len(self.parts):
+            raise Unreadable(say(messages.SO_MANY_VALUES, count=len(self.parts)))
+        return tuple(part.read(one) for part, one in zip(self.parts, guess, strict=True))
+
+    def settle(self, truth: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(part.settle(one) for part, one in zip(self.parts, truth, strict=True))
+
+    def show(self, value: tuple[Any, ...]) -> str:
+        return ", ".join(part.show(one) for part, one in zip(self.parts, value, strict=True))
+
+    def distance(self, guess: tuple[Any, ...], truth: tuple[Any, ...]) -> tuple[bool, str]:
+        found = [part.distance(*pair) for part, *pair in zip(self.parts, guess, truth, strict=True)]
+        if all(right for right, _ in found):
+            return True, ""
+        told = [
+            say(messages.PART_RIGHT if right else messages.PART_WRONG, place=place, off=off).rstrip()
+            for place, (right, off) in enumerate(found, 1)
+        ]
+        return False, " ".join(told)
+
+    def fits(self, wanted: tuple[Any, ...], guess: tuple[Any, ...]) -> bool:
+        return all(
+            each is None or part.fits(each, one) for part, each, one in zip(self.parts, wanted, guess, strict=True)
+        )
+
+
+def _as_number(guess: Any) -> float | None:
+    """A number, or a text or tensor that is one; None for all else, and for NaN and the infinities."""
+    if isinstance(guess, bool):
+        return None
+    if isinstance(guess, str):
+        guess = guess.strip().rstrip("%").replace(",", "").replace("_", "")
+    try:
+        value = float(guess)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _listed(options: tuple[str, ...]) -> str:
+    shown = options if len(options) <= 6 else (options[0], options[1], options[-1])
+    return " or ".join(map(repr, shown))
+
+
+def _plain(value: float) -> str:
+    """A number as people write it: whole where it is, and without digits that say nothing."""
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.6f}".rstrip("0")
+
+
+def _short(value: float) -> float:
+    """To two significant digits: how far off is no exact matter."""
+    return float(f"{value:.2g}")

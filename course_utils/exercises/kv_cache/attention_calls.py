@@ -1,0 +1,44 @@
+"""How an attention layer is called in exercise 3.1: without a mask, and with each kind that it promises to take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from course_utils.exercises.kv_cache.known_layer import random_mask
+
+N = 5  # positions
+
+
+def _additive_mask(seed: int) -> torch.Tensor:
+    return torch.randn(2, 1, N, N, generator=torch.Generator().manual_seed(seed + 3))
+
+
+def _one_key_or_none(seed: int) -> torch.Tensor:
+    """Query 1 may look at nothing, the others at key 0 alone."""
+    mask = torch.zeros(N, N, dtype=torch.bool)
+    mask[:, 0], mask[1] = True, False
+    return mask
+
+
+def _batch_of_masks(seed: int) -> torch.Tensor:
+    """(batch, query, key), one for each of the two texts."""
+    return torch.stack([random_mask(seed, N, N), random_mask(seed + 1, N, N)])
+
+
+CALLS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "one look at everything": lambda seed: {"is_causal": False},
+    "a causal run": lambda seed: {"is_causal": True},
+    "a boolean mask": lambda seed: {"attn_mask": random_mask(seed, N, N)},
+    "an additive mask": lambda seed: {"attn_mask": _additive_mask(seed)},
+    "an additive mask together with is_causal": lambda seed: {"attn_mask": _additive_mask(seed), "is_causal": True},
+    "a boolean mask together with is_causal": lambda seed: {
+        "attn_mask": random_mask(seed, N, N) | torch.eye(N, dtype=torch.bool),
+        "is_causal": True,
+    },
+    "a mask of its own for each text": lambda seed: {"attn_mask": _batch_of_masks(seed)},
+    "a query that may look at nothing": lambda seed: {"attn_mask": _one_key_or_none(seed)},
+}
+"""By the case's label, what a seed gives to ``forward`` beside its input."""

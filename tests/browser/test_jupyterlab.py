@@ -1,0 +1,85 @@
+"""A view in a real JupyterLab: alive through anywidget and a kernel, which also answers the field."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+SOURCE = """
+from course_utils import explore, load_model
+explore.next_token(load_model("tiny-llama"), "The old man")
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[str]:
+    """The address of a JupyterLab that serves a folder with one notebook, whose one cell shows a view."""
+    nbformat.write(
+        new_notebook(
+            cells=[new_code_cell(SOURCE.strip())],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        ),
+        tmp_path / "view.ipynb",
+    )
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0", "--ip=127.0.0.1"]
+    command += [f"--ServerApp.root_dir={tmp_path}", "--IdentityProvider.token=", "--LabApp.news_url="]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    log = tmp_path / "log"
+    with log.open("w") as said:
+        server = subprocess.Popen(command, stdout=said, stderr=said, cwd=tmp_path)
+    try:
+        deadline = time.monotonic() + 120
+        address = None
+        while address is None:
+            address = re.search(r"http://127\.0\.0\.1:\d+/", log.read_text())
+            assert server.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
+            time.sleep(0.2)
+        assert json.load(urlopen(f"{address[0]}api"))["version"]
+        yield address[0]
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.mark.slow
+def test_a_view_is_alive_and_its_field_asks_the_kernel(chromium: Any, lab: str) -> None:
+    page = chromium.new_page(viewport={"width": 1200, "height": 900})
+    elsewhere: list[str] = []
+    own = (lab, "data:", "blob:")
+    page.on("request", lambda request: None if request.url.startswith(own) else elsewhere.append(request.url))
+    page.goto(f"{lab}lab/tree/view.ipynb", timeout=120_000)
+    page.locator(".jp-Notebook .jp-CodeCell").wait_for(timeout=120_000)
+    page.get_by_text("| Idle").wait_for(timeout=60_000)  # before it runs, a kernel takes no cell
+    page.locator(".jp-CodeCell .cm-content").click()
+    page.keyboard.press("Control+Enter")
+    view = page.locator('section.course-view[data-view="next_token"]')
+    view.wait_for(timeout=90_000)
+    assert view.locator("code").first.inner_text() == "The old man"
+    assert page.locator(".jp-OutputArea-output img").count() == 0  # the widget stands there, and not the still
+    before = view.locator(".cv-facts").inner_text()
+    slider = view.get_by_label("Temperature")
+    slider.focus()
+    page.keyboard.press("Home")  # and JupyterLab's own keys stay out of it
+    assert slider.get_attribute("aria-valuetext") == "0.1"
+    field = page.get_by_label("A prompt of your own")
+    field.fill("The river")
+    page.get_by_role("button", name="Ask the model").click()
+    view.locator("code", has_text="The river").wait_for(timeout=60_000)
+    assert view.locator(".cv-facts").inner_text() != before
+    field.fill(" ".join(["old"] * 600))  # longer than the model's window
+    page.get_by_role("button", name="Ask the model").click()
+    page.get_by_text("shorten it").wait_for(timeout=60_000)
+    assert view.locator("code").first.inner_text() == "The river"
+    assert elsewhere == []
+    page.close()
