@@ -202,7 +202,7 @@ def without_each(
     the run without the edge.
     """
     smaller = [[edge for edge in circuit if edge != left_out] for left_out in circuit]
-    runs = run_circuits(model, clean, corrupted, answers, circuits=[circuit, *smaller])
+    runs = run_circuits(model, clean, corrupted, answers, circuits=[circuit, *smaller], progress=False)
     return runs[0] - runs[1:]
 
 

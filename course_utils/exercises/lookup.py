@@ -13,7 +13,15 @@ from course_utils.exercises.messages import say
 from course_utils.exercises.predicting import Prediction
 from course_utils.exercises.quizzing import Quiz
 
-LESSONS = {"1": "tokens", "2": "residual", "3": "kv_cache", "4": "logit_lens", "5": "steering", "6": "patching"}
+LESSONS = {
+    "1": "tokens",
+    "2": "residual",
+    "3": "kv_cache",
+    "4": "logit_lens",
+    "5": "steering",
+    "6": "patching",
+    "7": "circuits",
+}
 """The number of each lesson and the name that its notebook, module, exercises and tests share."""
 
 

@@ -45,11 +45,13 @@ def _turned(model: Any, clean: str, corrupted: str, circuit: Circuit, answers: A
 
 def _what_is_left(model: Any, clean: str, corrupted: str, circuit: Circuit, answers: Answers) -> torch.Tensor:
     smaller = [[edge for edge in circuit if edge != left_out] for left_out in circuit]
-    return circuits.run_circuits(model, clean, corrupted, answers, circuits=smaller)
+    return circuits.run_circuits(model, clean, corrupted, answers, circuits=smaller, progress=False)
 
 
 def _each_alone(model: Any, clean: str, corrupted: str, circuit: Circuit, answers: Answers) -> torch.Tensor:
-    runs = circuits.run_circuits(model, clean, corrupted, answers, circuits=[[], *([edge] for edge in circuit)])
+    runs = circuits.run_circuits(
+        model, clean, corrupted, answers, circuits=[[], *([edge] for edge in circuit)], progress=False
+    )
     return runs[1:] - runs[0]
 
 
