@@ -160,7 +160,7 @@ def strongest_edges(effects: torch.Tensor, count: int) -> list[tuple[int, int]]:
     """The edges with the largest effects over several pairs of prompts, as (receiver, sender), the largest first.
 
     effects: (pair, receiver, sender), NaN where there is no edge. An edge's size is that of its mean over the pairs,
-    up or down.
+    up or down. Raises ValueError where count is less than 1 or more than there are edges.
     """
     mean = effects.mean(dim=0)
     sizes = mean.abs().nan_to_num(-1.0).flatten()

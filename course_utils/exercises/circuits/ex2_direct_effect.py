@@ -9,14 +9,15 @@ import torch
 
 from course_utils import circuits
 from course_utils.exercises.circuits.drawing import models
-from course_utils.exercises.patching.drawing import pair
-from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
+from course_utils.exercises.patching.drawing import default_pair, pair
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.model.anatomy import anatomy
 from course_utils.model.frozen_norm import frozen_norm
 from course_utils.model.prompts import token_id
 from course_utils.residual import residual_stream
 
 Answers = tuple[str, str]
+NAMES = (" Mike", " Emma")  # the answers where none are given
 
 
 def _pairs_and_heads(rng: random.Random) -> list[Case]:
@@ -26,7 +27,12 @@ def _pairs_and_heads(rng: random.Random) -> list[Case]:
         # On the lesson's model one that has a direct effect at all.
         layer, head = rng.choice([(23, 3), (23, 0), (24, 4)]) if model.name is None else (1, rng.randrange(4))
         cases.append(Case(label, (model, drawn.clean, drawn.corrupted, layer, head, drawn.answers)))
-    return cases
+    drawn = default_pair()
+    cohere = Model("tiny-cohere", rng.randrange(1000))  # its logits are scaled
+    return [
+        *cases,
+        Case("a tiny Cohere, answers left out", (cohere, drawn.clean, drawn.corrupted, 2, rng.randrange(4))),
+    ]
 
 
 def _along(model: Any, answers: Answers) -> torch.Tensor:
@@ -38,20 +44,20 @@ def _along(model: Any, answers: Answers) -> torch.Tensor:
 # What learners do instead.
 
 
-def _reversed(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers) -> float:
+def _reversed(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers = NAMES) -> float:
     return -circuits.direct_effect(model, clean, corrupted, layer, head, answers)
 
 
-def _no_norm(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers) -> float:
+def _no_norm(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers = NAMES) -> float:
     return float(circuits.sent(model, clean, corrupted, layer, head)[-1] @ _along(model, answers))
 
 
-def _normed_alone(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers) -> float:
+def _normed_alone(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers = NAMES) -> float:
     change = circuits.sent(model, clean, corrupted, layer, head)[-1]
     return float(anatomy(model).normalise(change) @ _along(model, answers))
 
 
-def _all_positions(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers) -> float:
+def _all_positions(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers = NAMES) -> float:
     frozen = frozen_norm(model, residual_stream(model, corrupted)[-1, -1])
     change = circuits.sent(model, clean, corrupted, layer, head).sum(dim=0)
     return float(frozen(change) @ _along(model, answers))

@@ -9,13 +9,14 @@ import torch
 
 from course_utils import circuits
 from course_utils.exercises.circuits.drawing import models, path
-from course_utils.exercises.patching.drawing import pair
-from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
+from course_utils.exercises.patching.drawing import default_pair, pair
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_id
 from course_utils.patching import patch_head
 
 Answers = tuple[str, str]
+NAMES = (" Mike", " Emma")  # the answers where none are given
 Head = tuple[int, int]
 
 
@@ -24,17 +25,23 @@ def _pairs_and_paths(rng: random.Random) -> list[Case]:
     for label, model in models(rng):
         drawn = pair(rng)
         cases.append(Case(label, (model, drawn.clean, drawn.corrupted, *path(rng, model), drawn.answers)))
-    return cases
+    drawn, llama = default_pair(), Model("tiny-llama", rng.randrange(1000))
+    ends = path(rng, llama)
+    return [*cases, Case("a tiny Llama, answers left out", (llama, drawn.clean, drawn.corrupted, *ends))]
 
 
 # What learners do instead.
 
 
-def _by_all_roads(model: Any, clean: str, corrupted: str, sender: Head, receiver: Head, answers: Answers) -> float:
+def _by_all_roads(
+    model: Any, clean: str, corrupted: str, sender: Head, receiver: Head, answers: Answers = NAMES
+) -> float:
     return patch_head(model, clean, corrupted, *sender, answers)
 
 
-def _everyone_reads(model: Any, clean: str, corrupted: str, sender: Head, receiver: Head, answers: Answers) -> float:
+def _everyone_reads(
+    model: Any, clean: str, corrupted: str, sender: Head, receiver: Head, answers: Answers = NAMES
+) -> float:
     change = circuits.sent(model, clean, corrupted, *sender)
     first, second = (token_id(model, answer) for answer in answers)
     parts = anatomy(model)
@@ -44,7 +51,9 @@ def _everyone_reads(model: Any, clean: str, corrupted: str, sender: Head, receiv
     return float(last[first] - last[second])
 
 
-def _whole_layer(model: Any, clean: str, corrupted: str, sender: Head, receiver: Head, answers: Answers) -> float:
+def _whole_layer(
+    model: Any, clean: str, corrupted: str, sender: Head, receiver: Head, answers: Answers = NAMES
+) -> float:
     change = circuits.sent(model, clean, corrupted, *sender)
     first, second = (token_id(model, answer) for answer in answers)
     parts = anatomy(model)
@@ -57,11 +66,11 @@ def _whole_layer(model: Any, clean: str, corrupted: str, sender: Head, receiver:
     return float(last[first] - last[second])
 
 
-def _swapped(model: Any, clean: str, corrupted: str, sender: Head, receiver: Head, answers: Answers) -> float:
+def _swapped(model: Any, clean: str, corrupted: str, sender: Head, receiver: Head, answers: Answers = NAMES) -> float:
     return circuits.query_path(model, corrupted, clean, sender, receiver, answers)
 
 
-def _unpatched(model: Any, clean: str, corrupted: str, sender: Head, receiver: Head, answers: Answers) -> float:
+def _unpatched(model: Any, clean: str, corrupted: str, sender: Head, receiver: Head, answers: Answers = NAMES) -> float:
     first, second = (token_id(model, answer) for answer in answers)
     with model.trace(corrupted):
         last = model.output.logits[0, -1].save()

@@ -10,12 +10,13 @@ import torch
 
 from course_utils import circuits
 from course_utils.exercises.circuits.drawing import models
-from course_utils.exercises.patching.drawing import pair
-from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
+from course_utils.exercises.patching.drawing import default_pair, pair
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_id
 
 Answers = tuple[str, str]
+NAMES = (" Mike", " Emma")  # the answers where none are given
 Head = tuple[int, int]
 
 
@@ -29,14 +30,16 @@ def _pairs_and_senders(rng: random.Random) -> list[Case]:
             senders = rng.sample([(layer, head) for layer in range(2) for head in range(4)], 3)
             receiver = (2, rng.randrange(4))
         cases.append(Case(label, (model, drawn.clean, drawn.corrupted, senders, receiver, drawn.answers)))
-    return cases
+    drawn, llama = default_pair(), Model("tiny-llama", rng.randrange(1000))
+    ends = [(0, 1), (1, 2)], (2, rng.randrange(4))
+    return [*cases, Case("a tiny Llama, answers left out", (llama, drawn.clean, drawn.corrupted, *ends))]
 
 
 # What learners do instead.
 
 
 def _together(
-    model: Any, clean: str, corrupted: str, senders: Sequence[Head], receiver: Head, answers: Answers
+    model: Any, clean: str, corrupted: str, senders: Sequence[Head], receiver: Head, answers: Answers = NAMES
 ) -> torch.Tensor:
     """Every row reads all senders."""
     parts, (layer, head) = anatomy(model), receiver
@@ -53,7 +56,7 @@ def _together(
 
 
 def _everyone_reads(
-    model: Any, clean: str, corrupted: str, senders: Sequence[Head], receiver: Head, answers: Answers
+    model: Any, clean: str, corrupted: str, senders: Sequence[Head], receiver: Head, answers: Answers = NAMES
 ) -> torch.Tensor:
     parts, layer = anatomy(model), receiver[0]
     first, second = (token_id(model, answer) for answer in answers)
@@ -65,7 +68,7 @@ def _everyone_reads(
 
 
 def _backwards(
-    model: Any, clean: str, corrupted: str, senders: Sequence[Head], receiver: Head, answers: Answers
+    model: Any, clean: str, corrupted: str, senders: Sequence[Head], receiver: Head, answers: Answers = NAMES
 ) -> torch.Tensor:
     return circuits.query_paths(model, clean, corrupted, senders, receiver, answers).flip(0)
 

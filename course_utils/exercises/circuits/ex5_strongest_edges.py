@@ -18,7 +18,16 @@ def _effects(rng: random.Random) -> list[Case]:
         for receiver in range(shape[1]):
             effects[:, receiver, receiver + 2 :] = float("nan")  # senders that come after it
         cases.append(Case(label, (effects, rng.randint(4, 7))))
-    return cases
+    every = cases[0].args[0].clone()
+    every[:, -1, 0] = 0.0  # an edge that does nothing is one, too
+    edges = int(every.mean(dim=0).isfinite().sum())
+    return [
+        *cases,
+        Case("the strongest alone", (cases[1].args[0], 1)),
+        Case("all edges, of which one does nothing", (every, edges)),
+        Case("more than there are", (every, edges + 1), raises=True),
+        Case("none", (every, 0), raises=True),
+    ]
 
 
 def _in_order(sizes: torch.Tensor, count: int) -> list[tuple[int, int]]:

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from course_utils import circuits
-from course_utils.exercises.patching.drawing import pair
+from course_utils.exercises.patching.drawing import default_pair, pair
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 
 Answers = tuple[str, str]
+NAMES = (" Mike", " Emma")  # the answers where none are given
 Circuit = Sequence[tuple[str, str]]
 # What brings the second mention to the last token in a tiny model, and what reads it there.
 _TINY = [
@@ -33,29 +34,31 @@ def _circuits(rng: random.Random) -> list[Case]:
         cases.append(
             Case(label, (Model(name, rng.randrange(1000)), drawn.clean, drawn.corrupted, circuit, drawn.answers))
         )
-    return cases
+    drawn, llama = default_pair(), Model("tiny-llama", rng.randrange(1000))
+    circuit = rng.sample(_TINY[:8], 3) + rng.sample(_TINY[8:16], 3)
+    return [*cases, Case("a tiny Llama, answers left out", (llama, drawn.clean, drawn.corrupted, circuit))]
 
 
 # What learners do instead.
 
 
-def _turned(model: Any, clean: str, corrupted: str, circuit: Circuit, answers: Answers) -> torch.Tensor:
+def _turned(model: Any, clean: str, corrupted: str, circuit: Circuit, answers: Answers = NAMES) -> torch.Tensor:
     return -circuits.without_each(model, clean, corrupted, circuit, answers)
 
 
-def _what_is_left(model: Any, clean: str, corrupted: str, circuit: Circuit, answers: Answers) -> torch.Tensor:
+def _what_is_left(model: Any, clean: str, corrupted: str, circuit: Circuit, answers: Answers = NAMES) -> torch.Tensor:
     smaller = [[edge for edge in circuit if edge != left_out] for left_out in circuit]
     return circuits.run_circuits(model, clean, corrupted, answers, circuits=smaller, progress=False)
 
 
-def _each_alone(model: Any, clean: str, corrupted: str, circuit: Circuit, answers: Answers) -> torch.Tensor:
+def _each_alone(model: Any, clean: str, corrupted: str, circuit: Circuit, answers: Answers = NAMES) -> torch.Tensor:
     runs = circuits.run_circuits(
         model, clean, corrupted, answers, circuits=[[], *([edge] for edge in circuit)], progress=False
     )
     return runs[1:] - runs[0]
 
 
-def _swapped(model: Any, clean: str, corrupted: str, circuit: Circuit, answers: Answers) -> torch.Tensor:
+def _swapped(model: Any, clean: str, corrupted: str, circuit: Circuit, answers: Answers = NAMES) -> torch.Tensor:
     return circuits.without_each(model, corrupted, clean, circuit, answers)
 
 

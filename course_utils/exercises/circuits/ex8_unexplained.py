@@ -18,6 +18,8 @@ def _runs(rng: random.Random) -> list[Case]:
         shares = torch.tensor(rng.sample([0.05 * step for step in range(2, 28) if step not in (9, 10, 11)], n))
         cases.append(Case(label, (corrupted + shares * (clean - corrupted), clean, corrupted)))
     cases.append(Case("eight pairs, with another bound", (*cases[0].args, 0.8)))
+    kept, clean = torch.tensor([1.5, 1.0, 0.5]), torch.full((3,), 2.0)
+    cases.append(Case("a pair right at the bound", (kept, clean, torch.zeros(3))))
     return cases
 
 
