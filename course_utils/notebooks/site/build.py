@@ -51,7 +51,8 @@ def build(root: Path, output: Path, work: Path) -> Path:
     for path in files.lessons(root):
         shutil.copyfile(path, made / "_sources" / "notebooks" / path.name)
     shutil.rmtree(output, ignore_errors=True)
-    shutil.copytree(made, output)
+    # Sphinx's notes on how to go on from this build name folders of this machine.
+    shutil.copytree(made, output, ignore=shutil.ignore_patterns(".buildinfo"))
     return output / "index.html"
 
 
