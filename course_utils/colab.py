@@ -17,7 +17,7 @@ MARK = "# @title Setup:"
 FOLDED: dict[str, Any] = {"cellView": "form", "jupyter": {"source_hidden": True}}
 """The metadata by which Colab and JupyterLab fold a cell's code."""
 
-_CELL = '''\
+_CELL = """\
 # @title Setup: installs the course's package where it is missing, as on Colab. Safe to run twice.
 import os, sys, tempfile
 from importlib import invalidate_caches, metadata, util
@@ -45,7 +45,7 @@ if util.find_spec("course_utils") is None:
     assert done.returncode == 0, "pip could not install " + source + "\\n" + done.stderr[-2000:]
 from course_utils import colab
 colab.report("{version}")
-'''
+"""
 
 
 def setup_cell(version: str, repository: str) -> str:

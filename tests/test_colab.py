@@ -173,7 +173,12 @@ def test_a_preinstalled_package_in_range_is_kept_though_a_newer_one_could_be_had
         make_wheel(tmp_path, name, "5.99.0")
     python = build_venv(tmp_path / "colab", preinstalled)
     result = run(
-        python, CELL, tmp_path, COURSE_UTILS_SOURCE=str(wheel), PIP_FIND_LINKS=str(tmp_path), PIP_UPGRADE="1",
+        python,
+        CELL,
+        tmp_path,
+        COURSE_UTILS_SOURCE=str(wheel),
+        PIP_FIND_LINKS=str(tmp_path),
+        PIP_UPGRADE="1",
         PIP_UPGRADE_STRATEGY="eager",
     )
     assert result.returncode == 0, result.stderr

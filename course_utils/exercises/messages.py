@@ -26,8 +26,7 @@ NO_REFERENCE = (
 )
 PRINTED = "Your code printed:\n{lines}"
 INPUTS = (
-    "  To have these inputs: from course_utils.exercises import failing_case; "
-    'args, kwargs = failing_case("{exercise}")'
+    '  To have these inputs: from course_utils.exercises import failing_case; args, kwargs = failing_case("{exercise}")'
 )
 NOTHING_FAILED = "No check has found an answer to {exercise} wrong."
 

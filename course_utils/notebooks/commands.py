@@ -213,8 +213,10 @@ def _from_text(arguments: argparse.Namespace) -> int:
     notebook = normalise.normalise(_furnished(text.from_text(source, previous), path))
     changed = files.write(notebook, path)
     stale = sum(cell.cell_type == "code" and cell.execution_count is None for cell in notebook.cells)
-    print(f"{path.name}: {'written' if changed else 'unchanged'}, {len(notebook.cells)} cells"
-          + (f", {stale} to be executed: course notebooks run {path}" if stale else ""))
+    print(
+        f"{path.name}: {'written' if changed else 'unchanged'}, {len(notebook.cells)} cells"
+        + (f", {stale} to be executed: course notebooks run {path}" if stale else "")
+    )
     return 0
 
 

@@ -102,10 +102,7 @@ def unsolved(solved: NotebookNode) -> list[Problem]:
 def _answers(notebook: NotebookNode) -> Iterator[tuple[int, str, str]]:
     """Index, exercise id and name of each answer cell, in order."""
     names = {
-        one.exercise: one.name
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        for one in checks_in(cell.source)
+        one.exercise: one.name for cell in notebook.cells if cell.cell_type == "code" for one in checks_in(cell.source)
     }
     for index, (exercise_id, role) in sorted(exercise_roles(notebook).items()):
         if role == "answer":

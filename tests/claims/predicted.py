@@ -47,5 +47,3 @@ def shown(id: str, truth: Any, say: Callable[[], str]) -> str:
     say()
     reveal(id, truth)
     return say().strip()
-
-

@@ -19,6 +19,8 @@ IMPORT = "from course_utils.exercises import check"
 RIGHT = """\
 import torch
 def causal_mask(n_new, n_held=0):
+    if n_new < 1 or n_held < 0:
+        raise ValueError("too few tokens")
     return torch.ones(n_new, n_new + n_held).tril(n_held).bool()"""
 WRONG = RIGHT.replace("tril(n_held)", "tril(0)")
 STUB = "def cache_bytes(shape, n_tokens, batch=1, bytes_per_number=4):\n    raise NotImplementedError"
@@ -92,5 +94,3 @@ def test_watching_tells_each_saving_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert [next(seen) for _ in range(3)] == [None] * 3, "at the start, when saved, and when it was there again"
     with pytest.raises(RuntimeError):  # the waits are at their end
         next(seen)
-
-

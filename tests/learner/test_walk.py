@@ -21,7 +21,10 @@ from course_utils.model.weights import cache_folder
 STUB = "    raise NotImplementedError"
 ALIGNED_TO_THE_START = "    return torch.ones(n_new, n_new + n_held).tril().bool()"
 NO_MASK = "    return torch.ones(n_new, n_new + n_held).bool()"
-RIGHT = "    return torch.ones(n_new, n_new + n_held).tril(n_held).bool()"
+RIGHT = """\
+    if n_new < 1 or n_held < 0:
+        raise ValueError("too few tokens")
+    return torch.ones(n_new, n_new + n_held).tril(n_held).bool()"""
 
 
 @pytest.fixture
@@ -90,7 +93,7 @@ def test_a_learner_walks_through_an_exercise_over_two_days(
 
     imports = the_cell("from course_utils.learner import")
     guess, stub, check = (the_cell(text) for text in ('predict("3.2"', "def causal_mask(", "causal_mask = check("))
-    reveal = 'mask = causal_mask(3, 4)\n' + the_cell('reveal("3.2"')
+    reveal = "mask = causal_mask(3, 4)\n" + the_cell('reveal("3.2"')
     question = the_cell('quiz("3.c"')
 
     first_day = Kernel(surroundings)

@@ -32,7 +32,9 @@ def test_a_picture_has_its_words(tmp_path: Path) -> None:
 
 
 def test_nothing_is_fetched(tmp_path: Path) -> None:
-    badge = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.example/x.ipynb)"
+    badge = (
+        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.example/x.ipynb)"
+    )
     page = page_of(tmp_path, new_markdown_cell(f"# Title\n\n{badge}\n\n$x^2$ and `$y$`"), new_code_cell("1"))
     fetched = page.select("script[src], link[href], img[src^=http], iframe")
     assert fetched == [] and "import(" not in str(page) and not re.search(r"url\(.?https?:", str(page))

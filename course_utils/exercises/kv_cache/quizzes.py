@@ -17,8 +17,7 @@ def _keys_stay(model: Any) -> tuple[bool, str]:
     before, after = (filled_cache(model, text) for text in (EIFFEL, EIFFEL + " Paris"))
     n = before.get_seq_length()
     gap = max(
-        float((new.keys[:, :, :n] - old.keys).abs().max())
-        for new, old in zip(after.layers, before.layers, strict=True)
+        float((new.keys[:, :, :n] - old.keys).abs().max()) for new, old in zip(after.layers, before.layers, strict=True)
     )
     return gap < 1e-2, f"with a word more, no key of the first {n} tokens moves by more than 0.01: {gap < 1e-2}."
 
