@@ -332,7 +332,7 @@ def test_against_transformer_lens(name: str, tiny: Callable[..., Any], real_mode
                     lambda logits: logits[0, -1, first] - logits[0, -1, second],
                     sender.layer,
                     sender.head,
-                    kind,
+                    kind[0],  # "q", "k", "v"
                     verbose=False,
                 )
             receivers = [to for to in all_receivers(anatomy(model)) if to.kind == kind and to.layer > sender.layer]

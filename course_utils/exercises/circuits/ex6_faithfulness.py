@@ -48,6 +48,7 @@ EXERCISE = Exercise(
             "as in lesson 6",
             "It is `recovered`, of means: (kept - corrupted) / (clean - corrupted), each a mean over the pairs.",
         ),
+        Hint("one number", "Take the three means first, then divide, and give back a `float`."),
     ),
     draw=_runs,
     mistakes=(
