@@ -140,6 +140,8 @@ def test_axe_finds_nothing(address: str, chromium: Any, width: dict[str, int], m
     for name in KINDS:
         page = context.new_page()
         page.goto(f"{address}/{name}.html")
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(500)  # the theme fades into its dark colours: what is judged is where it arrives
         seen = Axe().run(page).response["violations"]
         if seen:
             found[name] = [(one["id"], [node["target"] for node in one["nodes"][:3]]) for one in seen]
