@@ -33,7 +33,7 @@ help:
 
 lessons: .venv/.installed-lab
 	@$(BIN)/course fetch
-	@$(BIN)/course notebooks compare || { echo; \
+	@$(BIN)/course notebooks compare --workers 2 || { echo; \
 	  echo "Not every lesson printed what is stored; the cells are named above. Each stored output is in notebooks/,"; \
 	  echo "'make lab' opens the lessons, and CONTRIBUTING.md says what may differ and why."; exit 1; }
 	@echo; echo "Every lesson ran on this machine and printed what is stored. Nothing was written into them."

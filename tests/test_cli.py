@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -280,6 +281,25 @@ def test_compare_says_in_plain_words_what_happened(checkout: Path, capsys: pytes
     assert cli.main(["notebooks", "compare"]) == 1
     said = capsys.readouterr().err
     assert "1 of 2 code cells differ" in said and "goodbye" in said and "hello" in said
+
+
+@pytest.mark.slow
+def test_lessons_are_compared_side_by_side_and_told_in_order(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Together they have as many threads as the machine has cores."""
+    path = checkout / "notebooks" / "07_small.ipynb"
+    notebook = files.read(path)
+    notebook.cells[-1]["source"] = "import os\nprint('threads', os.environ['OMP_NUM_THREADS'])"
+    files.write(notebook, path)
+    monkeypatch.setenv("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))
+    assert cli.main(["notebooks", "run"]) == 0
+    monkeypatch.setenv("OMP_NUM_THREADS", "77")
+    (checkout / "notebooks" / "08_small.ipynb").write_bytes(path.read_bytes())
+    capsys.readouterr()
+    assert cli.main(["notebooks", "compare", "--workers", "2"]) == 0
+    ran = [line.split(":")[0] for line in capsys.readouterr().out.splitlines() if "code cells ran" in line]
+    assert ran == ["07_small.ipynb", "08_small.ipynb"]
 
 
 def test_outside_a_checkout_it_says_so(

@@ -76,10 +76,12 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
     assert found is not None
     mistakes = _known_mistakes(exercise, cases, faults, outcomes, run)
     told = found.told
+    if case.raises and outcomes[where].kind == "value":
+        told = say(messages.MUST_RAISE, raised=outcomes[where].value["raised"])
     sentences = [told if outcomes[where].kind == "error" else say(messages.ON_CASE, case=case.label, message=told)]
     if mistakes:
         sentences += [mistake.says for mistake in mistakes]
-    elif exercise.diagnose and outcomes[where].kind == "value":
+    elif exercise.diagnose and outcomes[where].kind == "value" and not case.raises:
         sentences.append(exercise.diagnose(case, expected[where].value, outcomes[where].value) or "")
     if outcomes[where].harm not in ("", found.told, messages.INPUT_CHANGED):
         sentences.append(outcomes[where].harm)

@@ -24,6 +24,7 @@ NO_REFERENCE = (
     "○ {exercise} cannot be checked on this model: it asks for what the lessons' own model does, and the reference "
     "solution fails here, too. {reason}"
 )
+MUST_RAISE = "the docstring promises a ValueError for these inputs; yours raises {raised}."
 PRINTED = "Your code printed:\n{lines}"
 INPUTS = (
     '  To have these inputs: from course_utils.exercises import failing_case; args, kwargs = failing_case("{exercise}")'

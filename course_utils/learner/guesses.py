@@ -84,7 +84,7 @@ def reveal(id: str, truth: Any) -> None:
 def _keep(entry: dict[str, Any], given: Any, shown: str, late: bool) -> None:
     entry["guess"] = shown
     entry["given"] = given if isinstance(given, str | int | float) else _plain(given)
-    entry["late"] = late or (bool(entry.get("late")) and entry["guess"] == shown)
+    entry["late"] = late or bool(entry.get("late"))
 
 
 def _plain(given: Any) -> Any:

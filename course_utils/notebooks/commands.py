@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from course_utils.errors import CourseError
 if TYPE_CHECKING:  # nbformat and its kin come in only when a notebook is read
     from nbformat import NotebookNode
 
+    from course_utils.notebooks.compare import Comparison
     from course_utils.notebooks.normalise import Problem
 
 
@@ -36,6 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "compare", parents=[names], help="execute with nbval, compare with what is stored, write nothing"
     )
     compare.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="limit for each cell")
+    compare.add_argument(
+        "--workers", type=int, choices=range(1, 17), default=1, metavar="N", help="lessons at a time, 2 GB each (1)"
+    )
     compare.set_defaults(run=_compare)
 
     pages = commands.add_parser("html", parents=[names], help="write each notebook as a page to read")
@@ -131,30 +137,43 @@ def _compare(arguments: argparse.Namespace) -> int:
     from course_utils.notebooks import compare, files
 
     paths = files.find(arguments.names)
-    failed = []
-    for path in paths:
+    # Lessons side by side that ask for all cores each wait for one another.
+    threads = max(1, (os.cpu_count() or 1) // arguments.workers) if arguments.workers > 1 else None
+
+    def run(path: Path) -> tuple[Comparison, float]:
         print(f"{path.name}: executing and comparing ...", flush=True)
         started = time.perf_counter()
-        found = compare.compare(path, files.read(path), timeout=arguments.timeout)
-        taken = time.perf_counter() - started
-        if found.passed:
-            print(
-                f"{path.name}: all {found.expected} code cells ran in {taken:.0f} s; "
-                f"the text of {found.compared} was compared with the stored text, and is the same"
-            )
-            continue
-        failed.append(path.name)
-        told = f"{len(found.failures)} of {found.expected} code cells differ or failed"
-        print(f"{path.name}: {told} ({found.executed} ran)", file=sys.stderr)
-        for cell, seen in sorted(found.failures.items()):
-            shown = "\n".join(f"    {line}" for line in seen.splitlines()[:25])
-            print(f"  code cell {cell}:\n{shown}", file=sys.stderr)
-        if found.crash:
-            print(f"  the run itself broke off:\n{found.crash}", file=sys.stderr)
+        found = compare.compare(path, files.read(path), timeout=arguments.timeout, threads=threads)
+        return found, time.perf_counter() - started
+
+    failed = []
+    with ThreadPoolExecutor(arguments.workers) as pool:
+        for path, (found, taken) in zip(paths, pool.map(run, paths), strict=True):
+            if not _told(path, found, taken):
+                failed.append(path.name)
     if failed:
         told = f"{len(failed)} of {len(paths)} lessons did not print what is stored"
         print(f"{told}: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _told(path: Path, found: Comparison, taken: float) -> bool:
+    """Print what came of a comparison; whether the lesson printed what is stored."""
+    if found.passed:
+        print(
+            f"{path.name}: all {found.expected} code cells ran in {taken:.0f} s; "
+            f"the text of {found.compared} was compared with the stored text, and is the same",
+            flush=True,
+        )
+        return True
+    told = f"{len(found.failures)} of {found.expected} code cells differ or failed"
+    print(f"{path.name}: {told} ({found.executed} ran)", file=sys.stderr)
+    for cell, seen in sorted(found.failures.items()):
+        shown = "\n".join(f"    {line}" for line in seen.splitlines()[:25])
+        print(f"  code cell {cell}:\n{shown}", file=sys.stderr)
+    if found.crash:
+        print(f"  the run itself broke off:\n{found.crash}", file=sys.stderr)
+    return False
 
 
 def _html(arguments: argparse.Namespace) -> int:

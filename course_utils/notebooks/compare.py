@@ -18,7 +18,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from course_utils.notebooks.normalise import ANSI
+from course_utils.notebooks.normalise import ANSI, words_of_picture
 from course_utils.pictures import VIEW_TYPE
 
 NOT_COMPARED_TAGS = {"nbval-ignore-output", "nbval-skip", "raises-exception"}
@@ -49,10 +49,13 @@ def compared_cells(notebook: NotebookNode) -> list[int]:
     return [index for index, cell in enumerate(cells) if _has_compared_text(cell)]
 
 
-def compare(path: Path, notebook: NotebookNode, *, timeout: float = CELL_TIMEOUT) -> Comparison:
+def compare(
+    path: Path, notebook: NotebookNode, *, timeout: float = CELL_TIMEOUT, threads: int | None = None
+) -> Comparison:
     """Run nbval over the file at `path`, whose contents are `notebook`, in a process and a kernel of its own.
 
-    `timeout` is in seconds, for each cell. Nothing is written beside the notebook.
+    `timeout` is in seconds, for each cell; `threads` how many torch has, all cores' if None. Nothing is written beside
+    the notebook.
     """
     with tempfile.TemporaryDirectory() as scratch:
         report, settings = Path(scratch) / "report.xml", Path(scratch) / "pytest.ini"
@@ -65,6 +68,8 @@ def compare(path: Path, notebook: NotebookNode, *, timeout: float = CELL_TIMEOUT
         # No other plugin of this environment: one that shuffles tests would shuffle a lesson's cells.
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         environment["COURSE_PROGRESS"] = "off"  # nobody learns in this run
+        if threads is not None:
+            environment["OMP_NUM_THREADS"] = str(threads)
         environment.pop("PYTEST_XDIST_WORKER", None)  # this is a run of its own, whoever starts it
         process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
         cases = list(ElementTree.parse(report).iter("testcase")) if report.is_file() else []
@@ -92,8 +97,8 @@ def _has_compared_text(cell: NotebookNode) -> bool:
         data = output.get("data", {})
         if VIEW_TYPE in data:  # its text is the words that say it
             return True
-        # A figure's only text is "<Figure size ...>": to compare that alone is to compare nothing.
-        if any(kind not in NOT_COMPARED_KINDS for kind in data) and "image/png" not in data:
+        says = any(kind not in NOT_COMPARED_KINDS for kind in data)
+        if says and ("image/png" not in data or words_of_picture(output)):
             return True
     return False
 

@@ -22,7 +22,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from course_utils.errors import refuse_unknown_options
 from course_utils.sweeps.fast_linear import fast_linear
 from course_utils.sweeps.growing_batch import UnpatchedRuns, run_unpatched
-from course_utils.sweeps.layers_by_hand import LayersByHand, written_by_heads
+from course_utils.sweeps.layers_by_hand import LayersByHand, written_by_heads, written_through_norm
 from course_utils.sweeps.memory import MEGABYTE, row_bytes
 from course_utils.sweeps.nodes import Edge, Receiver, Sender, read_edges
 from course_utils.sweeps.options import MEMORY_MB, Answers, Metric, Prompts, SweepError
@@ -215,8 +215,5 @@ class _Run:
 
     def _together(self, layer: int, some: torch.Tensor) -> torch.Tensor:
         """What a layer's attention writes when some of its heads, (row, head), put out what they do now."""
-        parts = self.parts
-        projection, writer = parts.out_projections[layer]._module, parts.attention_writers[layer]._module
         was = self.runs.found["head"][layer][self.base, self.begin :]
-        mixed = torch.where(some[:, None, :, None], self.heads[layer], was)
-        return (writer(projection(mixed.flatten(-2))) - writer(projection(was.flatten(-2)))) * parts.residual_scale
+        return written_through_norm(self.parts, layer, was, torch.where(some[:, None, :, None], self.heads[layer], was))

@@ -2,9 +2,8 @@
 
 Between two runs each head, each MLP and the embedding writes something else at the last token. Through the final norm,
 with its divisor kept as it was in the corrupted run, and the difference of two rows of the unembedding, each change is
-a
-number of logits, and the numbers add up: with what the norm's own divisor does they are the whole difference of the two
-runs. Direct logit attribution: Elhage et al. 2021 (https://transformer-circuits.pub/2021/framework/index.html).
+a number of logits, and the numbers add up: with what the norm's own divisor does they are the whole difference of the
+two runs. Direct logit attribution: Elhage et al. 2021 (https://transformer-circuits.pub/2021/framework/index.html).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import torch
 from course_utils.model.anatomy import Anatomy
 from course_utils.model.frozen_norm import frozen_norm
 from course_utils.sweeps.growing_batch import run_unpatched
-from course_utils.sweeps.layers_by_hand import written_by_heads
+from course_utils.sweeps.layers_by_hand import written_by_heads, written_through_norm
 from course_utils.sweeps.options import Answers, Prompts, SweepError
 from course_utils.sweeps.request import Request
 
@@ -127,6 +126,4 @@ def _together(parts: Anatomy, layer: int, own: torch.Tensor, new: torch.Tensor, 
     writer = parts.attention_writers[layer]._module
     if writer is parts.attentions[layer]._module:
         return alone.sum(0)
-    projection = parts.out_projections[layer]._module
-    after, before = (writer(projection(one.flatten(-2)))[0, 0] for one in (new, own))
-    return (after - before) * parts.residual_scale
+    return written_through_norm(parts, layer, own, new)[0, 0]

@@ -205,5 +205,18 @@ def written_by_heads(parts: Anatomy, layer: int, own: torch.Tensor, new: torch.T
         change = torch.where(heads, (new - own)[:, None], torch.zeros((), dtype=own.dtype, device=own.device))
         nothing = torch.zeros_like(own[:1, :1]).flatten(-2)
         return (projection(change.flatten(-2)) - projection(nothing)) * parts.residual_scale
-    changed = torch.where(heads, new[:, None], own[:, None]).flatten(-2)
-    return (writer(projection(changed)) - writer(projection(own.flatten(-2)))[:, None]) * parts.residual_scale
+    return written_through_norm(parts, layer, own[:, None], torch.where(heads, new[:, None], own[:, None]))
+
+
+def written_through_norm(parts: Anatomy, layer: int, own: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    """What the whole attention adds to the stream when its heads' outputs become `new`, where a norm stands behind it.
+
+    Args:
+        own, new: all heads' outputs, (..., head, head width).
+
+    Returns:
+        (..., width).
+    """
+    projection, writer = parts.out_projections[layer]._module, parts.attention_writers[layer]._module
+    after, before = (writer(projection(one.flatten(-2))) for one in (new, own))
+    return (after - before) * parts.residual_scale

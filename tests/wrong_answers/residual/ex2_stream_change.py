@@ -44,7 +44,7 @@ def trusts_the_lengths(model, prompt, changed):
 
 
 WRONG = [
-    Wrong("2.2", trusts_the_lengths, says="'raised': yours is 'nothing', expected 'ValueError'"),
+    Wrong("2.2", trusts_the_lengths, says="promises a ValueError for these inputs; yours raises nothing"),
     Wrong("2.2", change_in_length, "difference of norms"),
     Wrong("2.2", change_absolute, "not relative"),
     Wrong("2.2", change_relative_to_changed, "relative to the changed prompt"),
