@@ -24,7 +24,9 @@ import nnsight
 import torch
 
 from course_utils.model.anatomy import anatomy
+from course_utils.model.guard import guard
 from course_utils.model.prompts import token_id, token_ids
+from course_utils.model.whole_numbers import place
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -125,10 +127,7 @@ def checked_layer(model: TransformersModel, layer: int) -> int:
     Raises:
         ValueError: it does not.
     """
-    n_layers = anatomy(model).n_layers
-    if isinstance(layer, bool) or not isinstance(layer, int) or not 0 <= layer < n_layers:
-        raise ValueError(f"There is no layer {layer!r}: this model's are 0 to {n_layers - 1}.")
-    return layer
+    return place(layer, anatomy(model).n_layers, "layer")
 
 
 def checked_vectors(model: TransformersModel, vectors: torch.Tensor, *axes: str) -> torch.Tensor:
@@ -435,6 +434,7 @@ def traceable(model: Any, tokenizer: Any = None) -> TransformersModel:
         raise ValueError(
             "A transformers model does not know its tokenizer: give it too, LLMSteering(model, tokenizer)."
         )
+    guard(module)
     # Without the device, the pipeline inside moves the model to what it thinks best.
     return nnsight.TransformersModel(module, task="text-generation", tokenizer=tokenizer, device=module.device)
 

@@ -28,8 +28,11 @@ def wrap(
     """
     import nnsight
 
+    from course_utils.model.guard import guard
+
     register_package()
     module.eval().requires_grad_(False)
+    guard(module)
     # Else the pipeline inside moves the model to what it thinks the best device.
     place = {} if getattr(module, "hf_device_map", None) else {"device": module.device}
     build = remote_class() if remote else nnsight.TransformersModel
