@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.errors import CourseError
-from course_utils.exercises import LESSONS, get_exercise
+from course_utils.exercises import LESSONS, get_exercise, watch
 from course_utils.learner import record
 from course_utils.learner.standing import Standing, standing
 
@@ -201,3 +201,6 @@ td,th{{border-bottom:1px solid #bbb;padding:.4rem;text-align:left}}</style></hea
 <p>This page was made by the course on the learner's own machine, from a file that anybody can edit. It is for
 the one who did the work, and proves nothing to others.</p></body></html>
 """
+
+
+watch(note_event)

@@ -22,17 +22,20 @@ def wrap(
     remote: Literal[False, "local"] = False,
     revision: str | None = None,
 ) -> TransformersModel:
-    """An nnsight model around a loaded one, in evaluation mode and without gradients of the parameters.
+    """An nnsight model around a loaded one, in evaluation mode and without gradients of the parameters, whose tokenizer
+    puts nothing behind a text, and whose runs keep to the rules of :mod:`guard`.
 
     With remote="local" every trace is packed and unpacked as if it went to NDIF.
     """
     import nnsight
 
     from course_utils.model.guard import guard
+    from course_utils.model.prompts import add_no_end
 
     register_package()
     module.eval().requires_grad_(False)
     guard(module)
+    add_no_end(tokenizer)
     # Else the pipeline inside moves the model to what it thinks the best device.
     place = {} if getattr(module, "hf_device_map", None) else {"device": module.device}
     build = remote_class() if remote else nnsight.TransformersModel

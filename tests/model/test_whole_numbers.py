@@ -33,7 +33,7 @@ def test_what_is_none_is_named(given: Any) -> None:
 
 @pytest.mark.parametrize("given", [1.0, [1.0], "12", [True, False], None, torch.tensor([0.5])])
 def test_one_that_is_none_among_several(given: Any) -> None:
-    with pytest.raises(ValueError, match="layers: .* is no whole number"):
+    with pytest.raises(ValueError, match=r"layers: .* is no whole number"):
         whole_numbers(given, "layers")
 
 

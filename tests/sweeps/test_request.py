@@ -106,7 +106,7 @@ def test_a_metric_without_a_gradient(tiny: Any) -> None:
 
 @pytest.mark.parametrize("steps", [1.5, "3", True])
 def test_steps(steps: Any, tiny: Any) -> None:
-    with pytest.raises(ValueError, match="steps: .* is no whole number"):
+    with pytest.raises(ValueError, match=r"steps: .* is no whole number"):
         sweeps.edge_attribution(tiny("tiny-llama"), CLEAN, CORRUPTED, ANSWERS, steps=steps)
 
 
