@@ -590,6 +590,9 @@ def slerp(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
     t = 0 gives ``first``, t = 1 ``second``. In between the angle grows evenly, and the length goes evenly from one's to
     the other's. Raises ValueError for opposite vectors, between which there is no one arc, and for a vector of zeros.
     """
+    dtype = first.dtype
+    if dtype in (torch.float16, torch.bfloat16):  # an angle near pi is beyond their digits
+        first, second = first.float(), second.float()
     lengths = first.norm(), second.norm()
     if not lengths[0] * lengths[1]:
         raise ValueError("A vector of zeros has no direction to interpolate.")
@@ -601,7 +604,7 @@ def slerp(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
         between = (1 - t) * a + t * b
     else:
         between = (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
-    return ((1 - t) * lengths[0] + t * lengths[1]) * between
+    return (((1 - t) * lengths[0] + t * lengths[1]) * between).to(dtype)
 
 
 def remove_direction(residual: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+_CONTAINERS = (torch.nn.ModuleList, torch.nn.ModuleDict)
 EMPTY = "The text is empty: a model needs at least one token to say what comes next."
 
 
@@ -59,7 +60,8 @@ def refuse_tokens(ids: torch.Tensor, vocabulary: int) -> None:
 
 
 def _before_run(module: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
-    if any(part.training for part in module.modules()):
+    # A list of modules does nothing in training: a shortened one is made anew, and starts in it.
+    if any(part.training for part in module.modules() if not isinstance(part, _CONTAINERS)):
         raise ValueError(
             "The model is in training mode, where dropout makes each run another: put it back with "
             "model.eval() (of an nnsight model, model._module.eval())."

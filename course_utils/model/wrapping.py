@@ -45,6 +45,35 @@ def wrap(
     return model
 
 
+def as_traced(model: Any) -> TransformersModel:
+    """A model as nnsight traces it: itself; or a plain transformers model, wrapped once and remembered, with the
+    tokenizer that lies beside its weights. Wrapped, it is in evaluation mode and its parameters ask for no gradients.
+
+    Raises:
+        ValueError: it is no model, or its tokenizer is not on this machine.
+    """
+    from transformers import AutoTokenizer, PreTrainedModel
+
+    if hasattr(model, "_module") and hasattr(model, "trace"):
+        return model
+    if not isinstance(model, PreTrainedModel):
+        raise ValueError(
+            f"A model from load_model() was expected, or a transformers model; {type(model).__name__} came."
+        )
+    known = model.__dict__.get("_course_traced")
+    if known is None:
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(model.name_or_path, local_files_only=True)
+        except Exception:
+            raise ValueError(
+                f"The tokenizer of this {type(model).__name__} was looked for at {model.name_or_path!r} and is not "
+                "there. Load the model with load_model(), or give it its tokenizer: "
+                "course_utils.model.wrapping.wrap(model, tokenizer)."
+            ) from None
+        known = model.__dict__["_course_traced"] = wrap(model, tokenizer)
+    return known
+
+
 @functools.lru_cache(maxsize=1)
 def register_package() -> None:
     """Let traces that call this package's functions go remote: they are sent along, since NDIF does not have them.

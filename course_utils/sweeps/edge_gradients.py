@@ -37,6 +37,7 @@ class AttributionOptions(TypedDict, total=False):
     positions: int | Sequence[int] | None
 
 
+@torch.inference_mode(False)  # around a call it would leave no gradient
 def edge_attribution(
     model: TransformersModel,
     clean: Prompts,

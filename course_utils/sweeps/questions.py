@@ -27,6 +27,7 @@ import torch
 
 from course_utils.errors import refuse_unknown_options
 from course_utils.model.anatomy import Anatomy, anatomy
+from course_utils.model.wrapping import as_traced
 from course_utils.sweeps.growing_batch import ALL_SHORTCUTS, Patch, Site
 from course_utils.sweeps.measure import refuse_without_gradient
 from course_utils.sweeps.options import Answers, Prompts, Question, SweepError, SweepOptions
@@ -205,6 +206,7 @@ def mean_heads(model: TransformersModel, prompts: Prompts) -> torch.Tensor:
     return (total / sum(len(tokens) for tokens in texts)).float()
 
 
+@torch.inference_mode(False)  # around a call it would leave no gradient
 def attribution_patching(
     model: TransformersModel,
     clean: Prompts,
@@ -230,6 +232,7 @@ def attribution_patching(
         can be held against :func:`patch_heads` number by number.
     """
     refuse_unknown_options(attribution_patching, options, Question)
+    model = as_traced(model)
     request = Request(model, corrupted, clean, answers, options)
     parts, chosen = request.parts, request.heads(heads)
     assert request.sources is not None

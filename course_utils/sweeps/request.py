@@ -14,6 +14,7 @@ from course_utils.model.anatomy import anatomy
 from course_utils.model.guard import context_of, refuse_length, refuse_tokens
 from course_utils.model.prompts import token_id, token_ids
 from course_utils.model.whole_numbers import whole_number, whole_numbers
+from course_utils.model.wrapping import as_traced
 from course_utils.sweeps.measure import Measure
 from course_utils.sweeps.options import MEMORY_MB, Answers, Prompts, Question, SweepError
 
@@ -44,6 +45,7 @@ class Request:
         answers: Answers | None,
         question: Question,
     ):
+        model = as_traced(model)
         if any(parameter.is_meta for parameter in model._module.parameters()):
             raise SweepError(
                 "The model has no weights on this machine; a sweep needs them. Load it without remote=True."
