@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,7 @@ from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS, check, exercises, get_exercise, hint, predictions, quizzes, solution
 from course_utils.learner import own_progress, predict, progress, quiz, record, reveal
 from course_utils.learner.standing import standing
-
-Said = Callable[[], str]
-
-
-@pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "progress.json"))
-    monkeypatch.setattr(own_progress, "_greeted", set())
-    return tmp_path / "progress.json"
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    return lambda: capsys.readouterr().out
+from tests.learner.conftest import Said
 
 
 def all_right(contents: record.Contents) -> None:
@@ -155,7 +141,7 @@ def test_of_a_damaged_copy_what_is_whole_is_restored_and_the_rest_is_named(
     }
     (tmp_path / "mine.json").write_text(json.dumps(whole | {"predictions": {"1.1": 5, "1.4": {"given": 3}}}))
     progress.restore(tmp_path / "mine.json")
-    assert said() == "Not restored, since it cannot be read: exercises 1.1 points; predictions 1.1.\n"
+    assert said() == "Not restored, since it cannot be read: exercises 1.1 points; predictions 1.1."
     predict("1.1", 6)
     reveal("1.1", 8)
     assert record.entry("predictions", "1.4") == {"given": 3}
