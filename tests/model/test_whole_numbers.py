@@ -52,6 +52,7 @@ def test_the_functions_of_the_lessons_take_them(layer: Any, tiny: Any) -> None:
     same(steering.concept_direction(model, *prompts, layer), steering.concept_direction(model, *prompts, 1))
     same(residual.layer_output_with_hook(model, prompts[0], layer), residual.residual_stream(model, prompts[0])[2])
     same(patching.patch_head(model, *prompts, layer, layer), patching.patch_head(model, *prompts, 1, 1))
+    option: Any
     for option in ("layers", "heads", "positions"):
         ours = sweeps.patch_heads(model, *prompts, answers, **{option: layer})
         same(ours, sweeps.patch_heads(model, *prompts, answers, **{option: 1}))
