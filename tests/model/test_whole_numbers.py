@@ -55,7 +55,7 @@ def test_the_functions_of_the_lessons_take_them(layer: Any, tiny: Any) -> None:
     option: Any
     for option in ("layers", "heads", "positions"):
         ours = sweeps.patch_heads(model, *prompts, answers, **{option: layer})
-        same(ours, sweeps.patch_heads(model, *prompts, answers, **{option: 1}))
+        same(ours, sweeps.patch_heads(model, *prompts, answers, **{option: 1}))  # type: ignore[arg-type]
     table = sweeps.patch_residual(model, *prompts, answers, positions=layer)
     same(table, sweeps.patch_residual(model, *prompts, answers, positions=[1]))
 
