@@ -65,7 +65,7 @@ def test_the_functions_of_the_lessons_name_what_is_none(layer: Any, tiny: Any) -
     model, prompts = tiny("tiny-llama"), ("a b c d", "a b e d")
     for run in (
         lambda: steering.concept_direction(model, *prompts, layer),
-        lambda: residual.layer_output_with_hook(model, prompts[0], layer),
+        lambda: residual.attention_mask(model, prompts[0], layer),
         lambda: patching.patch_head(model, *prompts, layer, 0),
     ):
         with pytest.raises(ValueError, match=r"layer: .* is no whole number"):
