@@ -19,6 +19,7 @@ import torch
 
 from course_utils.model.anatomy import Anatomy, anatomy
 from course_utils.model.prompts import token_id, token_ids
+from course_utils.model.whole_numbers import place
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -252,8 +253,7 @@ def layer_output_with_hook(model: TransformersModel, prompt: str, layer: int) ->
         ValueError: there is no such layer.
     """
     layers = anatomy(model).layers
-    if not 0 <= layer < len(layers):
-        raise ValueError(f"There is no layer {layer}: this model's are 0 to {len(layers) - 1}.")
+    place(layer, len(layers), "layer")
     kept: list[torch.Tensor] = []
 
     def keep(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> None:
@@ -343,8 +343,7 @@ def attention_mask(model: TransformersModel, prompt: str, layer: int) -> torch.T
             it.
     """
     parts = anatomy(model)
-    if not 0 <= layer < parts.n_layers:
-        raise ValueError(f"There is no layer {layer}: this model's are 0 to {parts.n_layers - 1}.")
+    place(layer, parts.n_layers, "layer")
     with model.trace([token_ids(model, prompt)]):
         named = parts.attentions[layer].inputs[1].save()  # (positional, named) arguments
     mask = named.get("attention_mask")

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from course_utils.model.wrapping import as_traced
+
 if TYPE_CHECKING:
     from nnsight import TransformersModel
     from nnsight.intervention.envoy import Envoy
@@ -160,9 +162,11 @@ def anatomy(model: TransformersModel) -> Anatomy:
     """The parts of ``model``; found and proven once, then remembered.
 
     Raises:
+        ValueError: it is no model, or a plain transformers model whose tokenizer is not known.
         AnatomyError: the model is no decoder-only language model, a part was not found, or the parts that were found do
             not reproduce the model's own layers and logits. The message names the part.
     """
+    model = as_traced(model)
     known = model.__dict__.get("_course_anatomy")
     if known is None:
         known = _find(model)
