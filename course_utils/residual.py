@@ -12,6 +12,7 @@ functions take one prompt and leave the batch dimension out of what they return.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import nnsight
@@ -132,7 +133,8 @@ def stream_parts(model: TransformersModel, prompt: str) -> torch.Tensor:
     """Everything that is added up in the stream, in the order in which it is written.
 
     Returns a tensor (part, position, width). Part 0 is the start of the stream, part 2 * l + 1 what layer l's attention
-    adds, part 2 * l + 2 what its MLP adds. The sum over the parts is the stream after the last layer.
+    adds, part 2 * l + 2 what its MLP adds. The sum over the parts is the stream after the last layer. (Where a layer
+    scales the stream as a whole, as in Gemma 4, each part is what is left of it there.)
     """
     parts = anatomy(model)
     with model.trace([token_ids(model, prompt)]):
@@ -141,6 +143,9 @@ def stream_parts(model: TransformersModel, prompt: str) -> torch.Tensor:
             written.append(parts.attention_written(layer))
             written.append(parts.mlp_written(layer))
         stacked = nnsight.save(torch.cat(written))
+    for layer, keep in enumerate(parts.keeps):
+        if not isinstance(keep, float) or keep != 1.0:
+            stacked[: 2 * layer + 1] *= keep  # what was there when the layer began
     return stacked
 
 
@@ -163,8 +168,8 @@ def count_parameters(model: TransformersModel) -> dict[str, int]:
 
     counts = {
         "embedding": size([parts.embedding, parts.unembedding]),
-        "attention": size(parts.attentions),
-        "mlp": size(parts.mlps),
+        "attention": size(chain.from_iterable(parts.attention_parts)),
+        "mlp": size(chain.from_iterable(parts.mlp_parts)),
     }
     total = size([model])
     return counts | {"other": total - sum(counts.values()), "total": total}
@@ -176,18 +181,23 @@ def count_parameters(model: TransformersModel) -> dict[str, int]:
 def attention_patterns(model: TransformersModel, ids: Sequence[int]) -> torch.Tensor:
     """Every head's attention weights on a sequence of token ids.
 
-    Returns a tensor (layer, head, query position, key position). Each row over the keys sums to 1.
+    Returns a tensor (layer, head, query position, key position). Each row over the keys sums to 1 (to less where the
+    model has attention sinks, as gpt-oss: the rest is on no token). NaN in a layer that has no attention heads.
 
     Raises:
+        AnatomyError: the model's attention does not hand its weights out.
         ValueError: there are no ids, or one is not in the vocabulary.
     """
     parts = anatomy(model)
     if not len(ids) or not all(0 <= token < parts.vocabulary for token in ids):
         raise ValueError(f"Expected at least one token id, each from 0 to {parts.vocabulary - 1}; got {list(ids)[:8]}.")
     with model.trace([list(ids)]):
-        layers = [parts.pattern(layer) for layer in range(parts.n_layers)]  # each (batch, head, query, key)
-        patterns = nnsight.save(torch.cat(layers))
-    return patterns
+        patterns = nnsight.save([parts.pattern(layer)[0] for layer in parts.head_layers])  # each (head, query, key)
+    size = (max(parts.head_counts), len(ids), len(ids))
+    by_layer = [patterns[0].new_full(size, torch.nan) for _ in range(parts.n_layers)]
+    for layer, pattern in zip(parts.head_layers, patterns, strict=True):
+        by_layer[layer][: len(pattern)] = pattern
+    return torch.stack(by_layer)
 
 
 def previous_token_scores(model: TransformersModel, prompt: str) -> torch.Tensor:
@@ -256,8 +266,9 @@ def layer_output_with_hook(model: TransformersModel, prompt: str, layer: int) ->
         raise ValueError(f"There is no layer {layer}: this model's are 0 to {len(layers) - 1}.")
     kept: list[torch.Tensor] = []
 
-    def keep(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> None:
-        kept.append(output[0].clone())  # the first, and only, prompt of the batch
+    def keep(module: torch.nn.Module, inputs: Any, output: Any) -> None:
+        stream = output[0] if isinstance(output, tuple) else output  # some families put out a tuple
+        kept.append(stream[0].clone())  # the first, and only, prompt of the batch
 
     hook = layers[layer]._module.register_forward_hook(keep)
     try:

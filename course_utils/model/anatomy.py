@@ -65,6 +65,9 @@ class StreamOfTuple:
     def output(self, stream: torch.Tensor) -> None:
         self._envoy.output = (stream, *self._envoy.output[1:])
 
+    def skip(self, stream: torch.Tensor) -> None:
+        self._envoy.skip((stream, None))
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "_envoy":  # copying and pickling ask before there is an envoy
             raise AttributeError(name)
@@ -95,7 +98,8 @@ class Anatomy:
         attention_sources, mlp_sources: for each layer the modules whose outputs are added to the stream, and the factor
             on each.
         keeps: for each layer the factor on what entered it (Gemma 4's layer scalar); 1.0 nearly everywhere.
-        norm: the final norm. head: what stands between it and the unembedding; None nearly everywhere. unembedding: ``lm_head``, which may be tied to the embedding.
+        norm: the final norm. head: what stands between it and the unembedding; None nearly everywhere.
+        unembedding: ``lm_head``, which may be tied to the embedding.
         n_layers, n_heads, n_kv_heads, head_width, width, vocabulary: sizes; of heads, those of the first layer that has
             any.
         head_counts, kv_head_counts, head_widths: the same for each layer, 0 where there are no heads. A head's width is
@@ -172,7 +176,7 @@ class Anatomy:
 
     @property
     def attention_writers(self) -> list[Any]:
-        """For each layer the module whose output its attention adds to the stream, None where it is not a single one."""
+        """For each layer the module whose output its attention adds to the stream; None unless it is a single one."""
         return [sources[0][0] if len(sources) == 1 else None for sources in self.attention_sources]
 
     @property
@@ -190,14 +194,34 @@ class Anatomy:
         instead = "nothing mixes positions there" if self.kinds[layer] == "no mixing" else f"it is {self.kinds[layer]}"
         return f"{self.family}, layer {layer} has no attention heads: {instead}. The layers with heads are {having}."
 
+    def norm_after_heads(self, layer: int) -> Any:
+        """The norm that stands between a layer's output projection and the stream (Gemma 2, OLMo 2), or None."""
+        writer = self.attention_writers[layer]
+        plain = (self.attentions[layer]._module, self.out_projections[layer]._module)
+        return None if writer._module in plain else writer
+
+    def why_not_alike(self) -> str | None:
+        """Why what heads of all layers do cannot be one table: None where each layer has heads, as many and as wide;
+        else a sentence.
+        """
+        if 0 in self.head_counts:
+            return self.why_no_heads(self.head_counts.index(0))
+        if len(set(zip(self.head_counts, self.head_widths, strict=True))) > 1:
+            sizes = ", ".join(
+                f"{n} of {w}" for n, w in dict.fromkeys(zip(self.head_counts, self.head_widths, strict=True))
+            )
+            return f"{self.family}: its layers have heads of several sizes ({sizes}), which do not fit in one table."
+        return None
+
     def why_not_plain(self) -> str | None:
         """Why what is taken apart by hand (paths, direct effects) cannot be: None where each layer is attention and an
         MLP, each written to the stream by one module and alike in all layers; else a sentence.
         """
         one = all(len(sources) == 1 for sources in self.attention_sources + self.mlp_sources)
-        alike = len(set(zip(self.head_counts, self.kv_head_counts, self.head_widths, strict=True))) == 1
-        plain = all(kind == "attention" for kind in self.kinds) and all(mlp is not None for mlp in self.mlps)
-        if one and alike and plain and not self.alone and all(isinstance(keep, float) and keep == 1 for keep in self.keeps):
+        factors = {factor for sources in self.attention_sources + self.mlp_sources for _, factor in sources}
+        kept = all(isinstance(keep, float) and keep == 1.0 for keep in self.keeps)
+        alike = self.why_not_alike() is None and len(set(self.kv_head_counts)) == 1 and len(factors) == 1
+        if one and alike and kept and not self.alone:
             return None
         return (
             f"{self.family}: its layers are not all alike, or write to the stream in more than one place, so paths and "

@@ -125,7 +125,7 @@ _SEVERAL_STREAMS = Family(
 )
 _LOOPS = Family(refused="it runs the same layers several times over, so there is no one stream through its layers")
 _SHARED_ATTENTION = Family(
-    refused="its attention is one block that several layers share, and it writes through a state space, not to the stream"
+    refused="several layers share one attention block, which writes through a state space and not to the stream"
 )
 
 FAMILIES: dict[str, Family] = {
@@ -138,9 +138,7 @@ FAMILIES: dict[str, Family] = {
     "codegen": _TUPLE,
     "gpt_neo": _TUPLE,
     "gpt_neox_japanese": _TUPLE,
-    "mpt": Family(
-        Layout(mlp_writes=(Source("ffn.down_proj"),)), tuples=True, alone=True
-    ),
+    "mpt": Family(Layout(mlp_writes=(Source("ffn.down_proj"),)), tuples=True, alone=True),
     # Attention and MLP are handed the stream and add to it inside. The bias by distance has a row for each prompt.
     "bloom": Family(
         Layout(attention_writes=(Source("self_attention.dense"),), mlp_writes=(Source("mlp.dense_4h_to_h"),)),
@@ -148,7 +146,9 @@ FAMILIES: dict[str, Family] = {
         alone=True,
     ),
     "falcon": Family(tuples=True, alone=True),
-    "cpmant": Family(refused="it puts vectors of its own in front of the text, so its positions are not those of the tokens"),
+    "cpmant": Family(
+        refused="it puts vectors of its own in front of the text, so its positions are not those of the tokens"
+    ),
     # Experts beside, or in the place of, one MLP; their layers hand on more than the stream.
     "llama4_text": Family(alone=True),
     "zaya": Family(tuples=True, alone=True),
@@ -235,10 +235,10 @@ FAMILIES: dict[str, Family] = {
     "longcat_flash": Family(
         refused="each of its layers has two attentions and three MLPs, and the lessons know one of each"
     ),
-    "jetmoe": Family(
-        refused="which heads its attention has is chosen anew for each token (they are experts), so no head has a number"
+    "jetmoe": Family(refused="its attention heads are experts, chosen anew for each token, so no head has a number"),
+    "blt": Family(
+        refused="it reads bytes, and joins them to patches of changing length, where the lessons read tokens"
     ),
-    "blt": Family(refused="it reads bytes, and joins them to patches of changing length, where the lessons read tokens"),
     "git": _NORMED_STREAM,
     "trocr": _NORMED_STREAM,
     "mamba": _NO_ATTENTION,

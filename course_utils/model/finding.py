@@ -135,7 +135,9 @@ def _layer(block: Module, number: int, kind: str, family: Family, config: Pretra
     norms = next((pair for pair in POST_NORMS if all(below(block, path) is not None for path in pair)), None)
     halves = (mixers, (mlp,) if mlp is not None else ())
     written = []
-    for half, sources, norm in zip(halves, (layout.attention_writes, layout.mlp_writes), norms or (None, None), strict=True):
+    for half, sources, norm in zip(
+        halves, (layout.attention_writes, layout.mlp_writes), norms or (None, None), strict=True
+    ):
         if sources is not None:
             written.append(_sources(block, sources))
         else:
@@ -230,7 +232,7 @@ def _reads(projection: Module) -> int:
     return getattr(projection, "in_features", None) or getattr(projection, "nx", None) or 0
 
 
-def _kept(attention: Module, kv_heads: int, value_width: int) -> int:
+def _kept(attention: Any, kv_heads: int, value_width: int) -> int:
     """How many numbers a cache keeps of each token in this layer.
 
     Latent attention keeps one vector from which all heads' keys and values are made, and one rotary key (DeepSeek-AI

@@ -46,8 +46,10 @@ _SIZES: tuple[tuple[int, str], ...] = (
 )
 _SMALL = {name: size for size, names in _SIZES for name in names.split()}
 _HEAD_COUNTS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
-_KV_HEAD_COUNTS = ("num_key_value_heads", "num_kv_heads", "num_global_key_value_heads", "swa_num_key_value_heads")
-_KV_HEAD_COUNTS += ("kv_n_heads", "num_query_groups")
+_KV_HEAD_COUNTS = (
+    *("num_key_value_heads", "num_kv_heads", "num_global_key_value_heads", "swa_num_key_value_heads"),
+    *("kv_n_heads", "num_query_groups"),
+)
 _LAYER_COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_blocks")
 # Lists by number of layer, and not one entry for each: indices of the layers that are so.
 _LAYER_INDICES = ("moe_layers", "full_attn_idxs", "mlp_only_layers", "hybrid_layer_ids", "attn_layer_indices")
