@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import nnsight
 import torch
 
-from course_utils.model.anatomy import Anatomy, anatomy
+from course_utils.model.anatomy import anatomy
+from course_utils.model.experts import describe_mlp, find_experts
 from course_utils.model.prompts import token_id, token_ids
 
 if TYPE_CHECKING:
@@ -317,48 +318,68 @@ def blueprint(model_type: str, **settings: Any) -> TransformersModel:
 def model_card(model: TransformersModel) -> dict[str, Any]:
     """What one would want to know about a model before opening it, read from its modules and its configuration.
 
-    The line "mask" is seen in a real run, and is "not seen: no weights" for a :func:`blueprint`.
+    The line "mask" is seen in a real run, and is "not seen: no weights" for a :func:`blueprint`. Of a mixture of
+    experts the card says also how many parameters are attention's and how many the MLPs', and how many of all one token meets
+    ("active").
     """
     parts = anatomy(model)
-    config = model.config.get_text_config()
     block = parts.layers[0]._module
     norms = [name for name, child in block.named_children() if _is_norm(child)]
-    after = parts.attention_writers[0] is not parts.attentions[0]
+    after = bool(parts.attention_sources[0]) and parts.attention_sources[0][0][0] is not parts.attentions[0]
+    after = after and _is_norm(parts.attention_sources[0][0][0]._module)
     before = len(norms) > 2 if after else True
     windows = [window for window in parts.windows if window is not None]
-    return {
+    counts = count_parameters(model)
+    card: dict[str, Any] = {
         "family": parts.family,
-        "parameters": count_parameters(model)["total"],
+        "parameters": counts["total"],
         "layers": parts.n_layers,
         "width": parts.width,
         "heads": parts.n_heads,
         "queries per key/value": parts.n_heads // parts.n_kv_heads,
         "head width": parts.head_width,
-        "MLP": _describe_mlp(parts, config),
+        "MLP": describe_mlp(parts),
         "norm": "RMSNorm" if "RMS" in type(parts.norm._module).__name__ else "LayerNorm",
         "norm stands": "before and after" if before and after else "after" if after else "before",
         "attention, MLP": "side by side" if parts.parallel else "one after the other",
-        "positions": "learned" if hasattr(model._module.get_decoder(), "wpe") else "rotary",
+        "positions": _describe_positions(model),
         "mask": _seen_mask(model),
         "window": f"{windows[0]} on {len(windows)} of {parts.n_layers}" if windows else "none",
         "vocabulary": parts.vocabulary,
         "tied embedding": parts.embedding._module.weight is parts.unembedding._module.weight,
     }
+    # What most models do not have is said of those that do.
+    experts = find_experts(parts)
+    if experts is not None:
+        card["attention parameters"], card["MLP parameters"] = counts["attention"], counts["mlp"]
+        if experts.active is not None:
+            idle = experts.parameters * (experts.count - experts.active) // experts.count
+            card["MLP parameters, active"] = counts["mlp"] - idle
+            card["parameters, active"] = counts["total"] - idle
+    others = [kind for kind in parts.kinds if kind != "attention"]
+    if others:
+        card["layers without heads"] = f"{len(others)} of {parts.n_layers}: {', '.join(dict.fromkeys(others))}"
+    if parts.sinks:
+        card["attention sinks"] = "yes: a row of the pattern sums to less than 1, the rest is on no token"
+    return card
 
 
 def attention_mask(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor:
     """The mask that the model hands to a layer's attention, as it is (query position, key position).
 
     Raises:
-        ValueError: there is no such layer, or the model's attention kernel makes its mask inside, where no trace sees
-            it.
+        ValueError: there is no such layer, it has no attention, or the model's attention kernel makes
+            its mask inside, where no trace sees it.
     """
     parts = anatomy(model)
     if not 0 <= layer < parts.n_layers:
         raise ValueError(f"There is no layer {layer}: this model's are 0 to {parts.n_layers - 1}.")
+    if (why := parts.why_no_heads(layer)) is not None:
+        raise ValueError(why)
     with model.trace([token_ids(model, prompt)]):
         named = parts.attentions[layer].inputs[1].save()  # (positional, named) arguments
     mask = named.get("attention_mask")
+    mask = mask if isinstance(mask, torch.Tensor) and mask.ndim == 4 else None
     if mask is None:
         raise ValueError(
             'The attention got no mask: load the model with load_model(...), or with attn_implementation="eager".'
@@ -387,20 +408,25 @@ def mask_kind(mask: torch.Tensor) -> str:
 def _seen_mask(model: TransformersModel) -> str:
     if any(weight.is_meta for weight in model._module.parameters()):
         return "not seen: no weights"
-    return mask_kind(attention_mask(model, "The cat and the dog", 0))
+    try:
+        return mask_kind(attention_mask(model, "The cat and the dog", anatomy(model).head_layers[0]))
+    except ValueError:
+        return "not seen: the attention is not handed one"
+
+
+def _describe_positions(model: TransformersModel) -> str:
+    """How a token's place comes in: by a table in front of the layers, or inside each attention."""
+    decoder, config = model._module.get_decoder(), model.config.get_text_config(decoder=True)
+    tables = [child for name, child in decoder.named_children() if name == "wpe" or "position" in name]
+    if tables:
+        return "learned" if any(True for _ in tables[0].parameters()) else "sinusoidal"
+    if any("alibi" in name for name in dir(decoder)) and getattr(config, "alibi", True):
+        return "a bias by distance (ALiBi)"
+    if any("rope" in name or "rotary" in name for name in vars(config)):
+        return "rotary"
+    turned = any("rot" in name for name, _ in model._module.named_modules())
+    return "rotary" if turned else "not found"
 
 
 def _is_norm(module: torch.nn.Module) -> bool:
     return "Norm" in type(module).__name__
-
-
-def _describe_mlp(parts: Anatomy, config: Any) -> str:
-    """How wide, gated or not, and with which activation. A gated MLP has three matrices of one size (or one of double
-    size and one), any other two.
-    """
-    matrices = [weight.numel() for weight in parts.mlps[0]._module.parameters() if weight.ndim == 2]
-    inner = matrices[-1] // parts.width
-    gated = sum(matrices) == 3 * matrices[-1]
-    names = ("hidden_activation", "hidden_act", "activation_function")
-    activation = next(getattr(config, name) for name in names if getattr(config, name, None))
-    return f"{inner}, {'gated' if gated else 'not gated'}, {activation}"

@@ -407,7 +407,8 @@ def _kept_windows(config: Any, n_layers: int) -> tuple[int | None, ...]:
 
 def _logit_scale(config: Any) -> float:
     scale = getattr(config, "logit_scale", None) or getattr(config, "lm_head_multiplier", None)
-    return float(scale or 1 / (getattr(config, "logits_scaling", None) or 1.0))
+    divisor = getattr(config, "logits_scaling", None) or getattr(config, "logits_mup_width_multiplier", None)
+    return float(scale or 1 / (divisor or 1.0))
 
 
 def _embedding_scale(embedding: torch.nn.Module, config: Any) -> float:

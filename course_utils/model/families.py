@@ -99,6 +99,7 @@ class Family:
     head: what stands between the final norm and the unembedding, as a path below the model.
     alone: a layer needs more than the stream that enters it (the tokens, what the layer below chose, a bias for
         each row), so patched runs are whole runs of their own and share nothing.
+    windowless: its configuration names a sliding window that its attention does not have.
     refused: the sentence that says why the lessons do not fit this family.
     """
 
@@ -107,6 +108,7 @@ class Family:
     tuples: bool = False
     head: str = ""
     alone: bool = False
+    windowless: bool = False
     refused: str = ""
 
 
@@ -131,8 +133,11 @@ _SHARED_ATTENTION = Family(
 FAMILIES: dict[str, Family] = {
     # An MLP that is two matrices of the layer. OPT flattens its batch in front of it.
     "opt": Family(_FC, alone=True),
-    "xglm": Family(_FC),
-    "biogpt": Family(_FC),
+    "xglm": Family(_FC, alone=True),
+    "biogpt": Family(_FC, alone=True),
+    # An index of keys beside the cache, which no patched run can share.
+    "deepseek_v32": Family(alone=True),
+    "axk2": Family(alone=True),
     # Layers that put out tuples.
     "gptj": _TUPLE,
     "codegen": _TUPLE,
@@ -186,14 +191,15 @@ FAMILIES: dict[str, Family] = {
     ),
     "recurrent_gemma": Family(
         kinds={
-            "attention": Layout(attention="temporal_block"),
-            "recurrent": Layout(attention="", mixer="temporal_block"),
+            "sliding_attention": Layout(attention="temporal_block"),
+            "linear_attention": Layout(attention="", mixer="temporal_block"),
         }
     ),
     "modernbert-decoder": Family(head="lm_head"),
     # What each layer reads of the tokens besides the stream, and a number on the whole layer.
     "gemma4_text": Family(
         Layout(
+            mlp_parts=("mlp", "router", "experts", "per_layer_input_gate", "per_layer_projection"),
             attention_writes=(Source("post_attention_layernorm", lambda layer: layer.layer_scalar),),
             mlp_writes=(
                 Source("post_feedforward_layernorm", lambda layer: layer.layer_scalar),
@@ -203,6 +209,9 @@ FAMILIES: dict[str, Family] = {
         ),
         alone=True,
     ),
+    "moshi": Family(windowless=True),
+    # Short convolutions behind each half keep a state of their own in the cache.
+    "inkling_text": Family(alone=True),
     # Factors on what is carried on, for each layer by its number or for each dimension.
     "beam": Family(
         Layout(

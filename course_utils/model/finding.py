@@ -158,7 +158,7 @@ def _layer(block: Module, number: int, kind: str, family: Family, config: Pretra
         n_kv_heads=kv_heads,
         value_width=value_width,
         kept_numbers=kept,
-        window=_window(config, number, kind),
+        window=None if family.windowless else _window(config, number, kind),
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
 
-_WIDTH, _HEADS, _HEAD_WIDTH, _VOCABULARY, _POSITIONS, _WINDOW = 64, 4, 16, 320, 256, 8
+_WIDTH, _HEADS, _HEAD_WIDTH, _VOCABULARY, _POSITIONS, _WINDOW = 64, 4, 16, 1152, 256, 8
 _MOST_LAYERS = 8
 
 # What each size becomes, by the names that configurations give it. A size that is missing, None or 0 stays so.
@@ -92,13 +92,17 @@ def small_twin(config: PretrainedConfig, seed: int = 0) -> PreTrainedModel:
     torch's global random state is neither used nor changed.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM
 
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(seed)
-        module = AutoModelForCausalLM.from_config(
-            small_config(config), attn_implementation="eager", dtype=torch.float32
-        )
+        small = small_config(config)
+        # A model of pictures and text has its text alone in a class of its own, which only it is mapped to.
+        known = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+        build = AutoModelForCausalLM.from_config
+        if type(small) not in MODEL_FOR_CAUSAL_LM_MAPPING and known is not None:
+            build = known._from_config
+        module = build(small, attn_implementation="eager", dtype=torch.float32)
     draw_loud(module, seed)
     return module.eval().requires_grad_(False)
 
@@ -118,6 +122,9 @@ def draw_loud(module: torch.nn.Module, seed: int) -> None:
                 parameter.copy_(noise * 1.4 / parameter.shape[-1] ** 0.5)
             else:
                 parameter.add_(0.2 * noise)
+        for name, buffer in module.named_buffers():
+            if name.endswith("layer_scalar"):  # learned, and stored as a buffer (Gemma 4)
+                buffer.fill_(0.8)
 
 
 def _cut_sizes(settings: dict[str, Any], heads: int | None) -> None:

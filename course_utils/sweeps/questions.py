@@ -275,8 +275,8 @@ def attribution_patching(
 def _heads_of_run(
     model: TransformersModel, parts: Anatomy, tokens: torch.Tensor
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """The input of each output projection that there is, (1, position, heads * head width), and the last layer's output at
-    the last position (1, width).
+    """The input of each output projection that there is, (1, position, heads * head width), and the last layer's output
+    at the last position (1, width).
     """
     with model.trace(tokens[None], use_cache=False) as tracer:
         # The weights ask for no gradient; the stream does, from here on.
