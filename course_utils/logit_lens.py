@@ -207,13 +207,16 @@ def ablate_parts(model: TransformersModel, prompt: str, silent: Sequence[int] | 
     chosen = list(range(1, last + 1)) if silent is None else list(silent)
     if not all(1 <= place <= last for place in chosen):
         raise ValueError(f"The parts {chosen} were to be silent; an attention or an MLP is a number from 1 to {last}.")
-    writers = [writer for pair in zip(parts.attention_writers, parts.mlp_writers, strict=True) for writer in pair]
+    writers = [sources for pair in zip(parts.attention_sources, parts.mlp_sources, strict=True) for sources in pair]
     rows = {place: [row for row, other in enumerate(chosen, start=1) if other == place] for place in set(chosen)}
     with model.trace([token_ids(model, prompt)] * (1 + len(chosen))):
         for place in sorted(rows):  # a trace meets the modules in forward order
-            output = writers[place - 1].output
-            written = output[0] if isinstance(output, tuple) else output
-            written[rows[place], -1] = 0.0
+            for writer, _ in writers[place - 1]:
+                output = writer.output
+                written = output[0] if isinstance(output, tuple) else output
+                if written.ndim == 2:  # OPT lays its rows one after another
+                    written = written.unflatten(0, (1 + len(chosen), -1))
+                written[rows[place], -1] = 0.0
         logits = model.output.logits[:, -1].save()
     return logits
 

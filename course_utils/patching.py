@@ -485,14 +485,16 @@ def through_output(parts: Anatomy, layer: int, heads: torch.Tensor) -> torch.Ten
     Raises:
         ValueError: attention is normed before it is added.
     """
-    if parts.attention_writers[layer]._module is not parts.attentions[layer]._module:
+    if len(parts.attention_sources[layer]) > 1:
+        raise ValueError(f"{parts.family}: attention and {parts.kinds[layer]} write together in layer {layer}.")
+    if parts.norm_after_heads(layer) is not None:
         raise ValueError(f"{parts.family} norms what attention writes: a single head's part of it is not defined.")
     alone = torch.diag_embed(heads.T).permute(1, 2, 0)  # (head, head, head width): row h holds head h, and zeros
     module = parts.out_projections[layer]._module
     with torch.no_grad():
         joined = torch.cat([alone.flatten(1), alone.new_zeros(1, alone[0].numel())])
         through = module(joined)
-    return (through[:-1] - through[-1]) * parts.residual_scale
+    return (through[:-1] - through[-1]) * parts.attention_sources[layer][0][1]
 
 
 def recovered(patched: torch.Tensor, clean: torch.Tensor | float, corrupted: torch.Tensor | float) -> torch.Tensor:

@@ -133,7 +133,7 @@ def _is_mean(request: Request, ablation: str) -> bool:
 
 
 def _normed(parts: Anatomy) -> bool:
-    return parts.attention_writers[0]._module is not parts.attentions[0]._module
+    return parts.norm_after_heads(0) is not None
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,8 @@ def patch_paths(
         {"metric": options.get("metric"), "positions": options.get("positions")},
     )
     parts = request.parts
+    if (why := parts.why_not_plain()) is not None:
+        raise SweepError(why)
     chosen, to = read_senders(parts, senders), read_receivers(parts, receivers)
     if not any(joined(parts, sender, receiver) for sender in chosen for receiver in to):
         raise SweepError(f"No receiver comes after a sender: {to[0]} reads before {chosen[0]} writes.")

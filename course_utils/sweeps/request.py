@@ -4,6 +4,7 @@ there is none.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from course_utils.model.guard import context_of, refuse_length, refuse_tokens
 from course_utils.model.prompts import token_id, token_ids
 from course_utils.model.whole_numbers import whole_number, whole_numbers
 from course_utils.model.wrapping import as_traced
+from course_utils.sweeps.growing_batch import Site, why_no_site
 from course_utils.sweeps.measure import Measure
 from course_utils.sweeps.options import MEMORY_MB, Answers, Prompts, Question, SweepError
 
@@ -63,6 +65,7 @@ class Request:
                     f"{'one prompt' if self.one else f'a list of {len(self.prompts)}'}."
                 )
         self.layers = read_numbers(question.get("layers"), self.parts.n_layers, "layers")
+        self.asked_for_layers = question.get("layers") is not None
         metric = question.get("metric")
         if metric is not None and not callable(metric):
             raise SweepError(f"metric={metric!r}: expected a function of the last position's logits.")
@@ -86,7 +89,20 @@ class Request:
 
     def heads(self, asked: int | Sequence[int] | None) -> list[int]:
         """Heads counted from 0, in the order asked for; all, if None was."""
-        return read_numbers(asked, self.parts.n_heads, "heads")
+        return read_numbers(asked, max(self.parts.head_counts), "heads")
+
+    def layers_with(self, site: Site) -> list[int]:
+        """The layers asked for, once those that have no such site are spoken of.
+
+        Raises:
+            SweepError: a layer was asked for that has none. Where all were asked for, a warning says which one has not.
+        """
+        missing = [why for layer in self.layers if (why := why_no_site(self.parts, site, layer)) is not None]
+        if missing and (self.asked_for_layers or len(missing) == len(self.layers)):
+            raise SweepError(missing[0])
+        if missing:
+            warnings.warn(f"{missing[0]} {len(missing)} rows of the result are NaN.", stacklevel=5)
+        return self.layers
 
     def columns(self, asked: int | Sequence[int] | None) -> list[int]:
         """The columns of a table by position, as they were asked for; all positions, if None was and each prompt has
