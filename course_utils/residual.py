@@ -264,7 +264,8 @@ def layer_output_with_hook(model: TransformersModel, prompt: str, layer: int) ->
         ValueError: there is no such layer.
     """
     layers = anatomy(model).layers
-    place(layer, len(layers), "layer")
+    if not 0 <= layer < len(layers):
+        raise ValueError(f"There is no layer {layer}: this model's are 0 to {len(layers) - 1}.")
     kept: list[torch.Tensor] = []
 
     def keep(module: torch.nn.Module, inputs: Any, output: Any) -> None:
