@@ -319,8 +319,8 @@ def model_card(model: TransformersModel) -> dict[str, Any]:
     """What one would want to know about a model before opening it, read from its modules and its configuration.
 
     The line "mask" is seen in a real run, and is "not seen: no weights" for a :func:`blueprint`. Of a mixture of
-    experts the card says also how many parameters are attention's and how many the MLPs', and how many of all one token meets
-    ("active").
+    experts the card says also how many parameters are attention's and how many the MLPs', and how many of all one token
+    meets ("active").
     """
     parts = anatomy(model)
     block = parts.layers[0]._module
