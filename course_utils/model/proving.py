@@ -35,7 +35,6 @@ def prove(parts: Anatomy, tolerance: float = TOLERANCE) -> Anatomy:
     Raises:
         AnatomyError: naming the first part that does not add up.
     """
-    import nnsight
     from transformers import DynamicCache
 
     dtype = next(parts.model._module.parameters()).dtype
@@ -43,6 +42,38 @@ def prove(parts: Anatomy, tolerance: float = TOLERANCE) -> Anatomy:
         tolerance *= IN_HALF
     tokens = torch.tensor([[token % parts.vocabulary for token in (3, 14, 15, 92)]])
     cache = DynamicCache(config=parts.model._module.config)
+    try:
+        stream, logits, heads = _traced(parts, tokens, cache)
+    except AnatomyError:
+        raise
+    except Exception as error:  # whatever a foreign model trips over
+        last = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise AnatomyError(
+            f"{parts.family}: a run of a few tokens fails ({last[0][:200]}). Try another model."
+        ) from error
+    for layer, (before, attention, mlp, after) in enumerate(stream):
+        if not isinstance(after, torch.Tensor):
+            raise AnatomyError(
+                f"{parts.family}: a layer puts out a {type(after).__name__}, of which the course does not know what is "
+                "the stream (batch, position, width)."
+            )
+        what = f"layer {layer}: input + attention + MLP is not its output"
+        _must_agree(before * parts.keeps[layer] + attention + mlp, after, tolerance, parts, what, attention, mlp)
+    _must_agree(
+        parts.unembed(stream[-1][-1]), logits, tolerance, parts,
+        "the last layer's output through the final norm and the unembedding does not give the model's logits",
+    )  # fmt: skip
+    for layer, seen in zip(parts.head_layers, heads, strict=True):
+        _prove_heads(parts, layer, *seen, tolerance)
+    return _with_sizes_of(_with_patterns_of(parts, [seen[2] for seen in heads]), cache, tokens.shape[1])
+
+
+def _traced(parts: Anatomy, tokens: torch.Tensor, cache: Any) -> tuple[list[Any], torch.Tensor, list[Any]]:
+    """Of each layer its input, what its halves wrote and its output; the logits; of each layer with heads what its
+    projection reads and puts out, and what its attention puts out.
+    """
+    import nnsight
+
     with torch.no_grad():
         with parts.model.trace(tokens, past_key_values=cache, use_cache=True):
             stream = []
@@ -59,21 +90,7 @@ def prove(parts: Anatomy, tolerance: float = TOLERANCE) -> Anatomy:
                 heads.append((read, parts.out_projections[layer].output, parts.attentions[layer].output))
             nnsight.save(heads)
             tracer.stop()
-    for layer, (before, attention, mlp, after) in enumerate(stream):
-        if not isinstance(after, torch.Tensor):
-            raise AnatomyError(
-                f"{parts.family}: a layer puts out a {type(after).__name__}, of which the course does not know what is "
-                "the stream (batch, position, width)."
-            )
-        what = f"layer {layer}: input + attention + MLP is not its output"
-        _must_agree(before * parts.keeps[layer] + attention + mlp, after, tolerance, parts, what, attention, mlp)
-    _must_agree(
-        parts.unembed(stream[-1][-1]), logits, tolerance, parts,
-        "the last layer's output through the final norm and the unembedding does not give the model's logits",
-    )  # fmt: skip
-    for layer, seen in zip(parts.head_layers, heads, strict=True):
-        _prove_heads(parts, layer, *seen, tolerance)
-    return _with_sizes_of(_with_patterns_of(parts, [seen[2] for seen in heads]), cache, tokens.shape[1])
+    return stream, logits, heads
 
 
 def prove_by_twin(parts: Anatomy) -> Anatomy:

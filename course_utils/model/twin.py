@@ -158,8 +158,12 @@ def _few_layers(settings: dict[str, Any]) -> None:
     for name, value in lists.items():
         settings[name] = [value[i] for i in kept]
     if per_layer:
+        # As many times as large as in the other layers as it was (Gemma 4: heads of twice the width).
         settings["per_layer_config"] = {
-            f"{new:02d}": {k: min(_SMALL.get(k, v), v) for k, v in per_layer[f"{old:02d}"].items()}
+            f"{new:02d}": {
+                name: _SMALL[name] * max(1, value // (settings.get(name) or value)) if name in _SMALL else value
+                for name, value in per_layer[f"{old:02d}"].items()
+            }
             for new, old in enumerate(kept)
             if f"{old:02d}" in per_layer
         }
