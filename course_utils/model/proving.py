@@ -10,12 +10,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from course_utils.model.anatomy import Anatomy, find
 from course_utils.model.errors import AnatomyError
+
+if TYPE_CHECKING:
+    from nnsight import TransformersModel
+
+    from course_utils.model.anatomy import Anatomy
+
+    Find = Callable[[TransformersModel], Anatomy]
 
 # Relative to what was written at a position. A sum in another order, or a product by another kernel, may differ so far.
 TOLERANCE = 1e-3
@@ -74,38 +81,53 @@ def _traced(parts: Anatomy, tokens: torch.Tensor, cache: Any) -> tuple[list[Any]
     """
     import nnsight
 
+    # In one run, unless a half's parts run in another order than they are read in here.
+    projections = [one._module for one in parts.out_projections if one is not None]
+    together = all(
+        len(sources) == 1 and sources[0][0]._module not in projections for sources in parts.attention_sources
+    )
+    stream: list[Any] = []
+    heads: list[Any] = []
+
+    def read_heads(layer: int) -> None:
+        projection = parts.out_projections[layer]
+        heads.append((projection.input, projection.output, parts.attentions[layer].output))
+
     with torch.no_grad():
         with parts.model.trace(tokens, past_key_values=cache, use_cache=True):
-            stream = []
             for layer in range(parts.n_layers):
                 before = parts.layers[layer].input
+                if together and parts.out_projections[layer] is not None:
+                    read_heads(layer)
                 written = (parts.attention_written(layer), parts.mlp_written(layer))
                 stream.append((before, *written, parts.layers[layer].output))
             logits = parts.model.output.logits.save()
             nnsight.save(stream)
-        with parts.model.trace(tokens, use_cache=False) as tracer:
-            heads = []
-            for layer in parts.head_layers:
-                read = parts.out_projections[layer].input
-                heads.append((read, parts.out_projections[layer].output, parts.attentions[layer].output))
             nnsight.save(heads)
-            tracer.stop()
+        if not together:
+            with parts.model.trace(tokens, use_cache=False) as tracer:
+                for layer in parts.head_layers:
+                    read_heads(layer)
+                nnsight.save(heads)
+                tracer.stop()
     return stream, logits, heads
 
 
-def prove_by_twin(parts: Anatomy) -> Anatomy:
+def prove_by_twin(parts: Anatomy, find: Find) -> Anatomy:
     """The same for a model whose weights are not here: its twin is built and proven, once for each configuration.
+
+    ``find`` finds the parts of a model, as it found those of this one.
 
     Raises:
         AnatomyError: the twin cannot be built, or its parts do not add up.
     """
     config = parts.model._module.config.get_text_config(decoder=True)
-    twin = _proven_twin(config.model_type, json.dumps(config.to_dict(), sort_keys=True, default=str))
+    twin = _proven_twin(config.model_type, json.dumps(config.to_dict(), sort_keys=True, default=str), find)
     return dataclasses.replace(parts, shows_patterns=twin.shows_patterns, sinks=twin.sinks)
 
 
 @functools.lru_cache(maxsize=32)
-def _proven_twin(model_type: str, settings: str) -> Anatomy:
+def _proven_twin(model_type: str, settings: str, find: Find) -> Anatomy:
     from transformers import CONFIG_MAPPING
 
     from course_utils.model.tiny import tiny_tokenizer
