@@ -70,8 +70,8 @@ def prove(parts: Anatomy, tolerance: float = TOLERANCE) -> Anatomy:
         parts.unembed(stream[-1][-1]), logits, tolerance, parts,
         "the last layer's output through the final norm and the unembedding does not give the model's logits",
     )  # fmt: skip
-    for layer, seen in zip(parts.head_layers, heads, strict=True):
-        _prove_heads(parts, layer, *seen, tolerance)
+    for layer, (read, projected, attended) in zip(parts.head_layers, heads, strict=True):
+        _prove_heads(parts, layer, read, projected, attended, tolerance)
     return _with_sizes_of(_with_patterns_of(parts, [seen[2] for seen in heads]), cache, tokens.shape[1])
 
 

@@ -171,8 +171,8 @@ def test_patched_runs_of_many_pairs_are_those_of_one(tiny: Any) -> None:
     for number, (clean, corrupted) in enumerate(pairs):
         corrupted[2] = 100 + number
         clean[2:4] = torch.tensor([200 + number, 300])
-    clean, corrupted = ([pair[side] for pair in pairs] for side in (0, 1))
-    together = patch_heads(model, clean, corrupted, (5, 6))
+    sources, patched = ([pair[side] for pair in pairs] for side in (0, 1))
+    together = patch_heads(model, sources, patched, (5, 6))
     alone = torch.stack([patch_heads(model, *pair, (5, 6)) for pair in pairs])
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
     assert float((alone[0] - alone[1]).abs().max()) > 1e-2
