@@ -290,11 +290,13 @@ def fit_tuned_lens(normed: torch.Tensor, ridge: float = 100.0) -> TunedLens:
 
     The stream should be that of much text. Belrose et al. (2023) train theirs by gradient descent on the KL divergence.
     This one is the closed form of the nearest least-squares problem: a second for each few depths instead of hours, at
-    some cost in quality.
+    some cost in quality. Of a stream in half precision it is solved in float32, and given in the stream's type.
     """
-    fitted = [fit_translator(depth, normed[-1], ridge) for depth in normed]
+    half = normed.dtype in (torch.float16, torch.bfloat16)
+    stream = normed.float() if half else normed
+    fitted = [fit_translator(depth, stream[-1], ridge) for depth in stream]
     matrices, biases = zip(*fitted, strict=True)
-    return TunedLens(torch.stack(matrices), torch.stack(biases))
+    return TunedLens(torch.stack(matrices).to(normed.dtype), torch.stack(biases).to(normed.dtype))
 
 
 def normed_stream(model: TransformersModel, ids: torch.Tensor, batch_size: int = 16) -> torch.Tensor:

@@ -27,6 +27,7 @@ import torch
 from course_utils.model.anatomy import Anatomy, anatomy
 from course_utils.model.frozen_norm import frozen_norm
 from course_utils.model.prompts import token_id, token_ids
+from course_utils.model.whole_numbers import place
 from course_utils.residual import residual_stream
 from course_utils.sweeps import (
     Shortcuts,
@@ -554,8 +555,7 @@ def positions_of(model: TransformersModel, prompt: str, token: str) -> list[int]
 def check_head(parts: Anatomy, layer: int, head: int) -> None:
     """Raises ValueError where the model has no such layer or head."""
     for what, number, count in (("layer", layer, parts.n_layers), ("head", head, parts.n_heads)):
-        if not 0 <= number < count:
-            raise ValueError(f"There is no {what} {number}: this model has {what}s 0 to {count - 1}.")
+        place(number, count, what)
     if (why := parts.why_no_heads(layer)) is not None:
         raise ValueError(why)
 
@@ -578,8 +578,7 @@ def check_order(parts: Anatomy, order: torch.Tensor) -> None:
 def check_positions(length: int, positions: Sequence[int]) -> None:
     """Raises ValueError where a text of that length has no such position."""
     for position in positions:
-        if not 0 <= position < length:
-            raise ValueError(f"There is no position {position}: there are positions 0 to {length - 1}.")
+        place(position, length, "position")
 
 
 def check_prompts(model: TransformersModel, *prompts: str) -> None:

@@ -21,6 +21,7 @@ import torch
 from course_utils.model.anatomy import anatomy
 from course_utils.model.experts import describe_mlp, find_experts
 from course_utils.model.prompts import token_id, token_ids
+from course_utils.model.whole_numbers import place
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -192,7 +193,7 @@ def attention_patterns(model: TransformersModel, ids: Sequence[int]) -> torch.Te
     with model.trace([list(ids)]):
         patterns = nnsight.save([parts.pattern(layer)[0] for layer in parts.head_layers])  # each (head, query, key)
     size = (max(parts.head_counts), len(ids), len(ids))
-    # NaN in a layer that has no attention heads. With attention sinks (gpt-oss) a row sums to less: the rest is on no token.
+    # NaN in a layer without heads. With attention sinks (gpt-oss) a row sums to less: the rest is on no token.
     by_layer = [patterns[0].new_full(size, torch.nan) for _ in range(parts.n_layers)]
     for layer, pattern in zip(parts.head_layers, patterns, strict=True):
         by_layer[layer][: len(pattern)] = pattern
@@ -261,8 +262,7 @@ def layer_output_with_hook(model: TransformersModel, prompt: str, layer: int) ->
         ValueError: there is no such layer.
     """
     layers = anatomy(model).layers
-    if not 0 <= layer < len(layers):
-        raise ValueError(f"There is no layer {layer}: this model's are 0 to {len(layers) - 1}.")
+    place(layer, len(layers), "layer")
     kept: list[torch.Tensor] = []
 
     def keep(module: torch.nn.Module, inputs: Any, output: Any) -> None:
@@ -317,8 +317,8 @@ def model_card(model: TransformersModel) -> dict[str, Any]:
     """What one would want to know about a model before opening it, read from its modules and its configuration.
 
     The line "mask" is seen in a real run, and is "not seen: no weights" for a :func:`blueprint`. Of a mixture of
-    experts the card says also how many parameters are attention's and how many the MLPs', and how many of all one token
-    meets ("active").
+    experts the card also says how many parameters are attention's and the MLPs', and how many of all one token meets
+    ("active").
     """
     parts = anatomy(model)
     block = parts.layers[0]._module
@@ -370,8 +370,7 @@ def attention_mask(model: TransformersModel, prompt: str, layer: int) -> torch.T
             its mask inside, where no trace sees it.
     """
     parts = anatomy(model)
-    if not 0 <= layer < parts.n_layers:
-        raise ValueError(f"There is no layer {layer}: this model's are 0 to {parts.n_layers - 1}.")
+    place(layer, parts.n_layers, "layer")
     if (why := parts.why_no_heads(layer)) is not None:
         raise ValueError(why)
     with model.trace([token_ids(model, prompt)]):

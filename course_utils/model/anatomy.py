@@ -30,6 +30,7 @@ import torch
 from course_utils.model.errors import AnatomyError
 from course_utils.model.families import family_of
 from course_utils.model.finding import FoundLayer, Scale, Written, below, final_norm, find_layers
+from course_utils.model.wrapping import as_traced
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -319,11 +320,13 @@ def anatomy(model: TransformersModel) -> Anatomy:
     """The parts of ``model``; found and proven once, then remembered.
 
     Raises:
+        ValueError: it is no model, or a plain transformers model whose tokenizer is not known.
         AnatomyError: the model is no decoder-only language model, a part was not found, or the parts that were found do
             not reproduce the model's own layers and logits. The message names the part.
     """
     from course_utils.model.proving import prove, prove_by_twin
 
+    model = as_traced(model)
     known = model.__dict__.get("_course_anatomy")
     if known is None:
         found = find(model)

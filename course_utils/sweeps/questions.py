@@ -28,9 +28,11 @@ import torch
 
 from course_utils.errors import refuse_unknown_options
 from course_utils.model.anatomy import Anatomy, anatomy
+from course_utils.model.wrapping import as_traced
 from course_utils.sweeps.growing_batch import ALL_SHORTCUTS, Patch, Site, why_no_site
-from course_utils.sweeps.options import MEMORY_MB, Answers, Prompts, Question, SweepError, SweepOptions
-from course_utils.sweeps.request import Request, read_prompts
+from course_utils.sweeps.measure import refuse_without_gradient
+from course_utils.sweeps.options import Answers, Prompts, Question, SweepError, SweepOptions
+from course_utils.sweeps.request import NoSource, Request, read_memory, read_prompts
 from course_utils.sweeps.runs import Change, Sweep, run_sweep
 
 if TYPE_CHECKING:
@@ -147,7 +149,7 @@ def permute_heads(
     (prompt, layer, head).
     """
     refuse_unknown_options(permute_heads, options, SweepOptions)
-    request = Request(model, prompt, None, answers, options)
+    request = Request(model, prompt, NoSource(), answers, options)
 
     def permuted(_layer: int, found: torch.Tensor) -> torch.Tensor:
         return found[..., torch.randperm(found.shape[-1], generator=torch.Generator().manual_seed(seed))]
@@ -177,7 +179,7 @@ def ablate_heads(
     refuse_unknown_options(ablate_heads, options, SweepOptions)
     if kind not in ("zero", "mean"):
         raise SweepError(f"kind={kind!r}: expected 'zero' or 'mean'.")
-    request = Request(model, prompt, None, answers, options)
+    request = Request(model, prompt, NoSource(), answers, options)
     parts = request.parts
     shape = (parts.n_layers, parts.n_heads, parts.head_width)
     if kind == "zero":
@@ -216,6 +218,7 @@ def mean_heads(model: TransformersModel, prompts: Prompts) -> torch.Tensor:
     return (total / sum(len(tokens) for tokens in texts)).float()
 
 
+@torch.inference_mode(False)  # around a call it would leave no gradient
 def attribution_patching(
     model: TransformersModel,
     clean: Prompts,
@@ -241,6 +244,7 @@ def attribution_patching(
         can be held against :func:`patch_heads` number by number.
     """
     refuse_unknown_options(attribution_patching, options, Question)
+    model = as_traced(model)
     request = Request(model, corrupted, clean, answers, options)
     parts, chosen = request.parts, request.heads(heads)
     assert request.sources is not None
@@ -252,6 +256,7 @@ def attribution_patching(
             ours, last = _heads_of_run(model, parts, prompt)
             which = torch.tensor([pair], device=last.device)
             value = request.measure.of_residual(parts, last, which, direction=True, memory=float("inf"))
+            refuse_without_gradient(value)
             gradients = torch.autograd.grad(value.sum(), ours)
         at = torch.tensor(request.positions(pair, options.get("positions")), device=last.device)
         shift = len(source) - len(prompt)
@@ -336,7 +341,7 @@ def _run(
         measure=request.measure,
         change=change,
         shortcuts=shortcuts,
-        memory_mb=options.get("memory_mb", MEMORY_MB),
+        memory_mb=read_memory(options),
     )
     numbers = torch.full((len(cells),), float("nan"))
     there = [place for place, patch in enumerate(cells) if patch is not None]
