@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 from course_utils.exercises.drawing import tiny_pair, told
+from course_utils.exercises.forms import INTEGER
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.kv_cache import CacheShape, cache_bytes
 from course_utils.model.anatomy import anatomy
@@ -83,6 +84,7 @@ EXERCISE = Exercise(
     difficulty=1,
     reference=cache_bytes,
     drive=_use,
+    returns=INTEGER,
     draw=_cases,
     shows="Layers, key/value heads, head width, positions, two tensors, bytes for each number: that is all of it.",
     hints=(
