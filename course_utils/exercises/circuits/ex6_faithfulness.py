@@ -16,12 +16,12 @@ def _runs(rng: random.Random) -> list[Case]:
     for label, n, share in (
         ("five pairs", 5, 0.6),
         ("sixteen pairs", 16, 0.6),
-        ("a circuit that goes past the clean run", 5, 1.6),
+        ("a circuit that goes past the clean run", 5, 2.0),
         ("a circuit that goes the other way", 5, -0.7),
     ):
         clean, corrupted = 4 + table(rng, n), -3 + table(rng, n)
         shares = share + 0.3 * table(rng, n)
-        shares[0] = -share  # one pair that goes the other way than most
+        shares[0] = -0.2  # one pair that goes the other way than most
         kept = corrupted + shares * (clean - corrupted)
         cases.append(Case(label, (kept, clean, corrupted)))
     kept, clean, corrupted = cases[0].args
