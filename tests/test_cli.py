@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -59,6 +60,32 @@ def test_every_group_declares_its_arguments(group: cli.Group, capsys: pytest.Cap
         cli.main([group.name, "--help"])
     assert stopped.value.code == 0
     assert group.summary in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["gr"], "grade"),
+        (["grade", "submissions", "--se"], "--set --seed"),
+        (["notebooks", "comp"], "compare"),
+        (["completion", "po"], "powershell"),
+    ],
+    ids=" ".join,
+)
+def test_a_shell_completes_the_words(typed: list[str], offered: str, tmp_path: Path) -> None:
+    """In bash itself, as when the tab key is pressed."""
+    bash = shutil.which("bash")
+    assert bash is not None  # make has it, too
+    command = [sys.executable, "-m", "course_utils.cli", "completion", "bash"]
+    script = tmp_path / "completion.sh"
+    script.write_bytes(subprocess.run(command, capture_output=True, check=True).stdout)
+    words = " ".join(["course", *typed])
+    asked = f"""source {script}
+        COMP_WORDS=({words}); COMP_CWORD={len(typed)}; COMP_LINE="{words}"
+        $(complete -p course | sed 's/.*-F \\([^ ]*\\).*/\\1/') course {typed[-1]}
+        echo "${{COMPREPLY[*]}}" """
+    told = subprocess.run([bash, "-c", asked], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == offered, told.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +9,7 @@ import pytest
 
 from course_utils.exercises import get_quiz, messages
 from course_utils.learner import guesses, own_progress, predict, questions, quiz, record, reveal
-
-Said = Callable[[], str]
-
-
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A kernel in which nothing was guessed yet."""
-    monkeypatch.setattr(guesses, "_guesses", {})
-    monkeypatch.setattr(guesses, "_shown", set())
-    monkeypatch.setattr(own_progress, "_greeted", set())
-    yield
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    return lambda: capsys.readouterr().out.strip()
-
-
-@pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "progress.json"))
-    return tmp_path / "progress.json"
+from tests.learner.conftest import Said
 
 
 def restart() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,7 @@ from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS, check, exercises, get_exercise, hint, predictions, quizzes, solution
 from course_utils.learner import own_progress, predict, progress, quiz, record, reveal
 from course_utils.learner.standing import standing
-
-Said = Callable[[], str]
-
-
-@pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "progress.json"))
-    monkeypatch.setattr(own_progress, "_greeted", set())
-    return tmp_path / "progress.json"
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    return lambda: capsys.readouterr().out
+from tests.learner.conftest import Said
 
 
 def all_right(contents: record.Contents) -> None:
