@@ -107,10 +107,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
-    parser = build_parser([chosen] if chosen else [])
-    namespace = parser.parse_args(arguments)
     try:
+        parser = build_parser([chosen] if chosen else [])
+        namespace = parser.parse_args(arguments)
         return int(namespace.run(namespace) or 0)
+    except ImportError as error:
+        if str(error.name).startswith("course_utils"):
+            raise  # a mistake of ours, whose traceback should be seen
+        print(
+            f"course: this Python ({sys.executable}) cannot load {error.name or 'a package'} ({error}). "
+            "`course doctor` says what is missing here, and the command that mends it.",
+            file=sys.stderr,
+        )
+        return 1
     except CourseError as error:
         print(f"course: {error}", file=sys.stderr)
         return 1

@@ -27,6 +27,7 @@ import torch
 from course_utils.model.anatomy import Anatomy, anatomy
 from course_utils.model.frozen_norm import frozen_norm
 from course_utils.model.prompts import token_id, token_ids
+from course_utils.model.whole_numbers import place
 from course_utils.residual import residual_stream
 from course_utils.sweeps import (
     Shortcuts,
@@ -484,14 +485,16 @@ def through_output(parts: Anatomy, layer: int, heads: torch.Tensor) -> torch.Ten
     Raises:
         ValueError: attention is normed before it is added.
     """
-    if parts.attention_writers[layer]._module is not parts.attentions[layer]._module:
+    if len(parts.attention_sources[layer]) > 1:
+        raise ValueError(f"{parts.family}: attention and {parts.kinds[layer]} write together in layer {layer}.")
+    if parts.norm_after_heads(layer) is not None:
         raise ValueError(f"{parts.family} norms what attention writes: a single head's part of it is not defined.")
     alone = torch.diag_embed(heads.T).permute(1, 2, 0)  # (head, head, head width): row h holds head h, and zeros
     module = parts.out_projections[layer]._module
     with torch.no_grad():
         joined = torch.cat([alone.flatten(1), alone.new_zeros(1, alone[0].numel())])
         through = module(joined)
-    return (through[:-1] - through[-1]) * parts.residual_scale
+    return (through[:-1] - through[-1]) * parts.attention_sources[layer][0][1]
 
 
 def recovered(patched: torch.Tensor, clean: torch.Tensor | float, corrupted: torch.Tensor | float) -> torch.Tensor:
@@ -548,8 +551,7 @@ def positions_of(model: TransformersModel, prompt: str, token: str) -> list[int]
 def check_head(parts: Anatomy, layer: int, head: int) -> None:
     """Raises ValueError where the model has no such layer or head."""
     for what, number, count in (("layer", layer, parts.n_layers), ("head", head, parts.n_heads)):
-        if not 0 <= number < count:
-            raise ValueError(f"There is no {what} {number}: this model has {what}s 0 to {count - 1}.")
+        place(number, count, what)
 
 
 def check_order(parts: Anatomy, order: torch.Tensor) -> None:
@@ -564,8 +566,7 @@ def check_order(parts: Anatomy, order: torch.Tensor) -> None:
 def check_positions(length: int, positions: Sequence[int]) -> None:
     """Raises ValueError where a text of that length has no such position."""
     for position in positions:
-        if not 0 <= position < length:
-            raise ValueError(f"There is no position {position}: there are positions 0 to {length - 1}.")
+        place(position, length, "position")
 
 
 def check_prompts(model: TransformersModel, *prompts: str) -> None:

@@ -336,3 +336,28 @@ def test_outside_a_checkout_it_says_so(
     monkeypatch.setattr(files, "__file__", str(tmp_path / "lib" / "course_utils" / "notebooks" / "files.py"))
     assert cli.main(["notebooks", "check"]) == 1
     assert "no checkout of the course" in capsys.readouterr().err
+
+
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(("torch", "transformers", "nnsight", "numpy", "packaging", "platformdirs")))
+from course_utils.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("command", [["progress"], ["fetch"], ["exercises", "mutate"]])
+def test_where_packages_are_missing_a_command_says_what_to_do(command: list[str], tmp_path: Path) -> None:
+    environment = {**os.environ, "COURSE_PROGRESS": str(tmp_path / "progress.json")}
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *command], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert ran.returncode == 1 and ran.stderr.count("\n") == 1
+    assert ran.stderr.startswith(f"course: this Python ({sys.executable}) cannot load torch")
+    assert "`course doctor` says what is missing here" in ran.stderr
+
+
+def test_the_doctor_works_where_packages_are_missing(tmp_path: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", WITHOUT, "doctor"], capture_output=True, text=True, cwd=tmp_path)
+    assert ran.returncode == 1 and not ran.stderr
+    assert "without packaging" in ran.stdout and "pip install" in ran.stdout and "to mend" in ran.stdout

@@ -27,8 +27,8 @@ from course_utils.sweeps.growing_batch import UnpatchedRuns, run_unpatched
 from course_utils.sweeps.layers_by_hand import LayersByHand, written_by_heads, written_through_norm
 from course_utils.sweeps.memory import MEGABYTE, row_bytes
 from course_utils.sweeps.nodes import Edge, Receiver, Sender, read_edges
-from course_utils.sweeps.options import MEMORY_MB, Answers, Metric, Prompts, SweepError
-from course_utils.sweeps.request import Request
+from course_utils.sweeps.options import Answers, Metric, Prompts, SweepError
+from course_utils.sweeps.request import Request, read_memory
 from course_utils.sweeps.runs import common_beginning
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def run_circuits(
             )
     by_mean = _is_mean(request, options.get("ablation", "resample"))
     values = torch.full((len(read), len(request.prompts)), float("nan"))
-    memory = options.get("memory_mb", MEMORY_MB) * MEGABYTE
+    memory = read_memory(options) * MEGABYTE
     progress = options.get("progress")
     bar = tqdm(
         total=values.numel(), delay=0 if progress else 3, disable=progress is False, leave=False, desc="circuits"
@@ -133,7 +133,7 @@ def _is_mean(request: Request, ablation: str) -> bool:
 
 
 def _normed(parts: Anatomy) -> bool:
-    return parts.attention_writers[0]._module is not parts.attentions[0]._module
+    return parts.norm_after_heads(0) is not None
 
 
 @dataclass(frozen=True)

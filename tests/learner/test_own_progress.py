@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,22 @@ def test_saved_erased_and_restored(kept: Path, tmp_path: Path, said: Said) -> No
     assert record.read(kept) == before
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"exercises": {}}'])
+def test_of_a_damaged_copy_what_is_whole_is_restored_and_the_rest_is_named(
+    kept: Path, tmp_path: Path, said: Said
+) -> None:
+    whole: dict[str, Any] = {part: {} for part in record.PARTS[2:]} | {
+        "exercises": {"1.1": {"status": "right", "points": "7"}}
+    }
+    (tmp_path / "mine.json").write_text(json.dumps(whole | {"predictions": {"1.1": 5, "1.4": {"given": 3}}}))
+    progress.restore(tmp_path / "mine.json")
+    assert said() == "Not restored, since it cannot be read: exercises 1.1 points; predictions 1.1.\n"
+    predict("1.1", 6)
+    reveal("1.1", 8)
+    assert record.entry("predictions", "1.4") == {"given": 3}
+    assert record.entry("exercises", "1.1") == {"status": "right"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"exercises": {}}', "[" * 100_000])
 def test_what_is_no_record_is_not_restored(text: str, kept: Path, tmp_path: Path) -> None:
     predict("1.1", 7)
     before = kept.read_bytes()
