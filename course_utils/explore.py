@@ -241,7 +241,7 @@ def patching_map(
     pair = patched_pair(model, clean, corrupted, answers, by_position=by_position)
     try:
         copy = patching.copy_scores(model)
-    except ValueError:  # a family whose heads' values cannot be read one by one
+    except ValueError:  # a family whose attention is normed before it is added: a head writes nothing alone
         copy = None
     return views.patching_map([pair], copy)
 

@@ -447,31 +447,30 @@ def copy_scores(model: TransformersModel, names: Sequence[str] = tuple(NAMES.spl
     is how far the read name's logit stands above the mean of all names' logits, in their standard deviations, averaged
     over the names.
 
-    The value matrix is found as `v_proj`: the Llama family's name for it.
+    No family's value matrix has to be found: given the name's residual as a text of one token, a head can look nowhere
+    else, and puts out the name's value.
 
     Returns:
         (layer, head). At most (names - 1) / sqrt(names): 4.4 with 21.
 
     Raises:
-        ValueError: a name, with its space, is not one token, or the attention has no `v_proj`.
+        ValueError: a name, with its space, is not one token, or attention is normed before it is added (Gemma, OLMo 2).
     """
     parts = anatomy(model)
     ids = [token_id(model, f" {name}") for name in names]
     read = torch.stack([residual_stream(model, f"Then, {name}")[1, -1] for name in names])  # (name, width)
     unembedding = frozen_norm(model, read[0]).gain * parts.unembedding.weight[ids]  # (name, width)
+    values = []
+    with torch.no_grad(), model.trace(torch.tensor(ids)[:, None]):  # each row a text of one token
+        for layer in range(parts.n_layers):
+            parts.layers[layer].input = read[:, None]
+            values.append(parts.heads(layer)[:, 0].save())  # (name, head, head width)
     scores = torch.zeros(parts.n_layers, parts.n_heads)
-    for layer in range(parts.n_layers):
-        block, attention = parts.layers[layer]._module, parts.attentions[layer]._module
-        if not hasattr(attention, "v_proj") or not hasattr(block, "input_layernorm"):
-            raise ValueError(f"{parts.family}: copy scores need an attention with v_proj behind an input_layernorm.")
-        with torch.no_grad():
-            values = attention.v_proj(block.input_layernorm(read)).unflatten(-1, (parts.n_kv_heads, parts.head_width))
-            values = values.repeat_interleave(parts.n_heads // parts.n_kv_heads, dim=1)  # (name, head, head width)
-            for head in range(parts.n_heads):
-                columns = slice(head * parts.head_width, (head + 1) * parts.head_width)
-                logits = values[:, head] @ attention.o_proj.weight[:, columns].T @ unembedding.T  # (read, said)
-                above = (logits.diagonal() - logits.mean(dim=1)) / logits.std(dim=1)
-                scores[layer, head] = above.mean()
+    for layer, of_names in enumerate(values):
+        written = torch.stack([through_output(parts, layer, heads) for heads in of_names], dim=1)  # (head, name, width)
+        logits = written @ unembedding.T  # (head, read, said)
+        above = (logits.diagonal(dim1=1, dim2=2) - logits.mean(dim=2)) / logits.std(dim=2)
+        scores[layer] = above.mean(dim=1)
     return scores
 
 

@@ -407,9 +407,27 @@ BAD_INPUT: list[tuple[Callable[[Any], Any], str]] = [
 ]
 
 
-def test_copy_scores_need_the_llama_family(tiny: Callable[..., Any]) -> None:
-    with pytest.raises(ValueError, match="need an attention with v_proj"):
-        patching.copy_scores(tiny("tiny-gpt2"), ["Mike", "Emma"])
+def test_copy_scores_of_gpt2_are_those_of_its_fused_value_matrix(tiny: Callable[..., Any]) -> None:
+    model, names = tiny("tiny-gpt2"), ("Mike", "Emma", "Anna", "Tom", "Paul")
+    module = model._module
+    got = patching.copy_scores(model, names)
+    ids = [model.tokenizer.encode(f" {name}")[-1] for name in names]
+    for layer, head in ((0, 1), (1, 2), (2, 3)):
+        block, above = module.transformer.h[layer], []
+        for place, name in enumerate(names):
+            text = torch.tensor([model.tokenizer(f"Then, {name}")["input_ids"]])
+            with torch.no_grad():
+                read = module(text, output_hidden_states=True).hidden_states[1][0, -1]
+                value = block.attn.c_attn(block.ln_1(read))[128:].view(4, 16)[head]
+                written = value @ block.attn.c_proj.weight[head * 16 : (head + 1) * 16]
+                logits = (module.transformer.ln_f.weight * written) @ module.lm_head.weight[ids].T
+            above.append((logits[place] - logits.mean()) / logits.std())
+        close(got[layer, head], torch.stack(above).mean())
+
+
+def test_copy_scores_are_refused_where_attention_is_normed_before_it_is_added(tiny: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match="norms what attention writes"):
+        patching.copy_scores(tiny("tiny-gemma3"), ["Mike", "Emma"])
 
 
 @pytest.mark.parametrize("case", BAD_INPUT, ids=[says for _, says in BAD_INPUT])
