@@ -448,13 +448,14 @@ def copy_scores(model: TransformersModel, names: Sequence[str] = tuple(NAMES.spl
     over the names.
 
     No family's value matrix has to be found: given the name's residual as a text of one token, a head can look nowhere
-    else, and puts out the name's value.
+    else, and puts out the name's value. Where attention is normed before it is added (Gemma, OLMo 2), the head's part
+    goes through that norm alone; the score does not know the norm's divisor, which is the same for all said names.
 
     Returns:
         (layer, head). At most (names - 1) / sqrt(names): 4.4 with 21.
 
     Raises:
-        ValueError: a name, with its space, is not one token, or attention is normed before it is added (Gemma, OLMo 2).
+        ValueError: a name, with its space, is not one token.
     """
     parts = anatomy(model)
     ids = [token_id(model, f" {name}") for name in names]
@@ -467,7 +468,10 @@ def copy_scores(model: TransformersModel, names: Sequence[str] = tuple(NAMES.spl
             values.append(parts.heads(layer)[:, 0].save())  # (name, head, head width)
     scores = torch.zeros(parts.n_layers, parts.n_heads)
     for layer, of_names in enumerate(values):
-        written = torch.stack([through_output(parts, layer, heads) for heads in of_names], dim=1)  # (head, name, width)
+        written = torch.stack([_through_projection(parts, layer, heads) for heads in of_names], dim=1)
+        if parts.attention_writers[layer]._module is not parts.attentions[layer]._module:
+            with torch.no_grad():
+                written = parts.attention_writers[layer]._module(written)  # (head, name, width)
         logits = written @ unembedding.T  # (head, read, said)
         above = (logits.diagonal(dim1=1, dim2=2) - logits.mean(dim=2)) / logits.std(dim=2)
         scores[layer] = above.mean(dim=1)
@@ -485,12 +489,17 @@ def through_output(parts: Anatomy, layer: int, heads: torch.Tensor) -> torch.Ten
     """
     if parts.attention_writers[layer]._module is not parts.attentions[layer]._module:
         raise ValueError(f"{parts.family} norms what attention writes: a single head's part of it is not defined.")
+    return _through_projection(parts, layer, heads) * parts.residual_scale
+
+
+def _through_projection(parts: Anatomy, layer: int, heads: torch.Tensor) -> torch.Tensor:
+    """Each head's output (head, head width) through its columns of the output projection: (head, width)."""
     alone = torch.diag_embed(heads.T).permute(1, 2, 0)  # (head, head, head width): row h holds head h, and zeros
     module = parts.out_projections[layer]._module
     with torch.no_grad():
         joined = torch.cat([alone.flatten(1), alone.new_zeros(1, alone[0].numel())])
         through = module(joined)
-    return (through[:-1] - through[-1]) * parts.residual_scale
+    return through[:-1] - through[-1]
 
 
 def recovered(patched: torch.Tensor, clean: torch.Tensor | float, corrupted: torch.Tensor | float) -> torch.Tensor:

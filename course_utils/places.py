@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from course_utils.model.anatomy import anatomy
 
 if TYPE_CHECKING:
+    import torch
     from nnsight import TransformersModel
 
 LESSONS_MODEL = "SmolLM2-135M-Instruct"
@@ -69,9 +70,17 @@ class Places:
         """(layer, head): the layer as :meth:`layer` has it; where there is no such head, counted on from 0 again."""
         return self.layer(layer), head % anatomy(self.model).n_heads
 
-    def heads(self, *heads: tuple[int, int]) -> list[tuple[int, int]]:
-        """:meth:`head` of each (layer, head) pair, in order, none of them twice."""
-        return list(dict.fromkeys(self.head(layer, head) for layer, head in heads))
+    def heads(self, *heads: tuple[int, int], by: torch.Tensor | None = None) -> list[tuple[int, int]]:
+        """:meth:`head` of each (layer, head) pair, in order, none of them twice.
+
+        With `by`, a table (layer, head) of what was measured in this model: elsewhere than at home, as many heads as were
+        named, those with the largest absolute value in the table, lower layers first.
+        """
+        if by is None or self.at_home:
+            return list(dict.fromkeys(self.head(layer, head) for layer, head in heads))
+        n_heads = by.shape[1]
+        strongest = by.abs().flatten().topk(min(len(heads), by.numel())).indices.tolist()
+        return [(place // n_heads, place % n_heads) for place in sorted(strongest)]
 
     def token(self, text: str) -> str:
         """The text if it is one token of this model, else its first token: " bre" where " break" is " bre" + "ak".

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from course_utils import places as module
 from course_utils.places import Places, places
@@ -46,6 +47,14 @@ def test_elsewhere_every_place_is_one_of_the_model_and_in_order(
 def test_the_examples_of_the_module_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
     at = sized(12, 4, monkeypatch)
     assert (at.depth(15), at.head(23, 3)) == (6, (9, 3))
+
+
+def test_elsewhere_the_heads_are_those_with_the_largest_numbers_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = torch.tensor([[0.0, -5.0], [1.0, 2.0], [3.0, 0.5]])
+    named = (17, 4), (19, 2), (23, 3)
+    assert sized(3, 2, monkeypatch).heads(*named, by=table) == [(0, 1), (1, 1), (2, 0)]
+    assert sized(1, 2, monkeypatch).heads(*named, by=table[:1]) == [(0, 0), (0, 1)]
+    assert sized(30, 9, monkeypatch).heads(*named, by=torch.rand(30, 9)) == list(named)
 
 
 @pytest.mark.parametrize("number", [-1, 30])
