@@ -73,8 +73,8 @@ class Places:
     def heads(self, *heads: tuple[int, int], by: torch.Tensor | None = None) -> list[tuple[int, int]]:
         """:meth:`head` of each (layer, head) pair, in order, none of them twice.
 
-        With `by`, a table (layer, head) of what was measured in this model: elsewhere than at home, as many heads as were
-        named, those with the largest absolute value in the table, lower layers first.
+        With `by`, a table (layer, head) of what was measured in this model: elsewhere than at home, as many heads as
+        were named, those with the largest absolute value in the table, lower layers first.
         """
         if by is None or self.at_home:
             return list(dict.fromkeys(self.head(layer, head) for layer, head in heads))
