@@ -17,7 +17,7 @@ def sized(n_layers: int, n_heads: int, monkeypatch: pytest.MonkeyPatch) -> Place
     """The places of a model of which only the sizes are there."""
     parts = SimpleNamespace(n_layers=n_layers, n_heads=n_heads, width=576, vocabulary=49_152)
     monkeypatch.setattr(module, "anatomy", lambda model: parts)
-    return Places(model=None)  # type: ignore[arg-type]
+    return Places(model=None)
 
 
 def test_at_home_each_place_is_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
