@@ -117,8 +117,10 @@ def has_paths_by_hand(model: TransformersModel) -> bool:
     where :func:`queries` refuses. The sweeps, :func:`patch_paths` and the others, need neither.
     """
     parts = anatomy(model)
-    return all(
-        parts.attention_writers[layer]._module is parts.attentions[layer]._module and _makes_plain_queries(parts, layer)
+    return parts.why_not_alike() is None and all(
+        len(parts.attention_sources[layer]) == 1
+        and parts.norm_after_heads(layer) is None
+        and _makes_plain_queries(parts, layer)
         for layer in range(parts.n_layers)
     )
 

@@ -10,8 +10,9 @@ import argparse
 import importlib
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from course_utils.errors import CourseError
 
@@ -44,34 +45,46 @@ GROUPS = (
 )  # fmt: skip
 SINGLE = {
     "fetch": ("download the model of the lessons, once; then no network is needed", LEARNERS),
+    "completion": ("print what lets your shell complete these words with the tab key", LEARNERS),
     "version": ("say which version is installed, and of what it stands on", AUTHORS),
 }
+SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 EXAMPLES = """\
 examples:
   course doctor                          is everything here that the lessons need?
   course start my-course                 your own copies of the lessons
   course check my-course/01_tokens_and_logits.ipynb --watch
   course progress
+  source <(course completion bash)       for this shell; or into ~/.bashrc
   course grade submissions               mark a class
   course COMMAND --help                  what else a command can do
 """
 
 
-def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
-    """The argument parser; only the group called `chosen` is imported and complete."""
+def build_parser(chosen: Collection[str] = ()) -> argparse.ArgumentParser:
+    """The argument parser; only the groups called `chosen` are imported and complete."""
     parser = argparse.ArgumentParser(
         prog="course",
         description=__doc__.splitlines()[0] if __doc__ else None,
         epilog=_listed_by_who() + EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    # Named in the list below, by who uses them; argparse would list them once more.
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, help="one of those below")
-    for name, run in (("version", _version), ("fetch", _fetch)):
-        commands.add_parser(name, description=SINGLE[name][0]).set_defaults(run=run)
+
+    def add(name: str, summary: str) -> argparse.ArgumentParser:
+        # Without `help`, argparse does not list it: the epilog does, by who uses it. A completion goes by the list.
+        if name in chosen:
+            return commands.add_parser(name, description=summary, help=summary)
+        return commands.add_parser(name, description=summary)
+
+    for name, run in (("version", _version), ("fetch", _fetch), ("completion", _completion)):
+        single = add(name, SINGLE[name][0])
+        single.set_defaults(run=run)
+        if name == "completion":
+            single.add_argument("shell", choices=SHELLS, help="as: source <(course completion bash)")
     for group in GROUPS:
-        child = commands.add_parser(group.name, description=group.summary)
-        if group.name == chosen:
+        child = add(group.name, group.summary)
+        if group.name in chosen:
             configure: Callable[[argparse.ArgumentParser], None]
             configure = getattr(importlib.import_module(group.module), group.configure)
             configure(child)
@@ -94,10 +107,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
-    parser = build_parser(chosen)
-    namespace = parser.parse_args(arguments)
     try:
+        parser = build_parser([chosen] if chosen else [])
+        namespace = parser.parse_args(arguments)
         return int(namespace.run(namespace) or 0)
+    except ImportError as error:
+        if str(error.name).startswith("course_utils"):
+            raise  # a mistake of ours, whose traceback should be seen
+        print(
+            f"course: this Python ({sys.executable}) cannot load {error.name or 'a package'} ({error}). "
+            "`course doctor` says what is missing here, and the command that mends it.",
+            file=sys.stderr,
+        )
+        return 1
     except CourseError as error:
         print(f"course: {error}", file=sys.stderr)
         return 1
@@ -123,6 +145,26 @@ def _version(_: argparse.Namespace) -> int:
     for package in ("torch", "transformers", "nnsight"):
         print(f"{package} {installed(package)}")
     return 0
+
+
+def _completion(arguments: argparse.Namespace) -> int:
+    import shtab
+
+    parser = build_parser([*SINGLE, *(group.name for group in GROUPS)])
+    for action in _actions(parser):
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+    print(shtab.complete(parser, arguments.shell))
+    return 0
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """The arguments of a parser and of its subcommands."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for child in action.choices.values():
+                yield from _actions(child)
 
 
 def _fetch(_: argparse.Namespace) -> int:

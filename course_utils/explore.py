@@ -26,7 +26,8 @@ import torch
 from course_utils import logit_lens, patching, residual
 from course_utils import steering as steer
 from course_utils.model.anatomy import anatomy
-from course_utils.model.prompts import token_id, token_ids
+from course_utils.model.prompts import as_text, token_id, token_ids
+from course_utils.model.whole_numbers import whole_number
 from course_utils.pictures import views
 from course_utils.pictures.views import View
 from course_utils.tokens import greedy, settled_surprisals, split_tokens
@@ -53,6 +54,7 @@ def tokens(model: TransformersModel, text: str, others: Mapping[str, Any] | None
     Raises:
         ValueError: the text is empty, or a tokenizer changes it, so that its tokens do not join to it.
     """
+    as_text(text)
     own = "this model"
     tokenizers = {own: model.tokenizer, **(others or {})}
     beginnings = [text[:length] for length in range(1, len(text) + 1)]
@@ -136,7 +138,7 @@ def by_hand(model: TransformersModel, prompt: str, layer: int, position: int = -
     parts = anatomy(model)
     count = len(token_ids(model, prompt))
     patching.check_head(parts, layer, 0)
-    if not -count <= position < count:
+    if not -count <= whole_number(position, "position") < count:
         raise ValueError(f"There is no position {position}: the prompt has positions 0 to {count - 1}.")
     with model.trace(prompt):
         entered = parts.layers[layer].input[0, position].save()

@@ -207,13 +207,16 @@ def ablate_parts(model: TransformersModel, prompt: str, silent: Sequence[int] | 
     chosen = list(range(1, last + 1)) if silent is None else list(silent)
     if not all(1 <= place <= last for place in chosen):
         raise ValueError(f"The parts {chosen} were to be silent; an attention or an MLP is a number from 1 to {last}.")
-    writers = [writer for pair in zip(parts.attention_writers, parts.mlp_writers, strict=True) for writer in pair]
+    writers = [sources for pair in zip(parts.attention_sources, parts.mlp_sources, strict=True) for sources in pair]
     rows = {place: [row for row, other in enumerate(chosen, start=1) if other == place] for place in set(chosen)}
     with model.trace([token_ids(model, prompt)] * (1 + len(chosen))):
         for place in sorted(rows):  # a trace meets the modules in forward order
-            output = writers[place - 1].output
-            written = output[0] if isinstance(output, tuple) else output
-            written[rows[place], -1] = 0.0
+            for writer, _ in writers[place - 1]:
+                output = writer.output
+                written = output[0] if isinstance(output, tuple) else output
+                if written.ndim == 2:  # OPT lays its rows one after another
+                    written = written.unflatten(0, (1 + len(chosen), -1))
+                written[rows[place], -1] = 0.0
         logits = model.output.logits[:, -1].save()
     return logits
 
@@ -287,11 +290,13 @@ def fit_tuned_lens(normed: torch.Tensor, ridge: float = 100.0) -> TunedLens:
 
     The stream should be that of much text. Belrose et al. (2023) train theirs by gradient descent on the KL divergence.
     This one is the closed form of the nearest least-squares problem: a second for each few depths instead of hours, at
-    some cost in quality.
+    some cost in quality. Of a stream in half precision it is solved in float32, and given in the stream's type.
     """
-    fitted = [fit_translator(depth, normed[-1], ridge) for depth in normed]
+    half = normed.dtype in (torch.float16, torch.bfloat16)
+    stream = normed.float() if half else normed
+    fitted = [fit_translator(depth, stream[-1], ridge) for depth in stream]
     matrices, biases = zip(*fitted, strict=True)
-    return TunedLens(torch.stack(matrices), torch.stack(biases))
+    return TunedLens(torch.stack(matrices).to(normed.dtype), torch.stack(biases).to(normed.dtype))
 
 
 def normed_stream(model: TransformersModel, ids: torch.Tensor, batch_size: int = 16) -> torch.Tensor:

@@ -27,6 +27,7 @@ import torch
 from course_utils.model.anatomy import Anatomy, anatomy
 from course_utils.model.frozen_norm import frozen_norm
 from course_utils.model.prompts import token_id, token_ids
+from course_utils.model.whole_numbers import place
 from course_utils.residual import residual_stream
 from course_utils.sweeps import (
     Shortcuts,
@@ -455,9 +456,11 @@ def copy_scores(model: TransformersModel, names: Sequence[str] = tuple(NAMES.spl
         (layer, head). At most (names - 1) / sqrt(names): 4.4 with 21.
 
     Raises:
-        ValueError: a name, with its space, is not one token.
+        ValueError: a name, with its space, is not one token, or the layers' heads are not alike.
     """
     parts = anatomy(model)
+    if why := parts.why_not_alike():
+        raise ValueError(why)
     ids = [token_id(model, f" {name}") for name in names]
     read = torch.stack([residual_stream(model, f"Then, {name}")[1, -1] for name in names])  # (name, width)
     unembedding = frozen_norm(model, read[0]).gain * parts.unembedding.weight[ids]  # (name, width)
@@ -469,9 +472,9 @@ def copy_scores(model: TransformersModel, names: Sequence[str] = tuple(NAMES.spl
     scores = torch.zeros(parts.n_layers, parts.n_heads)
     for layer, of_names in enumerate(values):
         written = torch.stack([_through_projection(parts, layer, heads) for heads in of_names], dim=1)
-        if parts.attention_writers[layer]._module is not parts.attentions[layer]._module:
+        if (norm := parts.norm_after_heads(layer)) is not None:
             with torch.no_grad():
-                written = parts.attention_writers[layer]._module(written)  # (head, name, width)
+                written = norm._module(written)  # (head, name, width)
         logits = written @ unembedding.T  # (head, read, said)
         above = (logits.diagonal(dim1=1, dim2=2) - logits.mean(dim=2)) / logits.std(dim=2)
         scores[layer] = above.mean(dim=1)
@@ -487,9 +490,11 @@ def through_output(parts: Anatomy, layer: int, heads: torch.Tensor) -> torch.Ten
     Raises:
         ValueError: attention is normed before it is added.
     """
-    if parts.attention_writers[layer]._module is not parts.attentions[layer]._module:
+    if len(parts.attention_sources[layer]) > 1:
+        raise ValueError(f"{parts.family}: attention and {parts.kinds[layer]} write together in layer {layer}.")
+    if parts.norm_after_heads(layer) is not None:
         raise ValueError(f"{parts.family} norms what attention writes: a single head's part of it is not defined.")
-    return _through_projection(parts, layer, heads) * parts.residual_scale
+    return _through_projection(parts, layer, heads) * parts.attention_sources[layer][0][1]
 
 
 def _through_projection(parts: Anatomy, layer: int, heads: torch.Tensor) -> torch.Tensor:
@@ -556,8 +561,7 @@ def positions_of(model: TransformersModel, prompt: str, token: str) -> list[int]
 def check_head(parts: Anatomy, layer: int, head: int) -> None:
     """Raises ValueError where the model has no such layer or head."""
     for what, number, count in (("layer", layer, parts.n_layers), ("head", head, parts.n_heads)):
-        if not 0 <= number < count:
-            raise ValueError(f"There is no {what} {number}: this model has {what}s 0 to {count - 1}.")
+        place(number, count, what)
 
 
 def check_order(parts: Anatomy, order: torch.Tensor) -> None:
@@ -572,8 +576,7 @@ def check_order(parts: Anatomy, order: torch.Tensor) -> None:
 def check_positions(length: int, positions: Sequence[int]) -> None:
     """Raises ValueError where a text of that length has no such position."""
     for position in positions:
-        if not 0 <= position < length:
-            raise ValueError(f"There is no position {position}: there are positions 0 to {length - 1}.")
+        place(position, length, "position")
 
 
 def check_prompts(model: TransformersModel, *prompts: str) -> None:

@@ -12,13 +12,16 @@ functions take one prompt and leave the batch dimension out of what they return.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import nnsight
 import torch
 
-from course_utils.model.anatomy import Anatomy, anatomy
+from course_utils.model.anatomy import anatomy
+from course_utils.model.experts import describe_mlp, find_experts
 from course_utils.model.prompts import token_id, token_ids
+from course_utils.model.whole_numbers import place
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -132,7 +135,8 @@ def stream_parts(model: TransformersModel, prompt: str) -> torch.Tensor:
     """Everything that is added up in the stream, in the order in which it is written.
 
     Returns a tensor (part, position, width). Part 0 is the start of the stream, part 2 * l + 1 what layer l's attention
-    adds, part 2 * l + 2 what its MLP adds. The sum over the parts is the stream after the last layer.
+    adds, part 2 * l + 2 what its MLP adds. The sum over the parts is the stream after the last layer. (Where a layer
+    scales the stream as a whole, as in Gemma 4, each part is what is left of it there.)
     """
     parts = anatomy(model)
     with model.trace([token_ids(model, prompt)]):
@@ -141,6 +145,9 @@ def stream_parts(model: TransformersModel, prompt: str) -> torch.Tensor:
             written.append(parts.attention_written(layer))
             written.append(parts.mlp_written(layer))
         stacked = nnsight.save(torch.cat(written))
+    for layer, keep in enumerate(parts.keeps):
+        if not isinstance(keep, float) or keep != 1.0:
+            stacked[: 2 * layer + 1] *= keep  # what was there when the layer began
     return stacked
 
 
@@ -163,8 +170,8 @@ def count_parameters(model: TransformersModel) -> dict[str, int]:
 
     counts = {
         "embedding": size([parts.embedding, parts.unembedding]),
-        "attention": size(parts.attentions),
-        "mlp": size(parts.mlps),
+        "attention": size(chain.from_iterable(parts.attention_parts)),
+        "mlp": size(chain.from_iterable(parts.mlp_parts)),
     }
     total = size([model])
     return counts | {"other": total - sum(counts.values()), "total": total}
@@ -176,18 +183,23 @@ def count_parameters(model: TransformersModel) -> dict[str, int]:
 def attention_patterns(model: TransformersModel, ids: Sequence[int]) -> torch.Tensor:
     """Every head's attention weights on a sequence of token ids.
 
-    Returns a tensor (layer, head, query position, key position). Each row over the keys sums to 1.
+    Returns a tensor (layer, head, query position, key position). Each row over the keys sums to 1 (to less where the
+    model has attention sinks, as gpt-oss: the rest is on no token). NaN in a layer that has no attention heads.
 
     Raises:
+        AnatomyError: the model's attention does not hand its weights out.
         ValueError: there are no ids, or one is not in the vocabulary.
     """
     parts = anatomy(model)
     if not len(ids) or not all(0 <= token < parts.vocabulary for token in ids):
         raise ValueError(f"Expected at least one token id, each from 0 to {parts.vocabulary - 1}; got {list(ids)[:8]}.")
     with model.trace([list(ids)]):
-        layers = [parts.pattern(layer) for layer in range(parts.n_layers)]  # each (batch, head, query, key)
-        patterns = nnsight.save(torch.cat(layers))
-    return patterns
+        patterns = nnsight.save([parts.pattern(layer)[0] for layer in parts.head_layers])  # each (head, query, key)
+    size = (max(parts.head_counts), len(ids), len(ids))
+    by_layer = [patterns[0].new_full(size, torch.nan) for _ in range(parts.n_layers)]
+    for layer, pattern in zip(parts.head_layers, patterns, strict=True):
+        by_layer[layer][: len(pattern)] = pattern
+    return torch.stack(by_layer)
 
 
 def previous_token_scores(model: TransformersModel, prompt: str) -> torch.Tensor:
@@ -252,12 +264,12 @@ def layer_output_with_hook(model: TransformersModel, prompt: str, layer: int) ->
         ValueError: there is no such layer.
     """
     layers = anatomy(model).layers
-    if not 0 <= layer < len(layers):
-        raise ValueError(f"There is no layer {layer}: this model's are 0 to {len(layers) - 1}.")
+    place(layer, len(layers), "layer")
     kept: list[torch.Tensor] = []
 
-    def keep(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> None:
-        kept.append(output[0].clone())  # the first, and only, prompt of the batch
+    def keep(module: torch.nn.Module, inputs: Any, output: Any) -> None:
+        stream = output[0] if isinstance(output, tuple) else output  # some families put out a tuple
+        kept.append(stream[0].clone())  # the first, and only, prompt of the batch
 
     hook = layers[layer]._module.register_forward_hook(keep)
     try:
@@ -306,48 +318,67 @@ def blueprint(model_type: str, **settings: Any) -> TransformersModel:
 def model_card(model: TransformersModel) -> dict[str, Any]:
     """What one would want to know about a model before opening it, read from its modules and its configuration.
 
-    The line "mask" is seen in a real run, and is "not seen: no weights" for a :func:`blueprint`.
+    The line "mask" is seen in a real run, and is "not seen: no weights" for a :func:`blueprint`. Of a mixture of
+    experts the card also says how many parameters are attention's and the MLPs', and how many of all one token meets
+    ("active").
     """
     parts = anatomy(model)
-    config = model.config.get_text_config()
     block = parts.layers[0]._module
     norms = [name for name, child in block.named_children() if _is_norm(child)]
-    after = parts.attention_writers[0] is not parts.attentions[0]
+    after = bool(parts.attention_sources[0]) and parts.attention_sources[0][0][0] is not parts.attentions[0]
+    after = after and _is_norm(parts.attention_sources[0][0][0]._module)
     before = len(norms) > 2 if after else True
     windows = [window for window in parts.windows if window is not None]
-    return {
+    counts = count_parameters(model)
+    card: dict[str, Any] = {
         "family": parts.family,
-        "parameters": count_parameters(model)["total"],
+        "parameters": counts["total"],
         "layers": parts.n_layers,
         "width": parts.width,
         "heads": parts.n_heads,
         "queries per key/value": parts.n_heads // parts.n_kv_heads,
         "head width": parts.head_width,
-        "MLP": _describe_mlp(parts, config),
+        "MLP": describe_mlp(parts),
         "norm": "RMSNorm" if "RMS" in type(parts.norm._module).__name__ else "LayerNorm",
         "norm stands": "before and after" if before and after else "after" if after else "before",
         "attention, MLP": "side by side" if parts.parallel else "one after the other",
-        "positions": "learned" if hasattr(model._module.get_decoder(), "wpe") else "rotary",
+        "positions": _describe_positions(model),
         "mask": _seen_mask(model),
         "window": f"{windows[0]} on {len(windows)} of {parts.n_layers}" if windows else "none",
         "vocabulary": parts.vocabulary,
         "tied embedding": parts.embedding._module.weight is parts.unembedding._module.weight,
     }
+    # What most models do not have is said of those that do.
+    experts = find_experts(parts)
+    if experts is not None:
+        card["attention parameters"], card["MLP parameters"] = counts["attention"], counts["mlp"]
+        if experts.active is not None:
+            idle = experts.parameters * (experts.count - experts.active) // experts.count
+            card["MLP parameters, active"] = counts["mlp"] - idle
+            card["parameters, active"] = counts["total"] - idle
+    others = [kind for kind in parts.kinds if kind != "attention"]
+    if others:
+        card["layers without heads"] = f"{len(others)} of {parts.n_layers}: {', '.join(dict.fromkeys(others))}"
+    if parts.sinks:
+        card["attention sinks"] = "yes: a row of the pattern sums to less than 1, the rest is on no token"
+    return card
 
 
 def attention_mask(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor:
     """The mask that the model hands to a layer's attention, as it is (query position, key position).
 
     Raises:
-        ValueError: there is no such layer, or the model's attention kernel makes its mask inside, where no trace sees
-            it.
+        ValueError: there is no such layer, it has no attention, or the model's attention kernel makes
+            its mask inside, where no trace sees it.
     """
     parts = anatomy(model)
-    if not 0 <= layer < parts.n_layers:
-        raise ValueError(f"There is no layer {layer}: this model's are 0 to {parts.n_layers - 1}.")
+    place(layer, parts.n_layers, "layer")
+    if (why := parts.why_no_heads(layer)) is not None:
+        raise ValueError(why)
     with model.trace([token_ids(model, prompt)]):
         named = parts.attentions[layer].inputs[1].save()  # (positional, named) arguments
     mask = named.get("attention_mask")
+    mask = mask if isinstance(mask, torch.Tensor) and mask.ndim == 4 else None
     if mask is None:
         raise ValueError(
             'The attention got no mask: load the model with load_model(...), or with attn_implementation="eager".'
@@ -376,20 +407,25 @@ def mask_kind(mask: torch.Tensor) -> str:
 def _seen_mask(model: TransformersModel) -> str:
     if any(weight.is_meta for weight in model._module.parameters()):
         return "not seen: no weights"
-    return mask_kind(attention_mask(model, "The cat and the dog", 0))
+    try:
+        return mask_kind(attention_mask(model, "The cat and the dog", anatomy(model).head_layers[0]))
+    except ValueError:
+        return "not seen: the attention is not handed one"
+
+
+def _describe_positions(model: TransformersModel) -> str:
+    """How a token's place comes in: by a table in front of the layers, or inside each attention."""
+    decoder, config = model._module.get_decoder(), model.config.get_text_config(decoder=True)
+    tables = [child for name, child in decoder.named_children() if name == "wpe" or "position" in name]
+    if tables:
+        return "learned" if any(True for _ in tables[0].parameters()) else "sinusoidal"
+    if any("alibi" in name for name in dir(decoder)) and getattr(config, "alibi", True):
+        return "a bias by distance (ALiBi)"
+    if any("rope" in name or "rotary" in name for name in vars(config)):
+        return "rotary"
+    turned = any("rot" in name for name, _ in model._module.named_modules())
+    return "rotary" if turned else "not found"
 
 
 def _is_norm(module: torch.nn.Module) -> bool:
     return "Norm" in type(module).__name__
-
-
-def _describe_mlp(parts: Anatomy, config: Any) -> str:
-    """How wide, gated or not, and with which activation. A gated MLP has three matrices of one size (or one of double
-    size and one), any other two.
-    """
-    matrices = [weight.numel() for weight in parts.mlps[0]._module.parameters() if weight.ndim == 2]
-    inner = matrices[-1] // parts.width
-    gated = sum(matrices) == 3 * matrices[-1]
-    names = ("hidden_activation", "hidden_act", "activation_function")
-    activation = next(getattr(config, name) for name in names if getattr(config, name, None))
-    return f"{inner}, {'gated' if gated else 'not gated'}, {activation}"

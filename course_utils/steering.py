@@ -24,7 +24,9 @@ import nnsight
 import torch
 
 from course_utils.model.anatomy import anatomy
+from course_utils.model.guard import guard
 from course_utils.model.prompts import token_id, token_ids
+from course_utils.model.whole_numbers import place
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -125,10 +127,7 @@ def checked_layer(model: TransformersModel, layer: int) -> int:
     Raises:
         ValueError: it does not.
     """
-    n_layers = anatomy(model).n_layers
-    if isinstance(layer, bool) or not isinstance(layer, int) or not 0 <= layer < n_layers:
-        raise ValueError(f"There is no layer {layer!r}: this model's are 0 to {n_layers - 1}.")
-    return layer
+    return place(layer, anatomy(model).n_layers, "layer")
 
 
 def checked_vectors(model: TransformersModel, vectors: torch.Tensor, *axes: str) -> torch.Tensor:
@@ -435,6 +434,7 @@ def traceable(model: Any, tokenizer: Any = None) -> TransformersModel:
         raise ValueError(
             "A transformers model does not know its tokenizer: give it too, LLMSteering(model, tokenizer)."
         )
+    guard(module)
     # Without the device, the pipeline inside moves the model to what it thinks best.
     return nnsight.TransformersModel(module, task="text-generation", tokenizer=tokenizer, device=module.device)
 
@@ -590,6 +590,9 @@ def slerp(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
     t = 0 gives ``first``, t = 1 ``second``. In between the angle grows evenly, and the length goes evenly from one's to
     the other's. Raises ValueError for opposite vectors, between which there is no one arc, and for a vector of zeros.
     """
+    dtype = first.dtype
+    if dtype in (torch.float16, torch.bfloat16):  # an angle near pi is beyond their digits
+        first, second = first.float(), second.float()
     lengths = first.norm(), second.norm()
     if not lengths[0] * lengths[1]:
         raise ValueError("A vector of zeros has no direction to interpolate.")
@@ -601,7 +604,7 @@ def slerp(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
         between = (1 - t) * a + t * b
     else:
         between = (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
-    return ((1 - t) * lengths[0] + t * lengths[1]) * between
+    return (((1 - t) * lengths[0] + t * lengths[1]) * between).to(dtype)
 
 
 def remove_direction(residual: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:

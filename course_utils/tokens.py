@@ -138,7 +138,7 @@ def easier_order(model: TransformersModel, words: Sequence[str]) -> list[str]:
 
 def greedy(model: TransformersModel, prompt: str, n_tokens: int = 8) -> list[int]:
     """Continue a prompt by n_tokens tokens, each time with the most probable one. Returns the new ids only."""
-    ids = list(model.tokenizer(prompt)["input_ids"])
+    ids = token_ids(model, prompt)
     start = len(ids)
     for _ in range(n_tokens):
         with model.trace([ids]):

@@ -17,6 +17,21 @@ import pytest
 
 from tests.skips import pytest_make_collect_report, pytest_runtest_makereport, pytest_terminal_summary  # noqa: F401
 
+# In `make test-fast` three families stand for all: learned positions and fused projections; rotary positions, grouped
+# heads; windows, norms behind attention and MLP.
+FAST_FAMILIES = {"tiny-gpt2", "tiny-llama", "tiny-gemma3"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that are slow are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Call a test slow if it tries one more tiny family."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        given = callspec.params.values() if callspec is not None else ()
+        if any(isinstance(value, str) and value.startswith("tiny-") and value not in FAST_FAMILIES for value in given):
+            item.add_marker(pytest.mark.slow)
+
+
 matplotlib.use("Agg")  # not through MPLBACKEND, which the kernels that tests start would inherit
 
 

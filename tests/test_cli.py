@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -59,6 +60,32 @@ def test_every_group_declares_its_arguments(group: cli.Group, capsys: pytest.Cap
         cli.main([group.name, "--help"])
     assert stopped.value.code == 0
     assert group.summary in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["gr"], "grade"),
+        (["grade", "submissions", "--se"], "--set --seed"),
+        (["notebooks", "comp"], "compare"),
+        (["completion", "po"], "powershell"),
+    ],
+    ids=" ".join,
+)
+def test_a_shell_completes_the_words(typed: list[str], offered: str, tmp_path: Path) -> None:
+    """In bash itself, as when the tab key is pressed."""
+    bash = shutil.which("bash")
+    assert bash is not None  # make has it, too
+    command = [sys.executable, "-m", "course_utils.cli", "completion", "bash"]
+    script = tmp_path / "completion.sh"
+    script.write_bytes(subprocess.run(command, capture_output=True, check=True).stdout)
+    words = " ".join(["course", *typed])
+    asked = f"""source {script}
+        COMP_WORDS=({words}); COMP_CWORD={len(typed)}; COMP_LINE="{words}"
+        $(complete -p course | sed 's/.*-F \\([^ ]*\\).*/\\1/') course {typed[-1]}
+        echo "${{COMPREPLY[*]}}" """
+    told = subprocess.run([bash, "-c", asked], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == offered, told.stderr
 
 
 @pytest.mark.parametrize(
@@ -309,3 +336,28 @@ def test_outside_a_checkout_it_says_so(
     monkeypatch.setattr(files, "__file__", str(tmp_path / "lib" / "course_utils" / "notebooks" / "files.py"))
     assert cli.main(["notebooks", "check"]) == 1
     assert "no checkout of the course" in capsys.readouterr().err
+
+
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(("torch", "transformers", "nnsight", "numpy", "packaging", "platformdirs")))
+from course_utils.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("command", [["progress"], ["fetch"], ["exercises", "mutate"]])
+def test_where_packages_are_missing_a_command_says_what_to_do(command: list[str], tmp_path: Path) -> None:
+    environment = {**os.environ, "COURSE_PROGRESS": str(tmp_path / "progress.json")}
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *command], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert ran.returncode == 1 and ran.stderr.count("\n") == 1
+    assert ran.stderr.startswith(f"course: this Python ({sys.executable}) cannot load torch")
+    assert "`course doctor` says what is missing here" in ran.stderr
+
+
+def test_the_doctor_works_where_packages_are_missing(tmp_path: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", WITHOUT, "doctor"], capture_output=True, text=True, cwd=tmp_path)
+    assert ran.returncode == 1 and not ran.stderr
+    assert "without packaging" in ran.stdout and "pip install" in ran.stdout and "to mend" in ran.stdout

@@ -17,8 +17,12 @@ class Unreadable(ValueError):
 class Kind(Protocol):
     """The form of a guess: how one is read, shown, and held against the truth."""
 
+    @property
+    def expected(self) -> str:
+        """What is asked for; it completes "1.1 asks for ..."."""
+
     def read(self, guess: Any) -> Any:
-        """The guess as this form has it. Raises Unreadable with what was expected."""
+        """The guess as this form has it, of numbers, texts and tuples. Raises Unreadable with what was expected."""
 
     def settle(self, truth: Any) -> Any:
         """A truth that was read, without the digits that hang on the processor or that nobody could guess."""
@@ -31,6 +35,20 @@ class Kind(Protocol):
 
     def fits(self, wanted: Any, guess: Any) -> bool:
         """Whether a guess that was read is one of those that ``wanted`` describes."""
+
+
+def read_guess(kind: Kind, guess: Any) -> Any:
+    """``kind.read(guess)``, for guesses of any make: also those that fail when they are looked at.
+
+    Raises:
+        Unreadable: it is not of that form; nothing else.
+    """
+    try:
+        return kind.read(guess)
+    except Unreadable:
+        raise
+    except Exception:  # an array without a length, an object whose text or number is an error
+        raise Unreadable(kind.expected) from None
 
 
 @dataclass(frozen=True)
@@ -55,10 +73,14 @@ class Number:
     figures: int | None = None
     factors: bool = False
 
+    @property
+    def expected(self) -> str:
+        return say(messages.A_NUMBER_FROM, low=_plain(self.low), high=self.show(self.high))
+
     def read(self, guess: Any) -> float:
         value = _as_number(guess)
         if value is None or not self.low <= value <= self.high:
-            raise Unreadable(say(messages.A_NUMBER_FROM, low=_plain(self.low), high=self.show(self.high)))
+            raise Unreadable(self.expected)
         return value
 
     def settle(self, truth: float) -> float:
@@ -90,6 +112,10 @@ class Choice:
 
     options: tuple[str, ...]
 
+    @property
+    def expected(self) -> str:
+        return say(messages.ONE_OF, options=_listed(self.options))
+
     def read(self, guess: Any) -> str:
         if isinstance(guess, bool):
             guess = "yes" if guess else "no"
@@ -98,7 +124,7 @@ class Choice:
         # "coffee" for "the coffee": part of an option, if it is part of no other.
         meant = same or [option for option in self.options if said and said in option.casefold().split()]
         if len(meant) != 1:
-            raise Unreadable(say(messages.ONE_OF, options=_listed(self.options)))
+            raise Unreadable(self.expected)
         return meant[0]
 
     def settle(self, truth: str) -> str:
@@ -118,9 +144,14 @@ class Choice:
 class Token:
     """A token of a text. Spaces around it do not count. A guess that fits is described by a text or several."""
 
+    @property
+    def expected(self) -> str:
+        return messages.A_TOKEN_AS_TEXT
+
     def read(self, guess: Any) -> str:
         if not isinstance(guess, str) or not guess.strip() or len(guess) > 40:
-            raise Unreadable(messages.A_TOKEN_AS_TEXT)
+            raise Unreadable(self.expected)
+        guess.encode()  # half of a surrogate pair is no text: a UnicodeEncodeError here, and not where it is kept
         return guess.strip()
 
     def settle(self, truth: str) -> str:
@@ -142,9 +173,15 @@ class Several:
 
     parts: tuple[Kind, ...]
 
+    @property
+    def expected(self) -> str:
+        return say(messages.SO_MANY_VALUES, count=len(self.parts))
+
     def read(self, guess: Any) -> tuple[Any, ...]:
-        if isinstance(guess, str) or not hasattr(guess, "__len__") or len(guess) != len(self.parts):
-            raise Unreadable(say(messages.SO_MANY_VALUES, count=len(self.parts)))
+        # A set or a dictionary has no first value, so it is a guess at nothing in particular.
+        no_list = isinstance(guess, str | bytes | set | frozenset | dict) or not hasattr(guess, "__len__")
+        if no_list or len(guess) != len(self.parts):
+            raise Unreadable(self.expected)
         return tuple(part.read(one) for part, one in zip(self.parts, guess, strict=True))
 
     def settle(self, truth: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -173,9 +210,11 @@ def _as_number(guess: Any) -> float | None:
     """A number, or a text or tensor that is one; None for all else, and for NaN and the infinities."""
     if isinstance(guess, bool):
         return None
-    if isinstance(guess, str):
-        guess = guess.strip().rstrip("%").replace(",", "").replace("_", "")
     try:
+        if hasattr(guess, "item"):  # an array or a tensor of one number
+            guess = guess.item()
+        if isinstance(guess, str):
+            guess = guess.strip().rstrip("%").replace(",", "").replace("_", "")
         value = float(guess)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from course_utils.exercises import get_prediction, messages
-from course_utils.exercises.guess_kinds import Unreadable
+from course_utils.exercises.guess_kinds import Unreadable, read_guess
 from course_utils.exercises.messages import say
 from course_utils.exercises.predicting import Prediction
 from course_utils.learner import record
@@ -36,7 +36,7 @@ def predict(id: str, guess: Any = ...) -> None:
         print(say(messages.NO_GUESS, prediction=id))
         return
     try:
-        read = prediction.kind.read(guess)
+        read = read_guess(prediction.kind, guess)
     except Unreadable as error:
         _guesses.pop(id, None)
         print(say(messages.NOT_READABLE, prediction=id, expected=error, guess=_briefly(guess)))
@@ -47,7 +47,7 @@ def predict(id: str, guess: Any = ...) -> None:
     # Run again, as after a restart, the guess is the one that was made, and not one that comes late.
     late = before.get("guess") != shown and (id in _shown or "shown" in before)
     print(say(messages.KEPT_LATE if late else messages.KEPT, prediction=id, guess=shown))
-    record.note("predictions", id, lambda entry: _keep(entry, guess, shown, late))
+    record.note("predictions", id, lambda entry: _keep(entry, read, shown, late))
 
 
 def reveal(id: str, truth: Any) -> None:
@@ -62,7 +62,7 @@ def reveal(id: str, truth: Any) -> None:
     """
     prediction = get_prediction(id)
     try:
-        answer = prediction.kind.settle(prediction.kind.read(truth))
+        answer = prediction.kind.settle(read_guess(prediction.kind, truth))
     except Unreadable:
         print(say(messages.NOT_TO_BE_READ, prediction=id, truth=_briefly(truth)))
         return
@@ -81,34 +81,24 @@ def reveal(id: str, truth: Any) -> None:
     record.note("predictions", id, lambda entry: entry.update({"shown": shown, "right": right}))
 
 
-def _keep(entry: dict[str, Any], given: Any, shown: str, late: bool) -> None:
+def _keep(entry: dict[str, Any], read: Any, shown: str, late: bool) -> None:
     entry["guess"] = shown
-    entry["given"] = given if isinstance(given, str | int | float) else _plain(given)
+    entry["given"] = read  # numbers and texts, whatever was given: its form reads it again
     entry["late"] = late or bool(entry.get("late"))
-
-
-def _plain(given: Any) -> Any:
-    """A list or array of guesses as JSON has it."""
-    listed = given.tolist() if hasattr(given, "tolist") else given
-    return [one if isinstance(one, str | int | float) else str(one) for one in listed] if _is_list(listed) else listed
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple)
 
 
 def _guess_on_record(prediction: Prediction) -> Any:
     """The guess of another day, where the cell with it was not run again."""
     given = record.entry("predictions", prediction.id).get("given")
     try:
-        return None if given is None else prediction.kind.read(given)
+        return None if given is None else read_guess(prediction.kind, given)
     except Unreadable:  # the file was edited, or the prediction is another by now
         return None
 
 
 def _briefly(value: Any) -> str:
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except Exception:
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.errors import CourseError
-from course_utils.exercises import LESSONS, get_exercise
+from course_utils.exercises import LESSONS, get_exercise, watch
 from course_utils.learner import record
 from course_utils.learner.standing import Standing, standing
 
@@ -51,15 +51,16 @@ class Progress:
         return target
 
     def restore(self, source: str | Path) -> None:
-        """Bring a saved record back in place of the present one.
+        """Bring a saved record back in place of the present one; what cannot be read of it is named and left out.
 
         Raises:
             CourseError: the file is not a record of progress, or none is kept here.
         """
         source, path = Path(source), kept(must_exist=False)
         try:
-            found = json.loads(source.read_text(encoding="utf-8"))
-            if not isinstance(found, dict) or not all(isinstance(found.get(part), dict) for part in record.PARTS):
+            text = source.read_text(encoding="utf-8-sig")
+            found, strange = record.parse(text)
+            if not all(part in json.loads(text) for part in record.PARTS):
                 raise ValueError("it is no record of progress")
         except (OSError, ValueError) as error:
             raise CourseError(f"{source}: cannot be restored ({error}). Give a file of progress.save().") from None
@@ -69,6 +70,8 @@ class Progress:
             contents.update(found)
 
         _changed(path, replace)
+        if strange:
+            print(f"Not restored, since it cannot be read: {'; '.join(strange[:5])}{' ...' if strange[5:] else ''}.")
 
     def erase(self) -> None:
         """Forget everything. What is saved elsewhere stays.
@@ -103,7 +106,7 @@ progress = Progress()
 
 
 def kept(must_exist: bool = True) -> Path:
-    """The file of the record. Raises CourseError where none is kept, or where nothing is in it yet."""
+    """The file of the record. Raises CourseError where none can be kept, or where nothing is in it yet."""
     path = record.place()
     if path is None:
         raise CourseError("No progress is kept: COURSE_PROGRESS is off. Unset it, or have it name a file.")
@@ -198,3 +201,6 @@ td,th{{border-bottom:1px solid #bbb;padding:.4rem;text-align:left}}</style></hea
 <p>This page was made by the course on the learner's own machine, from a file that anybody can edit. It is for
 the one who did the work, and proves nothing to others.</p></body></html>
 """
+
+
+watch(note_event)

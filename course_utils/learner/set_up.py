@@ -53,6 +53,9 @@ def examine(checks: Sequence[Callable[[], Finding]] | None = None) -> Iterator[F
     for check in checks or CHECKS:
         try:
             yield check()
+        except ModuleNotFoundError as error:
+            name = check.__name__.replace("_", " ")
+            yield Finding(name, "fault", f"cannot be looked at without {error.name}", f"{pip()} install -e .")
         except Exception as error:
             name = check.__name__.replace("_", " ")
             said = f"could not be looked at: {type(error).__name__}: {error}"

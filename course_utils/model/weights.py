@@ -37,13 +37,19 @@ MANIFEST = "manifest.json"
 
 
 def cache_folder() -> Path:
-    """Where converted models live: `COURSE_CACHE` if set, else this operating system's cache folder for the user."""
+    """Where converted models live: `COURSE_CACHE` if set, else this operating system's cache folder for the user.
+
+    Raises ModelError where no home folder is known.
+    """
     configured = os.environ.get("COURSE_CACHE")
     if configured:
         return Path(configured).expanduser()
     import platformdirs
 
-    return platformdirs.user_cache_path("course_utils")
+    try:
+        return platformdirs.user_cache_path("course_utils")
+    except RuntimeError:  # HOME is not set, and the system does not know this user
+        raise ModelError("No home folder is known here. Set HOME, or COURSE_CACHE to a folder of yours.") from None
 
 
 def weights_folder(release: Release, file: str | os.PathLike[str] | None = None) -> Path:
@@ -185,6 +191,11 @@ def _plain_errors(release: Release, folder: Path) -> Iterator[None]:
             raise ModelError(
                 f"Cannot write to the cache folder {folder} ({error.strerror}). "  # type: ignore[attr-defined]
                 "Set COURSE_CACHE to a folder that you may write to."
+            ) from error
+        if number in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP) or isinstance(error, NotImplementedError):
+            raise ModelError(
+                f"The file system of {folder} has no file locks, as some network drives. "
+                "Set COURSE_CACHE to a folder on a disk of this machine."
             ) from error
         raise
 

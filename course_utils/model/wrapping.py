@@ -22,14 +22,20 @@ def wrap(
     remote: Literal[False, "local"] = False,
     revision: str | None = None,
 ) -> TransformersModel:
-    """An nnsight model around a loaded one, in evaluation mode and without gradients of the parameters.
+    """An nnsight model around a loaded one, in evaluation mode and without gradients of the parameters, whose tokenizer
+    puts nothing behind a text, and whose runs keep to the rules of :mod:`guard`.
 
     With remote="local" every trace is packed and unpacked as if it went to NDIF.
     """
     import nnsight
 
+    from course_utils.model.guard import guard
+    from course_utils.model.prompts import add_no_end
+
     register_package()
     module.eval().requires_grad_(False)
+    guard(module)
+    add_no_end(tokenizer)
     # Else the pipeline inside moves the model to what it thinks the best device.
     place = {} if getattr(module, "hf_device_map", None) else {"device": module.device}
     build = remote_class() if remote else nnsight.TransformersModel
@@ -37,6 +43,35 @@ def wrap(
     if remote:
         model.run_remote = remote
     return model
+
+
+def as_traced(model: Any) -> TransformersModel:
+    """A model as nnsight traces it: itself; or a plain transformers model, wrapped once and remembered, with the
+    tokenizer that lies beside its weights. Wrapped, it is in evaluation mode and its parameters ask for no gradients.
+
+    Raises:
+        ValueError: it is no model, or its tokenizer is not on this machine.
+    """
+    from transformers import AutoTokenizer, PreTrainedModel
+
+    if hasattr(model, "_module") and hasattr(model, "trace"):
+        return model
+    if not isinstance(model, PreTrainedModel):
+        raise ValueError(
+            f"A model from load_model() was expected, or a transformers model; {type(model).__name__} came."
+        )
+    known = model.__dict__.get("_course_traced")
+    if known is None:
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(model.name_or_path, local_files_only=True)
+        except Exception:
+            raise ValueError(
+                f"The tokenizer of this {type(model).__name__} was looked for at {model.name_or_path!r} and is not "
+                "there. Load the model with load_model(), or give it its tokenizer: "
+                "course_utils.model.wrapping.wrap(model, tokenizer)."
+            ) from None
+        known = model.__dict__["_course_traced"] = wrap(model, tokenizer)
+    return known
 
 
 @functools.lru_cache(maxsize=1)

@@ -60,6 +60,8 @@ def direct_effects(
     request = Request(model, corrupted, clean, answers, {})
     assert request.sources is not None and request.measure.answers is not None
     parts = request.parts
+    if (why := parts.why_not_plain()) is not None:
+        raise SweepError(why)
     unembedding = parts.unembedding._module
     if not hasattr(unembedding, "weight") or unembedding.weight.ndim != 2:
         raise SweepError(f"{parts.family}: its unembedding is no plain matrix, so it has no direct effects.")
@@ -123,7 +125,6 @@ def _changes(parts: Anatomy, own: Written, new: Written) -> list[torch.Tensor]:
 
 def _together(parts: Anatomy, layer: int, own: torch.Tensor, new: torch.Tensor, alone: torch.Tensor) -> torch.Tensor:
     """(width,), the change of all heads together: their sum, unless a norm stands between them and the stream."""
-    writer = parts.attention_writers[layer]._module
-    if writer is parts.attentions[layer]._module:
+    if parts.norm_after_heads(layer) is None:
         return alone.sum(0)
     return written_through_norm(parts, layer, own, new)[0, 0]

@@ -16,8 +16,10 @@ import torch
 
 from course_utils.errors import refuse_unknown_options
 from course_utils.model.anatomy import Anatomy
+from course_utils.model.whole_numbers import whole_number
 from course_utils.sweeps.growing_batch import UnpatchedRuns, run_unpatched
 from course_utils.sweeps.layers_by_hand import LayersByHand, written_by_heads
+from course_utils.sweeps.measure import refuse_without_gradient
 from course_utils.sweeps.nodes import Receiver, Receivers, Sender, Senders, joined, read_receivers, read_senders
 from course_utils.sweeps.options import Answers, Metric, Prompts, SweepError
 from course_utils.sweeps.paths import PathMap
@@ -35,6 +37,7 @@ class AttributionOptions(TypedDict, total=False):
     positions: int | Sequence[int] | None
 
 
+@torch.inference_mode(False)  # around a call it would leave no gradient
 def edge_attribution(
     model: TransformersModel,
     clean: Prompts,
@@ -61,7 +64,7 @@ def edge_attribution(
             embedding to the other needs the same positions in both.
     """
     refuse_unknown_options(edge_attribution, options, AttributionOptions)
-    if steps is not None and steps < 1:
+    if steps is not None and whole_number(steps, "steps") < 1:
         raise SweepError(f"steps={steps}: expected at least 1, or None for the corrupted run's gradient alone.")
     asked = options.get("positions")
     request = Request(model, corrupted, clean, answers, {"metric": options.get("metric"), "positions": asked})
@@ -139,6 +142,7 @@ def _gradients(
             seen.append(on_the_way)
         which = torch.tensor([pair], device=start.device)
         value = request.measure.of_residual(parts, stream[:, -1], which, True, float("inf")).sum()
+        refuse_without_gradient(value)
         flat = [one for some in seen for one in some]
         found = torch.autograd.grad(value, [*flat, stream], allow_unused=True)
     zero = torch.zeros_like(start[0])

@@ -80,12 +80,14 @@ class Patch:
 class UnpatchedRuns:
     """Unpatched runs of prompts of one length, as rows of one batch, and what a sweep needs of them.
 
+    tokens: the prompts, (row, position).
     residual: for each layer, its input (row, position, width).
     found: for each site and layer asked for, what stood there, (row, position, ...).
-    keys, values: for each layer, (row, key/value head, position, head width).
+    keys, values: for each layer, (row, key/value head, position, head width); none of a model whose runs share nothing.
     last: the last layer's output at the last position (row, width).
     """
 
+    tokens: torch.Tensor
     residual: list[torch.Tensor]
     found: dict[Site, dict[int, torch.Tensor]]
     keys: list[torch.Tensor]
@@ -104,36 +106,54 @@ def run_unpatched(parts: Anatomy, tokens: torch.Tensor, sites: Sequence[Site], l
     # Made without a configuration, a cache keeps all positions, on sliding layers too. One that knew of the window
     # would have dropped the oldest, and a patched run that starts further back would miss them.
     cache = DynamicCache()
+    caching: dict[str, Any] = {"use_cache": False}
+    if not parts.alone:
+        caching = {"use_cache": True, "past_key_values": cache}
     n_layers = parts.n_layers
     residual: list[torch.Tensor] = []
     found: dict[Site, dict[int, torch.Tensor]] = {site: {} for site in sites}
     with torch.no_grad():
-        with parts.model.trace(tokens, past_key_values=cache, use_cache=True) as tracer:
+        with parts.model.trace(tokens, **caching) as tracer:
             for layer in range(n_layers):
                 residual.append(parts.layers[layer].input)
                 if layer in layers:
                     for site in sites:
-                        found[site][layer] = at_site(parts, site, layer)
+                        found[site][layer] = at_site(parts, site, layer, len(tokens))
             last = parts.layers[n_layers - 1].output[:, -1].save()
             # None of these is cloned, though a saved tensor follows what is written into it later: nothing writes in
             # this trace, and the patched runs write into copies of their own.
             residual = residual.save()  # type: ignore[attr-defined]
             found = found.save()  # type: ignore[attr-defined]
             tracer.stop()  # the unembedding of every position would cost as much as several layers
-    kept = cache.layers
-    return UnpatchedRuns(
-        residual, found, [kept[i].keys for i in range(n_layers)], [kept[i].values for i in range(n_layers)], last
+    keys, values = ([getattr(held, name) for held in cache.layers] for name in ("keys", "values"))
+    return UnpatchedRuns(tokens, residual, found, keys, values, last)
+
+
+def why_no_site(parts: Anatomy, site: Site, layer: int) -> str | None:
+    """The sentence that says why nothing can be put in at a site of a layer; None if it can."""
+    if site == "head":
+        return parts.why_no_heads(layer)
+    writers = {"attention": parts.attention_writers, "mlp": parts.mlp_writers}.get(site)
+    if writers is None or writers[layer] is not None:
+        return None
+    what = "attention" if site == "attention" else "MLP"
+    several = len((parts.attention_sources if site == "attention" else parts.mlp_sources)[layer])
+    return f"{parts.family}, layer {layer}: " + (
+        f"its {what} writes to the stream in {several} places, so no single output can be put in."
+        if several
+        else f"it has no {what}."
     )
 
 
-def at_site(parts: Anatomy, site: Site, layer: int) -> torch.Tensor:
-    """In a trace: what stands at a site, as a tensor that can be written to in place."""
+def at_site(parts: Anatomy, site: Site, layer: int, rows: int) -> torch.Tensor:
+    """In a trace of so many rows: what stands at a site, as a tensor that can be written to in place."""
     if site == "head":
         return parts.heads(layer)
     if site == "residual":
         return parts.layers[layer].input
     output = (parts.attention_writers if site == "attention" else parts.mlp_writers)[layer].output
-    return output[0] if isinstance(output, tuple) else output
+    output = output[0] if isinstance(output, tuple) else output
+    return output.unflatten(0, (rows, -1)) if output.ndim == 2 else output  # OPT lays its rows one after another
 
 
 # The patched runs.
@@ -215,6 +235,8 @@ def run_chunk(
     Returns the last layer's output at the last position, (patch, width); without `direction` the logits there,
     (patch, vocabulary).
     """
+    if parts.alone:
+        return run_whole(parts, chunk, material, site, shortcuts, advance)
     base, start, n_layers = material.base, chunk.start, parts.n_layers
     prompt_of_row = torch.tensor([material.base_row[patch.pair] for patch in chunk.patches], device=base.last.device)
     join = torch.tensor([patch.layer if shortcuts.skip else 0 for patch in chunk.patches])
@@ -255,7 +277,7 @@ def run_chunk(
                         parts.layers[layer].input = stream
                     else:
                         # Made by this very layer for its next step: nothing else holds it, and no copy is needed.
-                        overwrite(at_site(parts, site, layer), *writes[layer])
+                        overwrite(at_site(parts, site, layer, rows_through[layer]), *writes[layer])
                 if narrow and layer == n_layers - 1:
                     parts.mlps[layer].input = parts.mlps[layer].input[:, -1:]
                 advance(share[layer])
@@ -264,6 +286,38 @@ def run_chunk(
                 tracer.stop()  # before the final norm, and before the unembedding multiplies every row and position
             else:
                 last = parts.model.output.logits[:, -1].save()
+    return last
+
+
+def run_whole(
+    parts: Anatomy,
+    chunk: Chunk,
+    material: Material,
+    site: Site,
+    shortcuts: Shortcuts,
+    advance: Callable[[float], Any] = lambda runs: None,
+) -> torch.Tensor:
+    """The same as :func:`run_chunk` for a model whose layers need more than the stream that enters them: a recurrent
+    state, the tokens themselves, what the layer below chose. Each row is a whole run of its own prompt.
+    """
+    rows = [material.base_row[patch.pair] for patch in chunk.patches]
+    tokens = material.base.tokens[rows]
+    writes = _writes(chunk, material, tokens.device)
+    with torch.no_grad():
+        with parts.model.trace(tokens, use_cache=False) as tracer:
+            for layer in sorted(writes):
+                if site == "residual":
+                    stream = parts.layers[layer].input.clone()
+                    overwrite(stream, *writes[layer])
+                    parts.layers[layer].input = stream
+                else:
+                    overwrite(at_site(parts, site, layer, len(rows)), *writes[layer])
+            if shortcuts.direction:
+                last = parts.layers[parts.n_layers - 1].output[:, -1].save()
+                tracer.stop()
+            else:
+                last = parts.model.output.logits[:, -1].save()
+    advance(sum(bool(patch.positions) for patch in chunk.patches))
     return last
 
 

@@ -47,11 +47,14 @@ class LayersByHand:
     in front of `start`. Gradients are recorded where the caller records them.
 
     Raises:
-        SweepError: the attention of this family is not behind transformers' attention interface.
+        SweepError: the layers of this family are not all alike, or its attention is not behind transformers'
+            attention interface.
     """
 
     def __init__(self, parts: Anatomy, tokens: torch.Tensor, start: int, base: UnpatchedRuns):
         self.parts = parts
+        if (why := parts.why_not_plain()) is not None:
+            raise SweepError(why)
         attention = parts.attentions[0]._module
         self.eager: AttentionFunction | None = getattr(
             sys.modules[type(attention).__module__], "eager_attention_forward", None
@@ -168,7 +171,8 @@ class LayersByHand:
         _current.append(attention)
         try:
             with _attention_is(self.parts, _OURS):
-                return self.parts.layers[layer]._module(stream, *args, **kwargs)
+                output = self.parts.layers[layer]._module(stream, *args, **kwargs)
+                return output[0] if isinstance(output, tuple) else output
         except _Enough:
             return None
         finally:
@@ -198,9 +202,9 @@ def written_by_heads(parts: Anatomy, layer: int, own: torch.Tensor, new: torch.T
     Returns:
         (row, head, position, width).
     """
-    projection, writer = parts.out_projections[layer]._module, parts.attention_writers[layer]._module
+    projection = parts.out_projections[layer]._module
     heads = torch.eye(parts.n_heads, dtype=torch.bool, device=own.device)[:, None, :, None]  # (head, 1, head, 1)
-    if writer is parts.attentions[layer]._module:
+    if parts.norm_after_heads(layer) is None:
         # The change alone, and not the difference of two outputs: what is large in both would leave its rounding.
         change = torch.where(heads, (new - own)[:, None], torch.zeros((), dtype=own.dtype, device=own.device))
         nothing = torch.zeros_like(own[:1, :1]).flatten(-2)

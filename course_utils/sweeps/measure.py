@@ -61,3 +61,12 @@ class Measure:
         rows = max(1, int(min(memory / (parts.vocabulary * 16), len(normed))))
         parted = zip(normed.split(rows), pairs.split(rows), strict=True)
         return torch.cat([self.of_logits(parts.logits(some), which) for some, which in parted])
+
+
+def refuse_without_gradient(value: torch.Tensor) -> None:
+    """Raise SweepError for a measure through which no gradient flows, where one is needed."""
+    if not value.requires_grad:
+        raise SweepError(
+            "metric returned numbers that no gradient leads to, and this estimate is made of gradients: leave "
+            "detach(), no_grad(), argmax() and the like out of it."
+        )

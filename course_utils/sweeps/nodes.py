@@ -121,6 +121,8 @@ def read_edges(parts: Anatomy, asked: Iterable[tuple[str | Sender, str | Receive
     Raises:
         SweepError: an end does not exist, what was given is no pair, or a receiver does not come after its sender.
     """
+    if isinstance(asked, str) or not isinstance(asked, Iterable):
+        raise SweepError(f"edges={asked!r}: expected a set of (sender, receiver).")
     found = set()
     for pair in asked:
         if isinstance(pair, str) or not isinstance(pair, tuple | list) or len(pair) != 2:

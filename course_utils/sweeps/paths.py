@@ -41,8 +41,8 @@ from course_utils.sweeps.nodes import (
     read_receivers,
     read_senders,
 )
-from course_utils.sweeps.options import MEMORY_MB, Answers, Metric, Prompts, SweepError
-from course_utils.sweeps.request import Request
+from course_utils.sweeps.options import Answers, Metric, Prompts, SweepError
+from course_utils.sweeps.request import Request, read_memory
 from course_utils.sweeps.runs import (
     AGREE,
     AGREE_IN_HALF,
@@ -160,6 +160,8 @@ def patch_paths(
         {"metric": options.get("metric"), "positions": options.get("positions")},
     )
     parts = request.parts
+    if (why := parts.why_not_plain()) is not None:
+        raise SweepError(why)
     chosen, to = read_senders(parts, senders), read_receivers(parts, receivers)
     if not any(joined(parts, sender, receiver) for sender in chosen for receiver in to):
         raise SweepError(f"No receiver comes after a sender: {to[0]} reads before {chosen[0]} writes.")
@@ -172,7 +174,7 @@ def patch_paths(
         measure=request.measure,
         change=None,
         shortcuts=options.get("shortcuts", ALL_SHORTCUTS),
-        memory_mb=options.get("memory_mb", MEMORY_MB),
+        memory_mb=read_memory(options),
     )
     positions = [request.positions(pair, options.get("positions")) for pair in range(len(request.prompts))]
     paths = _Paths(sweep, positions, chosen, to, through, options.get("progress"))

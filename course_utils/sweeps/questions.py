@@ -21,15 +21,18 @@ is read there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Unpack
 
 import torch
 
 from course_utils.errors import refuse_unknown_options
 from course_utils.model.anatomy import Anatomy, anatomy
-from course_utils.sweeps.growing_batch import ALL_SHORTCUTS, Patch, Site
-from course_utils.sweeps.options import MEMORY_MB, Answers, Prompts, Question, SweepError, SweepOptions
-from course_utils.sweeps.request import Request, read_prompts
+from course_utils.model.wrapping import as_traced
+from course_utils.sweeps.growing_batch import ALL_SHORTCUTS, Patch, Site, why_no_site
+from course_utils.sweeps.measure import refuse_without_gradient
+from course_utils.sweeps.options import Answers, Prompts, Question, SweepError, SweepOptions
+from course_utils.sweeps.request import NoSource, Request, read_memory, read_prompts
 from course_utils.sweeps.runs import Change, Sweep, run_sweep
 
 if TYPE_CHECKING:
@@ -59,7 +62,8 @@ def patch_heads(
 
     Returns:
         (layer, head): logit(answers[0]) - logit(answers[1]) at the last position, or the metric; with lists
-        (pair, layer, head). float32, on the CPU, in the order of `layers` and `heads`.
+        (pair, layer, head). float32, on the CPU, in the order of `layers` and `heads`. Where a model has layers without
+        attention heads their rows are NaN, and a warning says so.
 
     Raises:
         SweepError, a ValueError: an answer, layer, head or position does not exist, prompts do not pair up, nothing
@@ -145,9 +149,12 @@ def permute_heads(
     (prompt, layer, head).
     """
     refuse_unknown_options(permute_heads, options, SweepOptions)
-    request = Request(model, prompt, None, answers, options)
-    order = torch.randperm(request.parts.head_width, generator=torch.Generator().manual_seed(seed))
-    return _sweep_heads(request, heads, options, lambda _, found: found[..., order])
+    request = Request(model, prompt, NoSource(), answers, options)
+
+    def permuted(_layer: int, found: torch.Tensor) -> torch.Tensor:
+        return found[..., torch.randperm(found.shape[-1], generator=torch.Generator().manual_seed(seed))]
+
+    return _sweep_heads(request, heads, options, permuted)
 
 
 def ablate_heads(
@@ -172,7 +179,7 @@ def ablate_heads(
     refuse_unknown_options(ablate_heads, options, SweepOptions)
     if kind not in ("zero", "mean"):
         raise SweepError(f"kind={kind!r}: expected 'zero' or 'mean'.")
-    request = Request(model, prompt, None, answers, options)
+    request = Request(model, prompt, NoSource(), answers, options)
     parts = request.parts
     shape = (parts.n_layers, parts.n_heads, parts.head_width)
     if kind == "zero":
@@ -180,8 +187,8 @@ def ablate_heads(
             raise SweepError(
                 "mean was given with kind='zero', which does not use it. Pass kind='mean', or leave it out."
             )
-        mean = torch.zeros(shape)
-    elif mean is None:
+        return _sweep_heads(request, heads, options, lambda _, found: torch.zeros_like(found))
+    if mean is None:
         mean = mean_heads(model, prompt)
     if tuple(mean.shape) != shape:
         raise SweepError(f"mean has the shape {tuple(mean.shape)}; expected (layer, head, head width) = {shape}.")
@@ -190,20 +197,28 @@ def ablate_heads(
 
 
 def mean_heads(model: TransformersModel, prompts: Prompts) -> torch.Tensor:
-    """Each head's output, averaged over all tokens of the prompts: (layer, head, head width), float32, on the CPU."""
+    """Each head's output, averaged over all tokens of the prompts: (layer, head, head width), float32, on the CPU.
+
+    NaN in a layer without heads. Raises SweepError where layers have heads of several sizes.
+    """
     parts = anatomy(model)
+    sizes = {(parts.head_counts[layer], parts.head_widths[layer]) for layer in parts.head_layers}
+    if len(sizes) > 1:
+        raise SweepError(str(parts.why_not_alike()))
     texts = read_prompts(model, prompts, "prompts")[0]
-    total = torch.zeros(parts.n_layers, parts.n_heads, parts.head_width, dtype=torch.float64)
+    total = torch.full((parts.n_layers, parts.n_heads, parts.head_width), float("nan"), dtype=torch.float64)
+    total[parts.head_layers] = 0.0
     for tokens in texts:
         with torch.no_grad():
             with model.trace(tokens[None], use_cache=False) as tracer:
-                found = [parts.heads(layer)[0].sum(0) for layer in range(parts.n_layers)]
+                found = [parts.heads(layer)[0].sum(0) for layer in parts.head_layers]
                 found = found.save()  # type: ignore[attr-defined]
                 tracer.stop()
-        total += torch.stack(found).double().cpu()
+        total[parts.head_layers] += torch.stack(found).double().cpu()
     return (total / sum(len(tokens) for tokens in texts)).float()
 
 
+@torch.inference_mode(False)  # around a call it would leave no gradient
 def attribution_patching(
     model: TransformersModel,
     clean: Prompts,
@@ -229,6 +244,7 @@ def attribution_patching(
         can be held against :func:`patch_heads` number by number.
     """
     refuse_unknown_options(attribution_patching, options, Question)
+    model = as_traced(model)
     request = Request(model, corrupted, clean, answers, options)
     parts, chosen = request.parts, request.heads(heads)
     assert request.sources is not None
@@ -240,33 +256,38 @@ def attribution_patching(
             ours, last = _heads_of_run(model, parts, prompt)
             which = torch.tensor([pair], device=last.device)
             value = request.measure.of_residual(parts, last, which, direction=True, memory=float("inf"))
+            refuse_without_gradient(value)
             gradients = torch.autograd.grad(value.sum(), ours)
         at = torch.tensor(request.positions(pair, options.get("positions")), device=last.device)
         shift = len(source) - len(prompt)
+        there = parts.head_layers
         changes = [
             (gradient[:, at] * (clean_heads[:, at + shift] - own[:, at])).float().sum((0, 1, 3))
             for gradient, own, clean_heads in zip(
-                [parts.split_heads(gradient) for gradient in gradients],
-                [parts.split_heads(own.detach()) for own in ours],
-                [parts.split_heads(other) for other in theirs],
+                map(parts.split_heads, gradients, there),
+                map(parts.split_heads, [own.detach() for own in ours], there),
+                map(parts.split_heads, theirs, there),
                 strict=True,
             )
         ]
-        estimates.append((value.detach() + torch.stack(changes))[request.layers][:, chosen].cpu())
+        estimate = torch.full((parts.n_layers, max(parts.head_counts)), float("nan"))
+        for layer, change in zip(there, changes, strict=True):
+            estimate[layer, : len(change)] = (value.detach() + change).cpu()
+        estimates.append(estimate[request.layers_with("head")][:, chosen])
     return request.as_table(torch.stack(estimates).flatten(), len(chosen))
 
 
 def _heads_of_run(
     model: TransformersModel, parts: Anatomy, tokens: torch.Tensor
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Each output projection's input (1, position, heads * head width), and the last layer's output at the last
-    position (1, width).
+    """The input of each output projection that there is, (1, position, heads * head width), and the last layer's output
+    at the last position (1, width).
     """
     with model.trace(tokens[None], use_cache=False) as tracer:
         # The weights ask for no gradient; the stream does, from here on.
         if torch.is_grad_enabled():
             parts.layers[0].input = parts.layers[0].input.detach().requires_grad_()
-        found = [parts.out_projections[layer].input for layer in range(parts.n_layers)]
+        found = [parts.out_projections[layer].input for layer in parts.head_layers]
         found = found.save()  # type: ignore[attr-defined]
         last = parts.layers[parts.n_layers - 1].output[:, -1].save()
         tracer.stop()
@@ -280,29 +301,38 @@ def _sweep_heads(
     request: Request, heads: int | Sequence[int] | None, options: SweepOptions, change: Change | None = None
 ) -> torch.Tensor:
     chosen = request.heads(heads)
-    patches = [
-        Patch(pair, layer, head, request.positions(pair, options.get("positions")))
+    counts = request.parts.head_counts
+    request.layers_with("head")
+    cells = [
+        Patch(pair, layer, head, request.positions(pair, options.get("positions"))) if head < counts[layer] else None
         for pair in range(len(request.prompts))
         for layer in request.layers
         for head in chosen
     ]
-    return request.as_table(_run("head", request, patches, options, change), len(chosen))
+    return request.as_table(_run("head", request, cells, options, change), len(chosen))
 
 
 def _sweep_positions(site: Site, request: Request, options: SweepOptions) -> torch.Tensor:
     columns = request.columns(options.get("positions"))
-    patches = [
+    request.layers_with(site)
+    cells = [
         Patch(pair, layer, None, request.positions(pair, column))
+        if why_no_site(request.parts, site, layer) is None
+        else None
         for pair in range(len(request.prompts))
         for layer in request.layers
         for column in columns
     ]
-    return request.as_table(_run(site, request, patches, options), len(columns))
+    return request.as_table(_run(site, request, cells, options), len(columns))
 
 
 def _run(
-    site: Site, request: Request, patches: list[Patch], options: SweepOptions, change: Change | None = None
+    site: Site, request: Request, cells: list[Patch | None], options: SweepOptions, change: Change | None = None
 ) -> torch.Tensor:
+    """The numbers of a table's cells, NaN where there is nothing to patch."""
+    shortcuts = options.get("shortcuts", ALL_SHORTCUTS)
+    if request.parts.alone:  # nothing of one run holds for another
+        shortcuts = replace(shortcuts, prefix=False, skip=False)
     sweep = Sweep(
         parts=request.parts,
         prompts=request.prompts,
@@ -310,7 +340,10 @@ def _run(
         site=site,
         measure=request.measure,
         change=change,
-        shortcuts=options.get("shortcuts", ALL_SHORTCUTS),
-        memory_mb=options.get("memory_mb", MEMORY_MB),
+        shortcuts=shortcuts,
+        memory_mb=read_memory(options),
     )
-    return run_sweep(sweep, patches, options.get("progress"))
+    numbers = torch.full((len(cells),), float("nan"))
+    there = [place for place, patch in enumerate(cells) if patch is not None]
+    numbers[there] = run_sweep(sweep, [patch for patch in cells if patch is not None], options.get("progress"))
+    return numbers

@@ -4,18 +4,31 @@ there is none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from course_utils.model.anatomy import anatomy
+from course_utils.model.guard import context_of, refuse_length, refuse_tokens
 from course_utils.model.prompts import token_id, token_ids
+from course_utils.model.whole_numbers import whole_number, whole_numbers
+from course_utils.model.wrapping import as_traced
+from course_utils.sweeps.growing_batch import Site, why_no_site
 from course_utils.sweeps.measure import Measure
-from course_utils.sweeps.options import Answers, Prompts, Question, SweepError
+from course_utils.sweeps.options import MEMORY_MB, Answers, Prompts, Question, SweepError
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
+
+
+WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+class NoSource:
+    """Stands for the source of a prompt that is changed without one."""
 
 
 class Request:
@@ -30,18 +43,20 @@ class Request:
         self,
         model: TransformersModel,
         prompts: Prompts,
-        sources: Prompts | None,
+        sources: Prompts | NoSource,
         answers: Answers | None,
         question: Question,
     ):
+        model = as_traced(model)
         if any(parameter.is_meta for parameter in model._module.parameters()):
             raise SweepError(
                 "The model has no weights on this machine; a sweep needs them. Load it without remote=True."
             )
         self.parts = anatomy(model)
-        self.prompts, self.one = read_prompts(model, prompts, "prompt" if sources is None else "corrupted")
+        alone = isinstance(sources, NoSource)
+        self.prompts, self.one = read_prompts(model, prompts, "prompt" if alone else "corrupted")
         self.sources = None
-        if sources is not None:
+        if not isinstance(sources, NoSource):
             self.sources, one = read_prompts(model, sources, "clean")
             if one != self.one or len(self.sources) != len(self.prompts):
                 raise SweepError(
@@ -50,7 +65,10 @@ class Request:
                     f"{'one prompt' if self.one else f'a list of {len(self.prompts)}'}."
                 )
         self.layers = read_numbers(question.get("layers"), self.parts.n_layers, "layers")
+        self.asked_for_layers = question.get("layers") is not None
         metric = question.get("metric")
+        if metric is not None and not callable(metric):
+            raise SweepError(f"metric={metric!r}: expected a function of the last position's logits.")
         ids = None if metric is not None else _answer_ids(model, answers, len(self.prompts), self.parts.vocabulary)
         self.measure = Measure(None if ids is None else ids.to(model._module.device), metric)
 
@@ -71,14 +89,27 @@ class Request:
 
     def heads(self, asked: int | Sequence[int] | None) -> list[int]:
         """Heads counted from 0, in the order asked for; all, if None was."""
-        return read_numbers(asked, self.parts.n_heads, "heads")
+        return read_numbers(asked, max(self.parts.head_counts), "heads")
+
+    def layers_with(self, site: Site) -> list[int]:
+        """The layers asked for, once those that have no such site are spoken of.
+
+        Raises:
+            SweepError: a layer was asked for that has none. Where all were asked for, a warning says which one has not.
+        """
+        missing = [why for layer in self.layers if (why := why_no_site(self.parts, site, layer)) is not None]
+        if missing and (self.asked_for_layers or len(missing) == len(self.layers)):
+            raise SweepError(missing[0])
+        if missing:
+            warnings.warn(f"{missing[0]} {len(missing)} rows of the result are NaN.", stacklevel=5)
+        return self.layers
 
     def columns(self, asked: int | Sequence[int] | None) -> list[int]:
         """The columns of a table by position, as they were asked for; all positions, if None was and each prompt has
         the same.
         """
         if asked is not None:
-            return [asked] if isinstance(asked, int) else list(asked)
+            return whole_numbers(asked, "positions")
         lengths = sorted({len(prompt) for prompt in [*self.prompts, *(self.sources or [])]})
         if len(lengths) > 1:
             raise SweepError(
@@ -98,14 +129,17 @@ class Request:
 def read_prompts(model: TransformersModel, prompts: Prompts, name: str) -> tuple[list[torch.Tensor], bool]:
     """Token ids (position,) of each prompt, and whether one was given and no list. Messages call them `name`."""
     one = isinstance(prompts, str) or (isinstance(prompts, torch.Tensor) and prompts.ndim == 1)
+    if not one and not isinstance(prompts, Iterable):
+        raise SweepError(f"{name}: expected a prompt or a list of prompts; got {type(prompts).__name__}.")
     listed = [prompts] if one else list(prompts)
     if not listed:
         raise SweepError(f"{name} is empty; expected a prompt or a list of prompts.")
     read = []
+    vocabulary = anatomy(model).embedding._module.weight.shape[0]
     for prompt in listed:
         if isinstance(prompt, str):
             ids = torch.tensor(token_ids(model, prompt))
-        elif isinstance(prompt, torch.Tensor) and prompt.ndim == 1 and not prompt.is_floating_point():
+        elif isinstance(prompt, torch.Tensor) and prompt.ndim == 1 and prompt.dtype in WHOLE:
             ids = prompt.long()
         else:
             what = (
@@ -116,8 +150,11 @@ def read_prompts(model: TransformersModel, prompts: Prompts, name: str) -> tuple
             raise SweepError(
                 f"{name}: expected a text, token ids of shape (position,), or a list of either; got {what}."
             )
-        if not len(ids):
-            raise SweepError(f"{name} holds a prompt without tokens; give at least one.")
+        try:
+            refuse_tokens(ids, vocabulary)
+            refuse_length(len(ids), context_of(model.config))
+        except ValueError as error:
+            raise SweepError(f"{name}: {error}") from None
         read.append(ids.to(model._module.device))
     return read, one
 
@@ -129,30 +166,43 @@ def _answer_ids(model: TransformersModel, answers: Answers | None, n_pairs: int,
             "Nothing says what to measure. Give answers, two texts of one token each, such as "
             '(" Mike", " Emma"), or metric=, a function of the last position\'s logits.'
         )
+    answers = answers.tolist() if isinstance(answers, torch.Tensor | np.ndarray) else answers
     if isinstance(answers, str) or not isinstance(answers, Sequence) or not len(answers):
         raise SweepError(
             f'answers={answers!r}: expected two answers, such as (" Mike", " Emma"), '
             "or one such pair for each pair of prompts."
         )
-    one_for_all = isinstance(answers[0], str | int)
+    one_for_all = isinstance(answers[0], str) or not isinstance(answers[0], Sequence | torch.Tensor | np.ndarray)
     pairs: list[Any] = [answers] * n_pairs if one_for_all else list(answers)
     if len(pairs) != n_pairs:
         raise SweepError(
             f"{len(pairs)} pairs of answers for {n_pairs} pairs of prompts; expected one for each, or one for all."
         )
-    for pair in pairs:
-        if isinstance(pair, str | int) or len(pair) != 2:
+    for place, pair in enumerate(pairs):
+        pairs[place] = pair = pair.tolist() if isinstance(pair, torch.Tensor | np.ndarray) else pair
+        if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
             raise SweepError(f"answers: expected two, got {pair!r}.")
-    known = {answer: _answer_id(model, answer, vocabulary) for pair in pairs for answer in pair}
-    return torch.tensor([[known[answer] for answer in pair] for pair in pairs])
+    return torch.tensor([[_answer_id(model, answer, vocabulary) for answer in pair] for pair in pairs])
 
 
-def _answer_id(model: TransformersModel, answer: str | int, vocabulary: int) -> int:
-    if isinstance(answer, int):
-        if not 0 <= answer < vocabulary:
-            raise SweepError(f"answers: token {answer} does not exist; the vocabulary has {vocabulary}.")
-        return answer
-    return token_id(model, answer)
+def _answer_id(model: TransformersModel, answer: object, vocabulary: int) -> int:
+    if isinstance(answer, str):
+        return token_id(model, answer)
+    try:
+        number = whole_number(answer, "answers")
+    except ValueError:
+        raise SweepError(f"answers: expected texts of one token each, or token ids; got {answer!r}.") from None
+    if not 0 <= number < vocabulary:
+        raise SweepError(f"answers: token {number} does not exist; the vocabulary has {vocabulary}.")
+    return number
+
+
+def read_memory(options: Mapping[str, Any]) -> float:
+    """The bound on memory that was asked for, in MB."""
+    asked = options.get("memory_mb", MEMORY_MB)
+    if isinstance(asked, bool) or not isinstance(asked, int | float | np.number) or not asked > 0:
+        raise SweepError(f"memory_mb={asked!r}: expected a number of MB above 0, such as {MEMORY_MB:g}.")
+    return float(asked)
 
 
 def read_numbers(asked: int | Sequence[int] | None, count: int, name: str) -> list[int]:
@@ -161,7 +211,10 @@ def read_numbers(asked: int | Sequence[int] | None, count: int, name: str) -> li
     """
     if asked is None:
         return list(range(count))
-    listed = [asked] if isinstance(asked, int) else [int(number) for number in asked]
+    try:
+        listed = whole_numbers(asked, name)
+    except ValueError as error:
+        raise SweepError(str(error)) from None
     if not listed:
         raise SweepError(f"{name} is empty; leave it out for all {count}.")
     for number in listed:

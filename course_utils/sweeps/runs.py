@@ -264,6 +264,7 @@ def _joined(batches: list[UnpatchedRuns]) -> UnpatchedRuns:
         return [torch.cat(some) for some in zip(*map(of, batches), strict=True)]
 
     return UnpatchedRuns(
+        tokens=torch.cat([batch.tokens for batch in batches]),
         residual=by_layer(lambda batch: batch.residual),
         found={
             site: {layer: torch.cat([batch.found[site][layer] for batch in batches]) for layer in some}

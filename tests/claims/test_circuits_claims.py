@@ -95,3 +95,52 @@ def test_two_hundred_chosen_edges_go_a_long_way_and_two_hundred_random_ones_nowh
     clean = run_circuits(real_model, theirs, ours, answers, circuits=[[]], progress=False)[0]
     assert faithfulness(runs[0], clean, runs[1]) > 0.25
     assert max(abs(faithfulness(run, clean, runs[1])) for run in runs[2:]) < 0.05
+
+
+def arrows(at_17: int, at_19: int, at_20: int) -> list[tuple[str, str]]:
+    """The lesson's drawing, with heads of one's choice in layers 17, 19 and 20; three heads share a value."""
+    return [
+        (f"17.{at_17}", f"19.{at_19 // 3} value"),
+        (f"17.{at_17}", f"20.{at_20 // 3} value"),
+        *((name, f"23.{head} query") for head in MOVERS for name in (f"19.{at_19}", f"20.{at_20}")),
+        *((f"23.{head}", "logits") for head in (*MOVERS, 3)),
+    ]
+
+
+ROAD = [("embedding", "mlp 0"), ("mlp 0", "17.4 query"), ("mlp 0", "23.1 value")]
+THROUGH_17 = [("17.4", "mlp 17"), ("mlp 17", "19.0 value"), ("mlp 17", "20.0 value")]
+
+
+def test_the_drawn_arrows_are_a_circuit_once_the_names_reach_them(real_model: Any) -> None:
+    """Lesson 7, "A circuit": nothing without the road, much with it, more through MLP 17; not so for other heads of
+    the same layers on the same road.
+    """
+    rng, drawn = random.Random(1), arrows(4, 2, 0)
+    others = [arrows(*(rng.choice([1, 3, 5, 6, 7, 8]) for _ in range(3))) + ROAD for _ in range(3)]
+    circuits = [drawn, drawn + ROAD, drawn + ROAD + THROUGH_17, [], *others]
+    runs = run_circuits(real_model, *TEXTS, circuits=circuits, progress=False)
+    clean = run_circuits(real_model, TEXTS[1], TEXTS[0], TEXTS[2], circuits=[[]], progress=False)[0]
+    alone, with_road, through, _, *control = (faithfulness(run, clean, runs[3]) for run in runs)
+    assert abs(alone) < 0.01
+    assert with_road > 0.35 and through > with_road + 0.05
+    assert max(control) < with_road - 0.05
+
+
+def test_against_the_mean_a_circuit_looks_better_and_so_does_none(real_model: Any) -> None:
+    """Lesson 7, 7.8: no edge at all goes a part of the way there, since the mean is no longer the corrupted run."""
+    chosen_on = ioi_pairs(4, seed=0)
+    scores = edge_attribution(
+        real_model,
+        [pair.clean for pair in chosen_on],
+        [pair.corrupted for pair in chosen_on],
+        [pair.answers for pair in chosen_on],
+    )
+    circuits = [named(strongest_edges(scores.effects, 200), scores), []]
+    resampled = run_circuits(real_model, *TEXTS, circuits=circuits, progress=False)
+    by_mean = run_circuits(real_model, *TEXTS, circuits=circuits, ablation="mean", progress=False)
+    clean = run_circuits(real_model, TEXTS[1], TEXTS[0], TEXTS[2], circuits=[[]], progress=False)[0]
+    (one, _), (other, none) = (
+        [faithfulness(run, clean, resampled[1]) for run in runs] for runs in (resampled, by_mean)
+    )
+    assert other > one + 0.1
+    assert 0.15 < none < other

@@ -53,7 +53,13 @@ def stub_of(exercise: Exercise) -> Any:
     return namespace[exercise.name]
 
 
-@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
+ONE_A_LESSON = [
+    pytest.param(exercise, marks=() if exercise.id.endswith(".1") else pytest.mark.slow, id=exercise.id)
+    for exercise in ALL
+]
+
+
+@pytest.mark.parametrize("exercise", ONE_A_LESSON)
 def test_reference_is_right(exercise: Exercise, real_model: Any, tmp_path: Path) -> None:
     """Itself, and what `solution` prints where nothing else was imported."""
     for seed, answer in zip(SEEDS, [exercise.reference, pasted(exercise, tmp_path)], strict=True):

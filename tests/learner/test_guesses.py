@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
-from course_utils.exercises import get_quiz, messages
+from course_utils.exercises import Verdict, get_quiz, messages
 from course_utils.learner import guesses, own_progress, predict, questions, quiz, record, reveal
-
-Said = Callable[[], str]
-
-
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A kernel in which nothing was guessed yet."""
-    monkeypatch.setattr(guesses, "_guesses", {})
-    monkeypatch.setattr(guesses, "_shown", set())
-    monkeypatch.setattr(own_progress, "_greeted", set())
-    yield
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    return lambda: capsys.readouterr().out.strip()
-
-
-@pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "progress.json"))
-    return tmp_path / "progress.json"
+from tests.learner.conftest import Said
 
 
 def restart() -> None:
@@ -75,6 +58,45 @@ def test_what_cannot_be_read_is_told_in_a_line_and_stops_nothing(given: Any, sai
     assert line.startswith("◇ 1.1 asks for a number from 1 to 100 tokens; ") and "\n" not in line
     reveal("1.1", 8)
     assert said() == "◇ 1.1 The answer: 8 tokens. (No guess.)"
+
+
+class Hostile:
+    """Fails whatever is asked of it."""
+
+    def __len__(self) -> int:
+        raise RuntimeError
+
+    __float__ = __str__ = __repr__ = __len__  # type: ignore[assignment]
+
+
+ODD: list[Any] = [
+    b"7", Decimal("7"), Fraction(7, 2), torch.tensor(7), torch.tensor([7.0]), torch.tensor([]), torch.zeros(2, 2),
+    np.int64(7), np.array(7), np.array(["a", "b"]), np.str_("Rome"), {1, 2}, {"a": 1, "b": 2}, {"a": 1}.keys(), list,
+    range(2), range(3), (one for one in (1, 2)), "\ud800", ["\ud800", "\ud800"], 1 + 2j, True, float("nan"), Hostile(),
+    [Hostile(), Hostile()], [torch.tensor(1), torch.tensor(2)], [None, None],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("id", ["1.1", "1.2", "1.3", "1.7", "2.7", "3.9", "4.2", "5.7", "6.8"])  # each form of a guess
+def test_no_guess_and_no_truth_of_any_make_ends_a_lessons_cell(id: str, kept: Path, said: Said) -> None:
+    for guess in ODD:
+        predict(id, guess)
+        line = said()
+        assert "\n" not in line and line.startswith(f"◇ {id} ") and ("is kept" in line or "asks for" in line)
+        guesses._guesses.clear()  # so that the guess is the one on record
+        reveal(id, guess)
+        assert said().count("\n") == 0
+    assert not list(kept.parent.glob("*.unreadable*")), "what was kept can be read again"
+
+
+@pytest.mark.parametrize("given", [b"7", Decimal("7"), Fraction(7, 1), torch.tensor(7), np.array([7]), "7"])
+def test_a_number_is_kept_as_a_number_of_whatever_make_it_was(given: Any, kept: Path, said: Said) -> None:
+    predict("1.1", given)
+    assert record.entry("predictions", "1.1")["given"] == 7
+    restart()
+    said()
+    reveal("1.1", 8)
+    assert "You said 7 tokens." in said()
 
 
 def test_an_object_that_cannot_even_be_shown_is_told_by_its_type(said: Said) -> None:
@@ -136,11 +158,52 @@ def test_after_a_restart_the_answer_knows_the_guess_of_the_other_day(kept: Path,
     assert "You said 'London', 0.5." in said()
 
 
-@pytest.mark.parametrize("given", [{}, {"guess": 3, "given": {"a": 1}}, {"given": "x" * 100}])
+@pytest.mark.parametrize("given", [{}, {"guess": "3", "given": {"a": 1}}, {"given": "x" * 100}])
 def test_a_record_that_was_edited_does_no_harm(given: Any, kept: Path, said: Said) -> None:
     record.change(kept, lambda contents: contents["predictions"].update({"1.1": given}))
     reveal("1.1", 8)
     assert said().endswith("The answer: 8 tokens. (No guess.)")
+
+
+DAMAGED = [
+    '{"predictions": {"1.1": 5}, "questions": {"1.b": [1]}, "exercises": {"1.1": 7}}',
+    '{"predictions": {"1.1": {"given": [1, 2], "guess": 7}}, "questions": {"1.b": {"tries": "x"}}}',
+    '{"exercises": {"1.1": {"tries": null, "points": "7", "last": 5, "hints": "a", "status": []}}}',
+    "[" * 100_000,
+    '{"predictions": []}',
+    "\x00",
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_record_ends_no_cell_and_is_set_aside_with_a_line(text: str, kept: Path, said: Said) -> None:
+    wrong = Verdict("1.1", "wrong", 0, 1, "m")
+    steps: list[Callable[[], Any]] = [
+        lambda: predict("1.1", 6),
+        lambda: reveal("1.1", 8),
+        lambda: quiz("1.b", "a"),
+        lambda: own_progress.note_event("checked", "1.1", wrong),
+        lambda: own_progress.note_event("hint", "1.1", 2),
+    ]
+    for number, step in enumerate(steps, 1):
+        restart()
+        record._said.clear()
+        kept.write_text(text, encoding="utf-8")
+        own_progress.progress()
+        assert kept.read_text(encoding="utf-8") == text, "looking changes nothing"
+        said()
+        step()
+        assert "set aside" in said()
+        record.parse(kept.read_text(encoding="utf-8"))
+        aside = [file.read_text(encoding="utf-8") for file in kept.parent.glob("*.unreadable*")]
+        assert aside == [text] * number, "none takes the place of another"
+
+
+def test_what_of_a_damaged_record_can_be_understood_goes_on(kept: Path, said: Said) -> None:
+    kept.write_text('{"predictions": {"1.1": {"given": 6, "right": "x"}, "1.4": 3}}', encoding="utf-8")
+    reveal("1.1", 8)
+    assert "You said 6 tokens." in said()
+    assert record.entry("predictions", "1.1")["given"] == 6 and record.entry("predictions", "1.4") == {}
 
 
 def test_where_no_progress_is_kept_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,7 @@ from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS, check, exercises, get_exercise, hint, predictions, quizzes, solution
 from course_utils.learner import own_progress, predict, progress, quiz, record, reveal
 from course_utils.learner.standing import standing
-
-Said = Callable[[], str]
-
-
-@pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "progress.json"))
-    monkeypatch.setattr(own_progress, "_greeted", set())
-    return tmp_path / "progress.json"
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    return lambda: capsys.readouterr().out
+from tests.learner.conftest import Said
 
 
 def all_right(contents: record.Contents) -> None:
@@ -146,7 +133,22 @@ def test_saved_erased_and_restored(kept: Path, tmp_path: Path, said: Said) -> No
     assert record.read(kept) == before
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"exercises": {}}'])
+def test_of_a_damaged_copy_what_is_whole_is_restored_and_the_rest_is_named(
+    kept: Path, tmp_path: Path, said: Said
+) -> None:
+    whole: dict[str, Any] = {part: {} for part in record.PARTS[2:]} | {
+        "exercises": {"1.1": {"status": "right", "points": "7"}}
+    }
+    (tmp_path / "mine.json").write_text(json.dumps(whole | {"predictions": {"1.1": 5, "1.4": {"given": 3}}}))
+    progress.restore(tmp_path / "mine.json")
+    assert said() == "Not restored, since it cannot be read: exercises 1.1 points; predictions 1.1.\n"
+    predict("1.1", 6)
+    reveal("1.1", 8)
+    assert record.entry("predictions", "1.4") == {"given": 3}
+    assert record.entry("exercises", "1.1") == {"status": "right"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"exercises": {}}', "[" * 100_000])
 def test_what_is_no_record_is_not_restored(text: str, kept: Path, tmp_path: Path) -> None:
     predict("1.1", 7)
     before = kept.read_bytes()

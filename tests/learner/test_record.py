@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from course_utils.errors import CourseError
 from course_utils.learner import record
 
 ADD = """
@@ -74,6 +75,46 @@ def test_a_file_that_cannot_be_understood_is_set_aside(text: str, tmp_path: Path
     record.change(path, lambda contents: contents["exercises"].update({"1.1": {}}))
     assert "1.1" in record.read(path)["exercises"]
     assert (tmp_path / "progress.json.unreadable").read_text(encoding="utf-8") == text
+
+
+def test_a_file_of_another_program_is_not_touched_by_looking_at_it(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("my notes")
+    assert record.read(notes)["exercises"] == {}
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("notes.txt", "my notes")]
+
+
+def test_a_record_that_another_editor_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "progress.json"
+    path.write_text('{"exercises": {"1.1": {"tries": 2}}}', encoding="utf-8-sig")
+    record.change(path, lambda contents: None)
+    assert record.read(path)["exercises"]["1.1"]["tries"] == 2 and not list(tmp_path.glob("*.unreadable"))
+
+
+def test_half_a_surrogate_pair_in_a_message_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "progress.json"
+    record.change(path, lambda contents: contents["exercises"].update({"1.1": {"message": "'\ud800' came"}}))
+    assert record.read(path)["exercises"]["1.1"]["message"] == "'\ud800' came"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="HOME")
+def test_without_a_home_folder_a_lesson_goes_on_and_a_command_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pwd
+
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)  # as for a container's user that has no name
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setenv("COURSE_PROGRESS", "~/mine.json")
+    record.note("exercises", "1.1", lambda entry: None)
+    assert "COURSE_PROGRESS=~/mine.json: that home folder is not known" in capsys.readouterr().out
+    monkeypatch.delenv("COURSE_PROGRESS")
+    with pytest.raises(CourseError, match="Set HOME, or COURSE_PROGRESS"):
+        record.place()
 
 
 def test_entries_of_a_later_version_are_kept(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import nnsight
 import pytest
 import torch
 
-from course_utils.model.anatomy import AnatomyError, anatomy, prove
+from course_utils.model.anatomy import AnatomyError, anatomy
 from course_utils.model.loading import TINY_MODELS
+from course_utils.model.proving import prove
 
 TEXT = "The teacher took the red train to the old city and read a long book by the river."
 Tiny = Callable[..., Any]
@@ -135,8 +136,8 @@ SMALL = {"vocab_size": 300, "hidden_size": 48, "num_hidden_layers": 2, "num_atte
     ("family", "sizes", "message"),
     [
         ("bert", {**SMALL, "intermediate_size": 64}, "bert is not a decoder-only language model"),
-        ("opt", {**SMALL, "ffn_dim": 64, "word_embed_proj_dim": 48}, "looked for the MLP .* found self_attn, .*fc1"),
-        ("bloom", {"vocab_size": 300, "hidden_size": 48, "n_layer": 2, "n_head": 4}, "a layer puts out a tuple"),
+        ("mamba", SMALL, "mamba: it has no attention in any layer"),
+        ("openai-gpt", {"vocab_size": 300, "n_embd": 48, "n_layer": 2, "n_head": 4}, "normalises the stream itself"),
     ],
 )
 def test_unknown_architecture_is_told(family: str, sizes: dict[str, Any], message: str) -> None:
@@ -150,8 +151,8 @@ def test_parts_that_do_not_add_up_are_refused(tiny: Tiny) -> None:
 
     parts = anatomy(tiny("tiny-gemma2"))
     with pytest.raises(AnatomyError, match="layer 0: input"):
-        prove(dataclasses.replace(parts, residual_scale=0.5))
+        prove(dataclasses.replace(parts, mlp_sources=[((mlp, 0.5),) for mlp in parts.mlp_writers]))
     with pytest.raises(AnatomyError, match="does not give the model's logits"):
         prove(dataclasses.replace(parts, logit_cap=None))
     with pytest.raises(AnatomyError, match="not 3 heads"):
-        prove(dataclasses.replace(parts, n_heads=3))
+        prove(dataclasses.replace(parts, head_counts=(3, 3, 3)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -18,13 +18,16 @@ from tests.sweeps.loop_of_paths import Loop, projection
 from tests.sweeps.test_sweeps import ANSWERS, CLEAN, CORRUPTED, LONGER, difference, hooked, ids_of, must_agree
 
 
-def by_hooks(model: Any, clean: str, corrupted: str, edges: set[Edge]) -> float:
+def by_hooks(model: Any, clean: str, corrupted: str, edges: set[Edge], mean_of: Sequence[str] = ()) -> float:
     """Receiver by receiver, in the order of a run: one run in which its senders are held at what they put out by now,
-    and all others at what they put out in the corrupted run, and what it makes of that is read; then one for the
-    layer's heads, with all their queries, keys and values put in.
+    and all others at what they put out in the corrupted run (or at their mean over some prompts), and what it makes of
+    that is read; then one for the layer's heads, with all their queries, keys and values put in.
     """
     parts = anatomy(model)
     runs = Loop(model, ids_of(model, clean), ids_of(model, corrupted))
+    if mean_of:
+        several = [Loop(model, ids_of(model, clean), ids_of(model, text)).own for text in mean_of]
+        runs.own = {site: torch.stack([own[site] for own in several]).mean(dim=0) for site in runs.own}
     now = {site: value.clone() for site, value in runs.own.items()}
     now["embedding", 0] = runs.theirs["embedding", 0]
     made: dict[Receiver, torch.Tensor] = {}
@@ -91,6 +94,25 @@ def test_any_circuit_is_that_of_the_hooks(tiny: Callable[..., Any], name: str) -
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
+def test_against_the_mean_it_is_that_of_the_hooks(tiny: Callable[..., Any], name: str) -> None:
+    model = tiny(name, seed=1)
+    parts = anatomy(model)
+    corrupted = [CORRUPTED, CLEAN.replace("Mike and Emma", "Emma and Mike"), CLEAN]  # the same tokens in other orders
+    circuits = [drawn(model, share, seed) for seed, share in enumerate((0.3, 0.6))] + [set()]
+    options: dict[str, Any] = {"circuits": [*circuits, all_edges(parts)], "ablation": "mean"}
+    if parts.attention_writers[0]._module is not parts.attentions[0]._module:
+        with pytest.raises(SweepError, match=r'a norm stands between its heads and the stream.*ablation="resample"'):
+            run_circuits(model, [CLEAN], [CORRUPTED], ANSWERS, **options)
+        return
+    found = run_circuits(model, [CLEAN] * len(corrupted), corrupted, ANSWERS, **options)
+    expected = torch.tensor([by_hooks(model, CLEAN, CORRUPTED, edges, corrupted) for edges in circuits])
+    assert float((found[0] - found[0, 0]).abs().max()) < 1e-4  # the mean is the same for each pair, and so the rest
+    must_agree(found[:3, 0], expected)
+    with torch.no_grad():
+        must_agree(found[3, :1], torch.tensor([difference(model, model._module(ids_of(model, CLEAN)).logits)]))
+
+
+@pytest.mark.parametrize("name", TINY_MODELS)
 def test_with_all_edges_it_is_the_clean_run_and_with_none_the_corrupted(tiny: Callable[..., Any], name: str) -> None:
     model = tiny(name, seed=1)
     pairs = [(CLEAN, CORRUPTED), (CORRUPTED, CLEAN), ("Mike gave a coffee to", "Emma gave a coffee to")]
@@ -142,6 +164,7 @@ def test_rows_do_not_depend_on_each_other_nor_on_memory(tiny: Callable[..., Any]
 def test_what_cannot_be_is_refused(tiny: Callable[..., Any]) -> None:
     model = tiny("tiny-llama")
     wrong: list[tuple[dict[str, Any], str]] = [
+        ({"circuits": [[]], "ablation": "zero"}, r"ablation='zero': expected one of 'resample', 'mean'"),
         ({"circuits": []}, r"circuits=\[\]: expected a list of circuits"),
         ({"circuits": [["0.1"]]}, r"edges: '0\.1' is no edge; expected \(sender, receiver\)"),
         ({"circuits": [[("1.1", "0.2 query")]]}, r"0\.2 query reads before 1\.1 writes"),

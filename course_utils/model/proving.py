@@ -1,0 +1,196 @@
+"""The parts that were found, held against what the model itself computes.
+
+On one short trace: each layer's input and what was written to it must sum to its output, each attention must be its
+output projection of its heads, the last layer's output must become the model's own logits, and a real cache must hold
+what the sizes say. What runs elsewhere, or has no weights, is proven by a small random twin (:mod:`twin`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from typing import Any
+
+import torch
+
+from course_utils.model.anatomy import Anatomy, find
+from course_utils.model.errors import AnatomyError
+
+# Relative to what was written at a position. A sum in another order, or a product by another kernel, may differ so far.
+TOLERANCE = 1e-3
+IN_HALF = 30  # times as much in half precision
+
+
+def prove(parts: Anatomy, tolerance: float = TOLERANCE) -> Anatomy:
+    """Trace a few tokens through the parts and compare with what the model itself computes.
+
+    ``tolerance`` is relative to the largest number of what is compared, at each position (half precision is given 30
+    times as much).
+
+    Returns:
+        The same parts, with what only a run can tell: the sizes of a real cache, and whether there are patterns and
+        sinks.
+
+    Raises:
+        AnatomyError: naming the first part that does not add up.
+    """
+    import nnsight
+    from transformers import DynamicCache
+
+    dtype = next(parts.model._module.parameters()).dtype
+    if dtype in (torch.float16, torch.bfloat16):
+        tolerance *= IN_HALF
+    tokens = torch.tensor([[token % parts.vocabulary for token in (3, 14, 15, 92)]])
+    cache = DynamicCache(config=parts.model._module.config)
+    with torch.no_grad():
+        with parts.model.trace(tokens, past_key_values=cache, use_cache=True):
+            stream = []
+            for layer in range(parts.n_layers):
+                before = parts.layers[layer].input
+                written = (parts.attention_written(layer), parts.mlp_written(layer))
+                stream.append((before, *written, parts.layers[layer].output))
+            logits = parts.model.output.logits.save()
+            nnsight.save(stream)
+        with parts.model.trace(tokens, use_cache=False) as tracer:
+            heads = []
+            for layer in parts.head_layers:
+                read = parts.out_projections[layer].input
+                heads.append((read, parts.out_projections[layer].output, parts.attentions[layer].output))
+            nnsight.save(heads)
+            tracer.stop()
+    for layer, (before, attention, mlp, after) in enumerate(stream):
+        if not isinstance(after, torch.Tensor):
+            raise AnatomyError(
+                f"{parts.family}: a layer puts out a {type(after).__name__}, of which the course does not know what is "
+                "the stream (batch, position, width)."
+            )
+        what = f"layer {layer}: input + attention + MLP is not its output"
+        _must_agree(before * parts.keeps[layer] + attention + mlp, after, tolerance, parts, what, attention, mlp)
+    _must_agree(
+        parts.unembed(stream[-1][-1]), logits, tolerance, parts,
+        "the last layer's output through the final norm and the unembedding does not give the model's logits",
+    )  # fmt: skip
+    for layer, seen in zip(parts.head_layers, heads, strict=True):
+        _prove_heads(parts, layer, *seen, tolerance)
+    return _with_sizes_of(_with_patterns_of(parts, [seen[2] for seen in heads]), cache, tokens.shape[1])
+
+
+def prove_by_twin(parts: Anatomy) -> Anatomy:
+    """The same for a model whose weights are not here: its twin is built and proven, once for each configuration.
+
+    Raises:
+        AnatomyError: the twin cannot be built, or its parts do not add up.
+    """
+    config = parts.model._module.config.get_text_config(decoder=True)
+    twin = _proven_twin(config.model_type, json.dumps(config.to_dict(), sort_keys=True, default=str))
+    return dataclasses.replace(parts, shows_patterns=twin.shows_patterns, sinks=twin.sinks)
+
+
+@functools.lru_cache(maxsize=32)
+def _proven_twin(model_type: str, settings: str) -> Anatomy:
+    from transformers import CONFIG_MAPPING
+
+    from course_utils.model.tiny import tiny_tokenizer
+    from course_utils.model.twin import small_twin
+    from course_utils.model.wrapping import wrap
+
+    given = {name: value for name, value in json.loads(settings).items() if name != "model_type"}
+    try:
+        module = small_twin(CONFIG_MAPPING[model_type](**given))
+    except Exception as error:  # whatever a foreign configuration trips over
+        raise AnatomyError(
+            f"{model_type}: its weights are not here, and the small random twin that would show where its parts are "
+            f"cannot be built ({type(error).__name__}: {str(error)[:200]}). Load it with its weights."
+        ) from error
+    found = find(wrap(module, tiny_tokenizer()))
+    proven = prove(found)
+    if proven.kept_numbers != found.kept_numbers:
+        raise AnatomyError(
+            f"{model_type}: its cache holds {proven.kept_numbers} numbers for each token where {found.kept_numbers} "
+            "were expected, so its size cannot be told without its weights."
+        )
+    return proven
+
+
+def _prove_heads(
+    parts: Anatomy, layer: int, read: torch.Tensor, projected: torch.Tensor, attended: Any, tolerance: float
+) -> None:
+    """What the projection reads is as wide as the heads, and what it makes of them is what the attention puts out."""
+    count, width = parts.head_counts[layer], parts.head_widths[layer]
+    if read.shape[-1] != count * width:
+        raise AnatomyError(
+            f"{parts.family}, layer {layer}: the output projection reads {read.shape[-1]} numbers for each token, "
+            f"which are not {count} heads of {width}."
+        )
+    output = attended[0] if isinstance(attended, tuple) else attended
+    if any(source._module is parts.attentions[layer]._module for source, _ in parts.attention_sources[layer]):
+        what = f"layer {layer}: the output projection of the heads is not what the attention puts out"
+        _must_agree(projected.reshape(output.shape), output, tolerance, parts, what)
+    pattern = _pattern(attended)
+    if pattern is not None and pattern.shape[1] != count:
+        raise AnatomyError(
+            f"{parts.family}, layer {layer}: there are patterns of {pattern.shape[1]} heads, and {count} were expected."
+        )
+
+
+def _pattern(attended: Any) -> torch.Tensor | None:
+    """The attention weights (batch, head, query, key) among what an attention puts out, or None."""
+    second = attended[1] if isinstance(attended, tuple) and len(attended) > 1 else None
+    return second if isinstance(second, torch.Tensor) and second.ndim == 4 else None
+
+
+def _with_patterns_of(parts: Anatomy, attended: list[Any]) -> Anatomy:
+    patterns = [_pattern(one) for one in attended]
+    if all(pattern is None for pattern in patterns):
+        # An attention kernel that keeps no weights is the loader's choice, and `pattern` says so. What puts out a
+        # tensor alone never has any.
+        return dataclasses.replace(parts, shows_patterns=all(isinstance(one, tuple) for one in attended))
+    least = min(float(pattern.float().sum(-1).min()) for pattern in patterns if pattern is not None)
+    return dataclasses.replace(parts, shows_patterns=all(one is not None for one in patterns), sinks=least < 0.98)
+
+
+def _with_sizes_of(parts: Anatomy, cache: Any, n_tokens: int) -> Anatomy:
+    """The parts with the sizes of a real cache, which knows best, in the place of those of the configuration."""
+    kept, kv_heads = [0] * parts.n_layers, list(parts.kv_head_counts)
+    for layer, held in enumerate(cache.layers[: parts.n_layers]):
+        if parts.attentions[layer] is None:
+            continue
+        tensors = [getattr(held, name, None) for name in ("keys", "values", "index_keys")]
+        there = [one for one in tensors if isinstance(one, torch.Tensor)]
+        kept[layer] = sum(one.numel() for one in there) // n_tokens
+        latent = hasattr(parts.attentions[layer]._module, "kv_lora_rank")
+        if there and there[0].ndim == 4 and not latent:
+            kv_heads[layer] = there[0].shape[1]
+    return dataclasses.replace(parts, kept_numbers=tuple(kept), kv_head_counts=tuple(kv_heads))
+
+
+def _must_agree(
+    ours: torch.Tensor,
+    theirs: torch.Tensor,
+    tolerance: float,
+    parts: Anatomy,
+    what: str,
+    *written: torch.Tensor,
+) -> None:
+    """At each position, relative to the largest number there; with `written` relative to that, and to the rounding of
+    the sum.
+
+    A position of its own: in many models the first token's vector is a hundred times as long as the others, and would
+    hide what is wrong with them.
+    """
+    if ours.shape != theirs.shape:
+        raise AnatomyError(f"{parts.family}: {what} (shapes {tuple(ours.shape)} and {tuple(theirs.shape)}).")
+    ours, theirs = ours.float().cpu(), theirs.float().cpu()
+    size = theirs.abs().amax(-1)
+    allowed = tolerance * size
+    if written:
+        rounding = 16 * torch.finfo(torch.float32).eps if tolerance == TOLERANCE else TOLERANCE * IN_HALF
+        allowed = tolerance * sum(one.float().cpu().abs().amax(-1) for one in written) + rounding * size
+    differs = (ours - theirs).abs().amax(-1)
+    if not bool((differs <= allowed + 1e-6).all()):
+        raise AnatomyError(
+            f"{parts.family}: {what} (they differ by up to {float(differs.max()):.3g}). This architecture does "
+            "something between its parts that the course does not know, so its lessons would show wrong numbers. Try "
+            "another model."
+        )
