@@ -93,14 +93,36 @@ def queries(parts: Anatomy, layer: int) -> torch.Tensor:
     Returns a view of shape (batch, position, head, head width); written to in place, it changes the run.
 
     Raises:
-        ValueError: this attention does not make its queries in a matrix of their own, as the Llama family does.
+        ValueError: the queries are made neither by a `q_proj` (Llama) nor by a `c_attn` (GPT-2), or normed after it.
     """
     attention = parts.attentions[layer]
-    if not hasattr(attention._module, "q_proj") or hasattr(attention._module, "q_norm"):
+    if not _makes_plain_queries(parts, layer):
         raise ValueError(
             f"{parts.family}: queries are read where q_proj makes them, and here it does not, or not alone."
         )
+    if hasattr(attention._module, "c_attn"):  # one matrix, with the queries in front of the keys and values
+        return parts.split_heads(attention.c_attn.output[..., : parts.n_heads * parts.head_width])
     return parts.split_heads(attention.q_proj.output)
+
+
+def _makes_plain_queries(parts: Anatomy, layer: int) -> bool:
+    module = parts.attentions[layer]._module
+    return (hasattr(module, "q_proj") or hasattr(module, "c_attn")) and not hasattr(module, "q_norm")
+
+
+def has_paths_by_hand(model: TransformersModel) -> bool:
+    """Whether :func:`sent` and :func:`queries` can be had on this model, and so every path by hand.
+
+    Not where attention is normed before it is added, so that no head has a message of its own (Gemma, OLMo 2), nor
+    where :func:`queries` refuses. The sweeps, :func:`patch_paths` and the others, need neither.
+    """
+    parts = anatomy(model)
+    return parts.why_not_alike() is None and all(
+        len(parts.attention_sources[layer]) == 1
+        and parts.norm_after_heads(layer) is None
+        and _makes_plain_queries(parts, layer)
+        for layer in range(parts.n_layers)
+    )
 
 
 def query_path(

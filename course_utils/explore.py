@@ -231,8 +231,8 @@ def patching_map(
 ) -> View:
     """What each head does to the answer when it alone is taken from the clean run, and where it looks.
 
-    Maps: patched alone; the direct part of it, and what goes through others; scrambled. Copy scores where the model's
-    attention has them.
+    Maps: patched alone; the direct part of it, and what goes through others; scrambled. Copy scores where each name is
+    one token.
 
     Args:
         by_position: patch each head also at each position alone. As many sweeps more as the prompt has tokens.
@@ -243,7 +243,7 @@ def patching_map(
     pair = patched_pair(model, clean, corrupted, answers, by_position=by_position)
     try:
         copy = patching.copy_scores(model)
-    except ValueError:  # a family whose heads' values cannot be read one by one
+    except ValueError:  # in this vocabulary a name is several tokens
         copy = None
     return views.patching_map([pair], copy)
 

@@ -451,32 +451,35 @@ def copy_scores(model: TransformersModel, names: Sequence[str] = tuple(NAMES.spl
     is how far the read name's logit stands above the mean of all names' logits, in their standard deviations, averaged
     over the names.
 
-    The value matrix is found as `v_proj`: the Llama family's name for it.
+    No family's value matrix has to be found: given the name's residual as a text of one token, a head can look nowhere
+    else, and puts out the name's value. Where attention is normed before it is added (Gemma, OLMo 2), the head's part
+    goes through that norm alone; the score does not know the norm's divisor, which is the same for all said names.
 
     Returns:
         (layer, head). At most (names - 1) / sqrt(names): 4.4 with 21.
 
     Raises:
-        ValueError: a name, with its space, is not one token, or the attention has no `v_proj`.
+        ValueError: a name, with its space, is not one token, or the layers' heads are not alike.
     """
     parts = anatomy(model)
     check_alike(parts)
     ids = [token_id(model, f" {name}") for name in names]
     read = torch.stack([residual_stream(model, f"Then, {name}")[1, -1] for name in names])  # (name, width)
     unembedding = frozen_norm(model, read[0]).gain * parts.unembedding.weight[ids]  # (name, width)
+    values = []
+    with torch.no_grad(), model.trace(torch.tensor(ids)[:, None]):  # each row a text of one token
+        for layer in range(parts.n_layers):
+            parts.layers[layer].input = read[:, None]
+            values.append(parts.heads(layer)[:, 0].save())  # (name, head, head width)
     scores = torch.zeros(parts.n_layers, parts.n_heads)
-    for layer in range(parts.n_layers):
-        block, attention = parts.layers[layer]._module, parts.attentions[layer]._module
-        if not hasattr(attention, "v_proj") or not hasattr(block, "input_layernorm"):
-            raise ValueError(f"{parts.family}: copy scores need an attention with v_proj behind an input_layernorm.")
-        with torch.no_grad():
-            values = attention.v_proj(block.input_layernorm(read)).unflatten(-1, (parts.n_kv_heads, parts.head_width))
-            values = values.repeat_interleave(parts.n_heads // parts.n_kv_heads, dim=1)  # (name, head, head width)
-            for head in range(parts.n_heads):
-                columns = slice(head * parts.head_width, (head + 1) * parts.head_width)
-                logits = values[:, head] @ attention.o_proj.weight[:, columns].T @ unembedding.T  # (read, said)
-                above = (logits.diagonal() - logits.mean(dim=1)) / logits.std(dim=1)
-                scores[layer, head] = above.mean()
+    for layer, of_names in enumerate(values):
+        written = torch.stack([_through_projection(parts, layer, heads) for heads in of_names], dim=1)
+        if (norm := parts.norm_after_heads(layer)) is not None:
+            with torch.no_grad():
+                written = norm._module(written)  # (head, name, width)
+        logits = written @ unembedding.T  # (head, read, said)
+        above = (logits.diagonal(dim1=1, dim2=2) - logits.mean(dim=2)) / logits.std(dim=2)
+        scores[layer] = above.mean(dim=1)
     return scores
 
 
@@ -493,12 +496,17 @@ def through_output(parts: Anatomy, layer: int, heads: torch.Tensor) -> torch.Ten
         raise ValueError(f"{parts.family}: attention and {parts.kinds[layer]} write together in layer {layer}.")
     if parts.norm_after_heads(layer) is not None:
         raise ValueError(f"{parts.family} norms what attention writes: a single head's part of it is not defined.")
+    return _through_projection(parts, layer, heads) * parts.attention_sources[layer][0][1]
+
+
+def _through_projection(parts: Anatomy, layer: int, heads: torch.Tensor) -> torch.Tensor:
+    """Each head's output (head, head width) through its columns of the output projection: (head, width)."""
     alone = torch.diag_embed(heads.T).permute(1, 2, 0)  # (head, head, head width): row h holds head h, and zeros
     module = parts.out_projections[layer]._module
     with torch.no_grad():
         joined = torch.cat([alone.flatten(1), alone.new_zeros(1, alone[0].numel())])
         through = module(joined)
-    return (through[:-1] - through[-1]) * parts.attention_sources[layer][0][1]
+    return through[:-1] - through[-1]
 
 
 def recovered(patched: torch.Tensor, clean: torch.Tensor | float, corrupted: torch.Tensor | float) -> torch.Tensor:

@@ -113,6 +113,22 @@ def test_what_does_not_exist_is_named(tiny: Callable[..., Any]) -> None:
         circuits.query_paths(model, CLEAN, CORRUPTED, [(0, 0), (2, 0)], (1, 1))
     with pytest.raises(ValueError, match="There is no layer 3"):
         circuits.query_path(model, CLEAN, CORRUPTED, (1, 0), (3, 1))
-    for name in ("tiny-gpt2", "tiny-qwen3"):
+    for name in ("tiny-phi3", "tiny-qwen3"):
         with pytest.raises(ValueError, match="queries are read where q_proj makes them"):
             circuits.query_path(tiny(name), CLEAN, CORRUPTED, (0, 0), (1, 1))
+
+
+def test_the_queries_of_gpt2_stand_in_front_in_its_fused_matrix(tiny: Callable[..., Any]) -> None:
+    """A path by hand is the exact path of the sweep, which puts its queries together from the weights."""
+    model = tiny("tiny-gpt2")
+    swept = patch_paths(model, CLEAN, CORRUPTED, ANSWERS, senders=["0.2"], receivers=["1.3 query"], progress=False)
+    with torch.no_grad():
+        logits = model._module(ids_of(model, CORRUPTED)).logits
+    start = difference(model, logits)  # from transformers alone
+    by_hand = circuits.query_path(model, CLEAN, CORRUPTED, (0, 2), (1, 3), ANSWERS) - start
+    assert abs(by_hand) > 1e-3 and abs(by_hand - float(swept.effect("0.2", "1.3 query"))) < 1e-4
+
+
+def test_where_no_path_can_be_had_by_hand(tiny: Callable[..., Any]) -> None:
+    wanted = {"tiny-llama": True, "tiny-gpt2": True, "tiny-gemma3": False, "tiny-olmo2": False, "tiny-phi3": False}
+    assert {name: circuits.has_paths_by_hand(tiny(name)) for name in wanted} == wanted

@@ -114,10 +114,12 @@ def test_the_patching_map_shows_what_the_single_experiments_give(tiny: Tiny, nam
     assert part > 3 and moved[..., :part].abs().max() < 0.05 < moved[..., part:].abs().max()
 
 
-def test_copy_scores_are_shown_where_the_attention_has_them(tiny: Tiny) -> None:
-    assert explore.patching_map(tiny("tiny-gpt2"), CLEAN, CORRUPTED).data["copy"] is None
+def test_copy_scores_are_shown_where_the_names_are_tokens(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = explore.patching_map(tiny("tiny-llama"), CLEAN, CORRUPTED).data["copy"]
     torch.testing.assert_close(torch.tensor(copy), patching.copy_scores(tiny("tiny-llama")), atol=0.051, rtol=0)
+    scores = patching.copy_scores
+    monkeypatch.setattr(patching, "copy_scores", lambda model: scores(model, ["Bartholomew"]))
+    assert explore.patching_map(tiny("tiny-gpt2"), CLEAN, CORRUPTED).data["copy"] is None
 
 
 @BOTH

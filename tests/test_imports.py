@@ -17,6 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "colab": set(),
     "model": set(),
     "pictures": set(),  # tensors and arrays in, a figure and words out: never a model
+    "places": {"model"},  # the lessons' places on another model; for the notebooks
     "sweeps": {"model"},
     "lessons": {"model", "sweeps"},
     "explore": {"model", "sweeps", "lessons", "pictures"},  # asks a model for what a view shows

@@ -264,7 +264,7 @@ def test_name_logits_are_those_of_what_the_head_writes(tiny: Callable[..., Any],
     close(torch.tensor(list(got.values())), expected - expected.mean())
 
 
-@pytest.mark.parametrize("family", ["tiny-llama", "tiny-qwen2", "tiny-qwen3"])
+@pytest.mark.parametrize("family", ["tiny-llama", "tiny-qwen2", "tiny-qwen3", "tiny-gemma3"])
 def test_copy_scores_are_those_of_attention_that_sees_the_name_alone(tiny: Callable[..., Any], family: str) -> None:
     """The layer's own attention, run on the name's residual as a text of one token: it can only look at the name."""
     model, names = tiny(family), ("Mike", "Emma", "Anna", "Tom", "Paul")
@@ -284,11 +284,16 @@ def test_copy_scores_are_those_of_attention_that_sees_the_name_alone(tiny: Calla
             text = torch.tensor([model.tokenizer(f"Then, {name}")["input_ids"]])
             with torch.no_grad():
                 read = module(text, output_hidden_states=True).hidden_states[1][:, -1:]
-                turned = module.model.rotary_emb(read, torch.tensor([[0]]))
+                kind = ("sliding_attention",) if family == "tiny-gemma3" else ()  # at position 0 nothing turns
+                turned = module.model.rotary_emb(read, torch.tensor([[0]]), *kind)
                 handle = block.self_attn.o_proj.register_forward_pre_hook(alone)
                 written = block.self_attn(block.input_layernorm(read), position_embeddings=turned, attention_mask=None)
                 handle.remove()
-                logits = module.lm_head(module.model.norm.weight * written[0][0, -1])[ids]
+                if family == "tiny-gemma3":  # it norms what attention writes, and stores each norm's weight minus one
+                    added, gain = block.post_attention_layernorm(written[0][0, -1]), 1 + module.model.norm.weight
+                else:
+                    added, gain = written[0][0, -1], module.model.norm.weight
+                logits = module.lm_head(gain * added)[ids]
             above.append((logits[place] - logits.mean()) / logits.std())
         close(got[layer, head], torch.stack(above).mean())
     assert parts.n_heads == got.shape[1] and float(got.abs().max()) <= (len(names) - 1) / len(names) ** 0.5 + 1e-5
@@ -407,9 +412,22 @@ BAD_INPUT: list[tuple[Callable[[Any], Any], str]] = [
 ]
 
 
-def test_copy_scores_need_the_llama_family(tiny: Callable[..., Any]) -> None:
-    with pytest.raises(ValueError, match="need an attention with v_proj"):
-        patching.copy_scores(tiny("tiny-gpt2"), ["Mike", "Emma"])
+def test_copy_scores_of_gpt2_are_those_of_its_fused_value_matrix(tiny: Callable[..., Any]) -> None:
+    model, names = tiny("tiny-gpt2"), ("Mike", "Emma", "Anna", "Tom", "Paul")
+    module = model._module
+    got = patching.copy_scores(model, names)
+    ids = [model.tokenizer.encode(f" {name}")[-1] for name in names]
+    for layer, head in ((0, 1), (1, 2), (2, 3)):
+        block, above = module.transformer.h[layer], []
+        for place, name in enumerate(names):
+            text = torch.tensor([model.tokenizer(f"Then, {name}")["input_ids"]])
+            with torch.no_grad():
+                read = module(text, output_hidden_states=True).hidden_states[1][0, -1]
+                value = block.attn.c_attn(block.ln_1(read))[128:].view(4, 16)[head]
+                written = value @ block.attn.c_proj.weight[head * 16 : (head + 1) * 16]
+                logits = (module.transformer.ln_f.weight * written) @ module.lm_head.weight[ids].T
+            above.append((logits[place] - logits.mean()) / logits.std())
+        close(got[layer, head], torch.stack(above).mean())
 
 
 @pytest.mark.parametrize("case", BAD_INPUT, ids=[says for _, says in BAD_INPUT])
