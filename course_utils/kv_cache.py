@@ -409,12 +409,12 @@ def cache_bytes(shape: CacheShape | Anatomy, n_tokens: int, batch: int = 1, byte
 
     shape has .windows (for each layer None, or the width of its sliding window in tokens),
     .n_heads, .n_kv_heads and .head_width. A layer with a window of w tokens
-    keeps the last w - 1 at most: the next token is itself in its window. A model's anatomy says
-    itself what each layer keeps; the fixed state of a recurrent layer is not counted.
+    keeps the last w - 1 at most: the next token is itself in its window.
     Raises ValueError if n_tokens is negative, or batch or bytes_per_number less than 1.
     """
     if n_tokens < 0 or batch < 1 or bytes_per_number < 1:
         raise ValueError(f"n_tokens={n_tokens}, batch={batch}, bytes_per_number={bytes_per_number}: they count things.")
+    # A model's anatomy knows what each layer keeps of a token: latents (DeepSeek), heads of several widths, or nothing.
     if not isinstance(shape, CacheShape) and hasattr(shape, "kept_numbers"):
         held = zip(shape.kept_numbers, shape.kept_windows, strict=True)
         numbers = sum(kept * (n_tokens if w is None else min(n_tokens, w - 1)) for kept, w in held)

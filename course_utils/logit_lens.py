@@ -240,7 +240,8 @@ def counterexample(model: TransformersModel, frame: str) -> str:
     """A landmark whose city the model no longer names when attention 23 is silent at the last position.
 
     frame: a sentence with one ``{}`` for the landmark, which ends where the city's name is due. The model gives the
-    city at least 0.1, and names it also when attention 22 is silent in place of 23. It is not the Eiffel Tower.
+    city at least 0.1, and names it also when attention 22 is silent in place of 23. It is not the Eiffel Tower, and
+    its name does not say the city.
     """
     for landmark in LANDMARKS[1:]:
         logits = ablate_parts(model, frame.format(landmark), [2 * 22 + 1, 2 * 23 + 1])

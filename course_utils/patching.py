@@ -206,6 +206,7 @@ def head_outputs(model: TransformersModel, prompt: str) -> torch.Tensor:
     """
     parts = anatomy(model)
     check_prompts(model, prompt)
+    check_alike(parts)
     outputs = []
     with model.trace(prompt):
         for layer in range(parts.n_layers):
@@ -277,6 +278,7 @@ def attention_to(model: TransformersModel, prompt: str, positions: Sequence[int]
     """
     parts = anatomy(model)
     check_positions(len(token_ids(model, prompt)), positions)
+    check_alike(parts)
     weights = []
     with model.trace(prompt):
         for layer in range(parts.n_layers):
@@ -399,6 +401,7 @@ def permute_positions(
     """
     parts = anatomy(model)
     check_prompts(model, prompt)
+    check_alike(parts)
     ids = token_ids(model, prompt)
     answer_ids = [token_id(model, answer) for answer in answers]
     found = []
@@ -459,8 +462,7 @@ def copy_scores(model: TransformersModel, names: Sequence[str] = tuple(NAMES.spl
         ValueError: a name, with its space, is not one token, or the layers' heads are not alike.
     """
     parts = anatomy(model)
-    if why := parts.why_not_alike():
-        raise ValueError(why)
+    check_alike(parts)
     ids = [token_id(model, f" {name}") for name in names]
     read = torch.stack([residual_stream(model, f"Then, {name}")[1, -1] for name in names])  # (name, width)
     unembedding = frozen_norm(model, read[0]).gain * parts.unembedding.weight[ids]  # (name, width)
@@ -562,6 +564,14 @@ def check_head(parts: Anatomy, layer: int, head: int) -> None:
     """Raises ValueError where the model has no such layer or head."""
     for what, number, count in (("layer", layer, parts.n_layers), ("head", head, parts.n_heads)):
         place(number, count, what)
+    if (why := parts.why_no_heads(layer)) is not None:
+        raise ValueError(why)
+
+
+def check_alike(parts: Anatomy) -> None:
+    """Raises ValueError where what all heads do is no one table: a layer has none, or of another size."""
+    if (why := parts.why_not_alike()) is not None:
+        raise ValueError(why)
 
 
 def check_order(parts: Anatomy, order: torch.Tensor) -> None:

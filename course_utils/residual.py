@@ -135,8 +135,7 @@ def stream_parts(model: TransformersModel, prompt: str) -> torch.Tensor:
     """Everything that is added up in the stream, in the order in which it is written.
 
     Returns a tensor (part, position, width). Part 0 is the start of the stream, part 2 * l + 1 what layer l's attention
-    adds, part 2 * l + 2 what its MLP adds. The sum over the parts is the stream after the last layer. (Where a layer
-    scales the stream as a whole, as in Gemma 4, each part is what is left of it there.)
+    adds, part 2 * l + 2 what its MLP adds. The sum over the parts is the stream after the last layer.
     """
     parts = anatomy(model)
     with model.trace([token_ids(model, prompt)]):
@@ -147,7 +146,7 @@ def stream_parts(model: TransformersModel, prompt: str) -> torch.Tensor:
         stacked = nnsight.save(torch.cat(written))
     for layer, keep in enumerate(parts.keeps):
         if not isinstance(keep, float) or keep != 1.0:
-            stacked[: 2 * layer + 1] *= keep  # what was there when the layer began
+            stacked[: 2 * layer + 1] *= keep  # Gemma 4 scales what was there when the layer began
     return stacked
 
 
@@ -183,11 +182,9 @@ def count_parameters(model: TransformersModel) -> dict[str, int]:
 def attention_patterns(model: TransformersModel, ids: Sequence[int]) -> torch.Tensor:
     """Every head's attention weights on a sequence of token ids.
 
-    Returns a tensor (layer, head, query position, key position). Each row over the keys sums to 1 (to less where the
-    model has attention sinks, as gpt-oss: the rest is on no token). NaN in a layer that has no attention heads.
+    Returns a tensor (layer, head, query position, key position). Each row over the keys sums to 1.
 
     Raises:
-        AnatomyError: the model's attention does not hand its weights out.
         ValueError: there are no ids, or one is not in the vocabulary.
     """
     parts = anatomy(model)
@@ -196,6 +193,7 @@ def attention_patterns(model: TransformersModel, ids: Sequence[int]) -> torch.Te
     with model.trace([list(ids)]):
         patterns = nnsight.save([parts.pattern(layer)[0] for layer in parts.head_layers])  # each (head, query, key)
     size = (max(parts.head_counts), len(ids), len(ids))
+    # NaN in a layer without heads. With attention sinks (gpt-oss) a row sums to less: the rest is on no token.
     by_layer = [patterns[0].new_full(size, torch.nan) for _ in range(parts.n_layers)]
     for layer, pattern in zip(parts.head_layers, patterns, strict=True):
         by_layer[layer][: len(pattern)] = pattern
@@ -264,7 +262,8 @@ def layer_output_with_hook(model: TransformersModel, prompt: str, layer: int) ->
         ValueError: there is no such layer.
     """
     layers = anatomy(model).layers
-    place(layer, len(layers), "layer")
+    if not 0 <= layer < len(layers):
+        raise ValueError(f"There is no layer {layer}: this model's are 0 to {len(layers) - 1}.")
     kept: list[torch.Tensor] = []
 
     def keep(module: torch.nn.Module, inputs: Any, output: Any) -> None:

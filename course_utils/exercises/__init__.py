@@ -164,6 +164,8 @@ def check(id: str, answer: Any, seed: int | None = None) -> Any:
         print(say(messages.INPUTS, exercise=id))
     if verdict.status != "right":
         return exercise.reference
+    if exercise.returns:
+        return in_form(answer, exercise.returns)
     wanted = [outcome.form for outcome in expected]
     if exercise.drive is not None or wanted[0] is None or [outcome.form for outcome in outcomes] == wanted:
         return answer

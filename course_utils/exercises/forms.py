@@ -2,19 +2,21 @@
 
 An exercise asks for values, and what its docstring does not forbid is right. But the cells after a check go on with
 what the answer returns, and they were written for the reference's form. So a check compares values across forms
-(:func:`conform`), and gives back an answer that returns them in the reference's (:func:`in_form`).
+(:func:`conform`), and gives back an answer that returns them in the reference's (:func:`in_form`). A driver, which
+does something with what an answer returns, gets it in that form from the start: an exercise names it (``returns``).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from course_utils.exercises.values import Frozen
+from course_utils.exercises.values import MOST_ITEMS, Frozen
 
 
 def conform(expected: Any, got: Any) -> Any:
@@ -82,6 +84,14 @@ class Form:
     keys: tuple[Any, ...] = ()
 
 
+INTEGER = Form("int")
+TEXT = Form("str")
+INTEGERS = Form("list", items=(INTEGER,), alike=True)
+NUMBERS = Form("list", items=(Form("float"),), alike=True)
+TEXTS = Form("list", items=(TEXT,), alike=True)
+FLOATS = Form("tensor", torch.float32)
+
+
 def form_of(value: Any, depth: int = 0) -> Form:
     """The form of what an answer returned. Reads nothing that can be read only once."""
     if isinstance(value, torch.Tensor):
@@ -118,6 +128,8 @@ def as_form(form: Form, value: Any) -> Any:
 
 
 def _as_form(form: Form, value: Any) -> Any:
+    if form.kind in ("tensor", "list", "tuple") and isinstance(value, str | Mapping | Set):
+        return value  # can be run through, and is no sequence of values
     if form.kind in ("tensor", "scalar tensor"):
         if not isinstance(value, torch.Tensor):
             value = _tensor_of(value)
@@ -125,11 +137,12 @@ def _as_form(form: Form, value: Any) -> Any:
             value = value.reshape(())
         return value if form.dtype is None or value.dtype == form.dtype else value.to(form.dtype)
     if form.kind in ("bool", "int", "float"):
-        return {"bool": bool, "int": int, "float": float}[form.kind](value)
+        number = {"bool": bool, "int": int, "float": float}[form.kind](value)
+        return number if number == value or form.kind == "float" else value  # 1.5 is no whole number
     if form.kind == "str":
-        return str(value)
+        return str(value) if isinstance(value, str) else value
     if form.kind in ("list", "tuple"):
-        items = list(value)
+        items = list(itertools.islice(value, MOST_ITEMS + 1))
         if form.alike:
             items = [as_form(form.items[0], item) for item in items]
         elif len(form.items) == len(items):

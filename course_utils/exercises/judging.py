@@ -10,11 +10,12 @@ the second elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from course_utils.exercises import messages
 from course_utils.exercises.differences import Difference, first_difference
-from course_utils.exercises.forms import conform
+from course_utils.exercises.forms import Form, conform, in_form
 from course_utils.exercises.messages import say
 from course_utils.exercises.protocol import Case, Exercise, Mistake, Verdict
 from course_utils.exercises.running import Outcome, is_stub, run_safely
@@ -94,11 +95,19 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
 def run_case(exercise: Exercise, answer: Any, case: Case) -> Outcome:
     """What ``answer`` does on one case; never raises."""
     drive = exercise.drive or _call
+    if exercise.returns:
+        drive = _with_form(drive, exercise.returns)
     return run_safely(_refusal(drive) if case.raises else drive, answer, case.args, case.kwargs)
 
 
 def _call(answer: Any, *args: Any, **kwargs: Any) -> Any:
     return answer(*args, **kwargs)
+
+
+def _with_form(drive: Callable[..., Any], form: Form) -> Callable[..., Any]:
+    """A driver that gets what an answer returns in ``form``, in the precision in which it came."""
+    form = replace(form, dtype=None)
+    return lambda answer, *args, **kwargs: drive(in_form(answer, form), *args, **kwargs)
 
 
 def _refusal(drive: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from course_utils.exercises import messages
+from course_utils.exercises.forms import Form
 from course_utils.exercises.messages import say
 
 
@@ -108,6 +109,8 @@ class Exercise:
         mistakes: known wrong answers, the most specific first.
         drive: how an answer is used on a case's arguments, when calling it is not enough (a class; several calls). The
             value it returns is what is compared.
+        returns: with ``drive``, the form of what an answer returns, for the driver and for the later cells. The same
+            values in another container (an array, a tuple) are brought to it; without it they come as they are.
         axes: what the indices of the value mean, outermost first: ("layer", "position").
         tolerance: relative to the largest expected number.
         diagnose: an optional last word on a wrong value: (case, expected, got) to a sentence or None.
@@ -124,6 +127,7 @@ class Exercise:
     draw: Callable[[random.Random], Sequence[Case]]
     mistakes: tuple[Mistake, ...] = ()
     drive: Callable[..., Any] | None = None
+    returns: Form | None = None
     axes: tuple[str, ...] = ()
     tolerance: float = 1e-3
     diagnose: Callable[[Case, Any, Any], str | None] | None = None

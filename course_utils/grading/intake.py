@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from nbformat import NotebookNode
 
+from course_utils.colab import MARK as SETUP
 from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS
 from course_utils.grading import roster as lists
@@ -248,11 +249,15 @@ def _worked_on(lesson: Lesson, file: File) -> int:
 
 
 def _likeness(lesson: Lesson, notebook: NotebookNode) -> int:
-    """How many of a notebook's cells are the lesson's: by an exercise's id or role, or by a text of some length."""
+    """How many of a notebook's cells are the lesson's: by an exercise's id or role, or by a text of some length.
+
+    The setup cell is every lesson's, so it says nothing.
+    """
     roles = exercise_roles(lesson.notebook)
     ours = {lesson.notebook.cells[index].id for index in roles}
     asked = {exercise for exercise, _ in roles.values()}
     texts = {cell.source.strip() for cell in lesson.notebook.cells if len(cell.source.strip()) > 60}
+    texts = {text for text in texts if not text.startswith(SETUP)}
     score = 0
     for cell in notebook.cells:
         course = cell.metadata.get("course")

@@ -20,7 +20,11 @@ from course_utils.grading.lesson import Lesson
 from course_utils.grading.names import names_used
 from course_utils.notebooks.normalise import exercise_roles, parse_cell
 
-_TEACHING = {"course_utils.sweeps.questions", *(f"course_utils.{name}" for name in LESSONS.values())}
+_SWEEPS = ("questions", "paths", "direct", "edge_gradients", "circuit_runs")
+_TEACHING = {
+    *(f"course_utils.sweeps.{name}" for name in _SWEEPS),
+    *(f"course_utils.{name}" for name in LESSONS.values()),
+}
 
 
 def teaching_modules(lesson: Lesson) -> set[str]:

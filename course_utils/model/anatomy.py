@@ -331,7 +331,7 @@ def anatomy(model: TransformersModel) -> Anatomy:
     if known is None:
         found = find(model)
         here = not any(parameter.is_meta for parameter in model._module.parameters())
-        known = model.__dict__["_course_anatomy"] = prove(found) if here else prove_by_twin(found)
+        known = model.__dict__["_course_anatomy"] = prove(found) if here else prove_by_twin(found, find)
     return known
 
 

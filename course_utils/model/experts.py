@@ -104,7 +104,7 @@ def _named(part: Any) -> list[tuple[str, torch.nn.Module]]:
 
 def _matrices(module: torch.nn.Module) -> list[torch.Tensor]:
     """Its weights without biases and routers: where experts lie in one tensor each, those of three dimensions."""
-    weights = [
+    weights: list[torch.Tensor] = [
         weight
         for name, weight in module.named_parameters()
         if weight.ndim >= 2 and "bias" not in name and "router" not in name

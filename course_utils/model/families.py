@@ -113,6 +113,27 @@ class Family:
 
 
 _FC = Layout(mlp="", mlp_parts=("fc1", "fc2"), mlp_writes=(Source("fc2"),))
+_GRANITE_EXPERTS = Family(
+    Layout(
+        mlp_parts=("block_sparse_moe", "shared_mlp"),
+        mlp_writes=tuple(
+            Source(name, lambda layer: layer.residual_multiplier) for name in ("block_sparse_moe", "shared_mlp")
+        ),
+    ),
+    alone=True,
+)
+_GEMMA_4 = Family(
+    Layout(
+        mlp_parts=("mlp", "router", "experts", "per_layer_input_gate", "per_layer_projection"),
+        attention_writes=(Source("post_attention_layernorm", lambda layer: layer.layer_scalar),),
+        mlp_writes=(
+            Source("post_feedforward_layernorm", lambda layer: layer.layer_scalar),
+            Source("post_per_layer_input_norm", lambda layer: layer.layer_scalar),
+        ),
+        keeps=lambda layer: layer.layer_scalar,
+    ),
+    alone=True,
+)
 _TUPLE = Family(tuples=True)
 _NO_ATTENTION = Family(
     refused="it has no attention in any layer (its layers are recurrent), so there are no heads, patterns or keys and "
@@ -172,15 +193,9 @@ FAMILIES: dict[str, Family] = {
         tuples=True,
         alone=True,
     ),
-    "granitemoehybrid": Family(
-        Layout(
-            mlp_parts=("block_sparse_moe", "shared_mlp"),
-            mlp_writes=tuple(
-                Source(name, lambda layer: layer.residual_multiplier) for name in ("block_sparse_moe", "shared_mlp")
-            ),
-        ),
-        alone=True,
-    ),
+    "granitemoehybrid": _GRANITE_EXPERTS,
+    "granitemoeshared": _GRANITE_EXPERTS,
+    "granitemoe_swa": _GRANITE_EXPERTS,
     "nemotron_h": Family(
         kinds={
             "full_attention": Layout(attention="mixer", mlp=""),
@@ -197,18 +212,8 @@ FAMILIES: dict[str, Family] = {
     ),
     "modernbert-decoder": Family(head="lm_head"),
     # What each layer reads of the tokens besides the stream, and a number on the whole layer.
-    "gemma4_text": Family(
-        Layout(
-            mlp_parts=("mlp", "router", "experts", "per_layer_input_gate", "per_layer_projection"),
-            attention_writes=(Source("post_attention_layernorm", lambda layer: layer.layer_scalar),),
-            mlp_writes=(
-                Source("post_feedforward_layernorm", lambda layer: layer.layer_scalar),
-                Source("post_per_layer_input_norm", lambda layer: layer.layer_scalar),
-            ),
-            keeps=lambda layer: layer.layer_scalar,
-        ),
-        alone=True,
-    ),
+    "gemma4_text": _GEMMA_4,
+    "gemma4_unified_text": _GEMMA_4,
     "moshi": Family(windowless=True),
     # Short convolutions behind each half keep a state of their own in the cache.
     "inkling_text": Family(alone=True),

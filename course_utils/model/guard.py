@@ -36,7 +36,7 @@ def guard(module: torch.nn.Module) -> None:
         _before_run(module, inputs, options)
         return type(module).forward(module, *inputs, **options)
 
-    module.forward = types.MethodType(guarded, module)  # type: ignore[method-assign]
+    module.forward = types.MethodType(guarded, module)
 
 
 def context_of(config: Any) -> int | None:
@@ -70,6 +70,7 @@ def _before_run(module: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -
     given = options.get("inputs_embeds") if ids is None else ids
     if not isinstance(given, torch.Tensor) or given.is_meta or given.ndim < 2:
         return  # a run without data, which only asks for shapes; or none that transformers would take
+    mask: Any
     cache, mask = options.get("past_key_values"), options.get("attention_mask")
     held = int(cache.get_seq_length()) if cache is not None else 0
     length = held + given.shape[1] if given.shape[1] else 0
@@ -93,8 +94,8 @@ def _refuse_mixed_frequencies(config: Any, length: int, held: int, lengths: torc
     config = config.get_text_config()
     rope = getattr(config, "rope_parameters", None) or {}
     kinds = [each for each in (rope, *rope.values()) if isinstance(each, dict)]  # one set, or one for each layer type
-    firsts = {each.get("original_max_position_embeddings") for each in kinds if each.get("rope_type") == "longrope"}
-    for first in firsts - {None}:
+    long = [each for each in kinds if each.get("rope_type") == "longrope"]
+    for first in {int(each["original_max_position_embeddings"]) for each in long}:
         if length <= first:
             continue
         turned = f"This model turns its positions otherwise in texts of more than {first} tokens"

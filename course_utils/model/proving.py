@@ -10,12 +10,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from course_utils.model.anatomy import Anatomy, find
 from course_utils.model.errors import AnatomyError
+
+if TYPE_CHECKING:
+    from nnsight import TransformersModel
+
+    from course_utils.model.anatomy import Anatomy
+
+    Find = Callable[[TransformersModel], Anatomy]
 
 # Relative to what was written at a position. A sum in another order, or a product by another kernel, may differ so far.
 TOLERANCE = 1e-3
@@ -35,7 +42,6 @@ def prove(parts: Anatomy, tolerance: float = TOLERANCE) -> Anatomy:
     Raises:
         AnatomyError: naming the first part that does not add up.
     """
-    import nnsight
     from transformers import DynamicCache
 
     dtype = next(parts.model._module.parameters()).dtype
@@ -43,22 +49,15 @@ def prove(parts: Anatomy, tolerance: float = TOLERANCE) -> Anatomy:
         tolerance *= IN_HALF
     tokens = torch.tensor([[token % parts.vocabulary for token in (3, 14, 15, 92)]])
     cache = DynamicCache(config=parts.model._module.config)
-    with torch.no_grad():
-        with parts.model.trace(tokens, past_key_values=cache, use_cache=True):
-            stream = []
-            for layer in range(parts.n_layers):
-                before = parts.layers[layer].input
-                written = (parts.attention_written(layer), parts.mlp_written(layer))
-                stream.append((before, *written, parts.layers[layer].output))
-            logits = parts.model.output.logits.save()
-            nnsight.save(stream)
-        with parts.model.trace(tokens, use_cache=False) as tracer:
-            heads = []
-            for layer in parts.head_layers:
-                read = parts.out_projections[layer].input
-                heads.append((read, parts.out_projections[layer].output, parts.attentions[layer].output))
-            nnsight.save(heads)
-            tracer.stop()
+    try:
+        stream, logits, heads = _traced(parts, tokens, cache)
+    except AnatomyError:
+        raise
+    except Exception as error:  # whatever a foreign model trips over
+        last = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise AnatomyError(
+            f"{parts.family}: a run of a few tokens fails ({last[0][:200]}). Try another model."
+        ) from error
     for layer, (before, attention, mlp, after) in enumerate(stream):
         if not isinstance(after, torch.Tensor):
             raise AnatomyError(
@@ -71,24 +70,64 @@ def prove(parts: Anatomy, tolerance: float = TOLERANCE) -> Anatomy:
         parts.unembed(stream[-1][-1]), logits, tolerance, parts,
         "the last layer's output through the final norm and the unembedding does not give the model's logits",
     )  # fmt: skip
-    for layer, seen in zip(parts.head_layers, heads, strict=True):
-        _prove_heads(parts, layer, *seen, tolerance)
+    for layer, (read, projected, attended) in zip(parts.head_layers, heads, strict=True):
+        _prove_heads(parts, layer, read, projected, attended, tolerance)
     return _with_sizes_of(_with_patterns_of(parts, [seen[2] for seen in heads]), cache, tokens.shape[1])
 
 
-def prove_by_twin(parts: Anatomy) -> Anatomy:
+def _traced(parts: Anatomy, tokens: torch.Tensor, cache: Any) -> tuple[list[Any], torch.Tensor, list[Any]]:
+    """Of each layer its input, what its halves wrote and its output; the logits; of each layer with heads what its
+    projection reads and puts out, and what its attention puts out.
+    """
+    import nnsight
+
+    # In one run, unless a half's parts run in another order than they are read in here.
+    projections = [one._module for one in parts.out_projections if one is not None]
+    together = all(
+        len(sources) == 1 and sources[0][0]._module not in projections for sources in parts.attention_sources
+    )
+    stream: list[Any] = []
+    heads: list[Any] = []
+
+    def read_heads(layer: int) -> None:
+        projection = parts.out_projections[layer]
+        heads.append((projection.input, projection.output, parts.attentions[layer].output))
+
+    with torch.no_grad():
+        with parts.model.trace(tokens, past_key_values=cache, use_cache=True):
+            for layer in range(parts.n_layers):
+                before = parts.layers[layer].input
+                if together and parts.out_projections[layer] is not None:
+                    read_heads(layer)
+                written = (parts.attention_written(layer), parts.mlp_written(layer))
+                stream.append((before, *written, parts.layers[layer].output))
+            logits = parts.model.output.logits.save()
+            nnsight.save(stream)
+            nnsight.save(heads)
+        if not together:
+            with parts.model.trace(tokens, use_cache=False) as tracer:
+                for layer in parts.head_layers:
+                    read_heads(layer)
+                nnsight.save(heads)
+                tracer.stop()
+    return stream, logits, heads
+
+
+def prove_by_twin(parts: Anatomy, find: Find) -> Anatomy:
     """The same for a model whose weights are not here: its twin is built and proven, once for each configuration.
+
+    ``find`` finds the parts of a model, as it found those of this one.
 
     Raises:
         AnatomyError: the twin cannot be built, or its parts do not add up.
     """
     config = parts.model._module.config.get_text_config(decoder=True)
-    twin = _proven_twin(config.model_type, json.dumps(config.to_dict(), sort_keys=True, default=str))
+    twin = _proven_twin(config.model_type, json.dumps(config.to_dict(), sort_keys=True, default=str), find)
     return dataclasses.replace(parts, shows_patterns=twin.shows_patterns, sinks=twin.sinks)
 
 
 @functools.lru_cache(maxsize=32)
-def _proven_twin(model_type: str, settings: str) -> Anatomy:
+def _proven_twin(model_type: str, settings: str, find: Find) -> Anatomy:
     from transformers import CONFIG_MAPPING
 
     from course_utils.model.tiny import tiny_tokenizer

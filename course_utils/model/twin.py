@@ -150,20 +150,28 @@ def _few_layers(settings: dict[str, Any]) -> None:
     }
     lists = {name: value for name, value in lists.items() if name not in _LAYER_INDICES}
     per_layer = settings.pop("per_layer_config", None) or {}
-    kinds = [str([value[i] for value in lists.values()] + [per_layer.get(f"{i:02d}")]) for i in range(count)]
+    # The last of them may take the keys and values of the ones below (Gemma 3n and 4).
+    own = count - (settings.get("num_kv_shared_layers") or 0)
+    kinds = [str([value[i] for value in lists.values()] + [per_layer.get(f"{i:02d}"), i >= own]) for i in range(count)]
     kept = sorted({kinds.index(kind) for kind in kinds})[:_MOST_LAYERS]
     kept = sorted({*kept, *range(min(2, count))} if len(kept) < 2 else kept)
     for name, value in lists.items():
         settings[name] = [value[i] for i in kept]
     if per_layer:
+        # As many times as large as in the other layers as it was (Gemma 4: heads of twice the width).
         settings["per_layer_config"] = {
-            f"{new:02d}": {k: min(_SMALL.get(k, v), v) for k, v in per_layer[f"{old:02d}"].items()}
+            f"{new:02d}": {
+                name: _SMALL[name] * max(1, value // (settings.get(name) or value)) if name in _SMALL else value
+                for name, value in per_layer[f"{old:02d}"].items()
+            }
             for new, old in enumerate(kept)
             if f"{old:02d}" in per_layer
         }
     for name in _LAYER_COUNTS:
         if settings.get(name):
             settings[name] = len(kept)
+    if settings.get("num_kv_shared_layers"):
+        settings["num_kv_shared_layers"] = sum(i >= own for i in kept)
     for name in _LAYER_INDICES:
         if settings.get(name):
             settings[name] = [kept.index(i) for i in settings[name] if i in kept]

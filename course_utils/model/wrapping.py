@@ -107,11 +107,20 @@ def remote_class() -> Any:
 
         def trace(self, *inputs: Any, remote: bool | str | None = None, **kwargs: Any) -> Any:
             """As `TransformersModel.trace`; `generate` and `pipe` come through here too."""
-            return super().trace(*inputs, remote=self.run_remote if remote is None else remote, **kwargs)
+            return super().trace(*inputs, remote=self._where(remote), **kwargs)
 
         def session(self, *inputs: Any, remote: bool | str | None = None, **kwargs: Any) -> Any:
             """As `TransformersModel.session`."""
-            return super().session(*inputs, remote=self.run_remote if remote is None else remote, **kwargs)
+            return super().session(*inputs, remote=self._where(remote), **kwargs)
+
+        def _where(self, remote: bool | str | None) -> bool | str:
+            where = self.run_remote if remote is None else remote
+            if where is True and not nnsight.CONFIG.API.APIKEY:
+                raise ModelError(
+                    "NDIF asks for a key: get one at https://login.ndif.us, then "
+                    "nnsight.CONFIG.set_default_api_key('...'), once on this machine, or NDIF_API_KEY."
+                )
+            return where
 
         def dispatch(self) -> None:
             """Refuse to load here what was asked to run elsewhere."""

@@ -53,18 +53,9 @@ class LayersByHand:
 
     def __init__(self, parts: Anatomy, tokens: torch.Tensor, start: int, base: UnpatchedRuns):
         self.parts = parts
-        if (why := parts.why_not_plain()) is not None:
+        if (why := reads_by_hand(parts)) is not None:
             raise SweepError(why)
-        attention = parts.attentions[0]._module
-        self.eager: AttentionFunction | None = getattr(
-            sys.modules[type(attention).__module__], "eager_attention_forward", None
-        )
-        if self.eager is None or not hasattr(attention, "config"):
-            raise SweepError(
-                f"{parts.family}: its attention has no queries, keys and values that this course can find "
-                "(transformers' attention interface is not used). Paths to MLPs and to heads need them; "
-                "patch_heads and its sisters do not."
-            )
+        self.eager: AttentionFunction = _eager(parts.attentions[0]._module)
         self._prefixes: list[SharedPrefix] = []
         options: dict[str, Any] = {"use_cache": False}
         if start:
@@ -117,7 +108,6 @@ class LayersByHand:
         """
         rows = max(len(q), len(k), len(v))
         mask, rest = self._calls[layer]
-        assert self.eager is not None
         q, k, v = (one.expand(rows, -1, -1, -1) for one in (q, k, v))
         return self.eager(self.parts.attentions[layer]._module, q, k, v, mask, **rest)[0]
 
@@ -147,7 +137,6 @@ class LayersByHand:
 
         def attention(module: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Any, **rest: Any) -> Any:
             seen.extend((q, k, v))
-            assert self.eager is not None
             return self.eager(module, q, k, v, mask, **rest)
 
         def keep(_module: Any, _args: tuple, output: Any) -> None:
@@ -177,6 +166,24 @@ class LayersByHand:
             return None
         finally:
             _current.pop()
+
+
+def reads_by_hand(parts: Anatomy) -> str | None:
+    """The sentence that says why a model's layers cannot be taken apart by hand; None if they can."""
+    if (why := parts.why_not_plain()) is not None:
+        return why
+    attention = parts.attentions[0]._module
+    if _eager(attention) is not None and hasattr(attention, "config"):
+        return None
+    return (
+        f"{parts.family}: its attention has no queries, keys and values that this course can find "
+        "(transformers' attention interface is not used). Paths to MLPs and to heads need them; "
+        "patch_heads and its sisters do not."
+    )
+
+
+def _eager(attention: torch.nn.Module) -> Any:
+    return getattr(sys.modules[type(attention).__module__], "eager_attention_forward", None)
 
 
 @contextmanager

@@ -23,7 +23,11 @@ import torch
 from course_utils import exercises as course
 from course_utils.exercises import Case, Exercise, Hint, Mistake, Model, check, hint, running, solution, surroundings
 from course_utils.exercises.differences import first_difference
+from course_utils.exercises.forms import FLOATS, INTEGERS, TEXT, TEXTS, Form, as_form
+from course_utils.exercises.kv_cache.four_layers import FOUR_LAYERS
+from course_utils.exercises.kv_cache.known_layer import known_layer, random_inputs
 from course_utils.exercises.values import Frozen, Unknown, freeze, from_json, to_json
+from course_utils.kv_cache import breaking_pieces
 from course_utils.model.anatomy import anatomy
 from course_utils.model.loading import load_model
 
@@ -109,6 +113,52 @@ def test_right_answer_in_another_form_is_right_and_comes_back_in_the_references(
     value = given(inputs[0].load(), *inputs[1:])
     assert type(value) is torch.Tensor and value.dtype == torch.float32 and value.shape == (5, 64)
     assert check("99.1", given) is given or form != "array"  # checked again, it is right again
+
+
+LENGTHS = {
+    "array": lambda found: np.array(found),
+    "list of numpy's integers": lambda found: list(np.array(found)),
+    "tensor": lambda found: torch.tensor(found),
+    "floats": lambda found: [float(n) for n in found],
+    "generator": lambda found: (n for n in found),
+}
+
+
+@pytest.mark.parametrize("form", LENGTHS)
+def test_an_answer_that_something_is_done_with_may_come_in_another_container_too(
+    form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """3.9 cuts a text into the pieces that come back; where there are none, None stays None."""
+
+    def mine(layer, x):
+        found = breaking_pieces(layer, x)
+        return None if found is None else LENGTHS[form](found)
+
+    given = check("3.9", mine)
+    assert capsys.readouterr().out.startswith("✓ 3.9")
+    assert inspect.getsource(given) == inspect.getsource(mine)
+    layers = [known_layer(FOUR_LAYERS[name], 16, 2, 0) for name in "AC"]
+    with torch.no_grad():
+        broken, whole = (given(layer, random_inputs(0, 1, 9, 16)) for layer in layers)
+    assert type(broken) is list and {type(n) for n in broken} == {int} and whole is None
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [
+        (INTEGERS, None),
+        (INTEGERS, "123"),
+        (INTEGERS, {1: 2}),
+        (INTEGERS, [1.5]),
+        (TEXT, 4),
+        (TEXT, None),
+        (TEXTS, "a text"),
+        (FLOATS, None),
+        (FLOATS, "12"),
+    ],
+)
+def test_what_is_no_such_value_is_left_as_it_is(form: Form, value: Any) -> None:
+    assert as_form(form, value) == value
 
 
 def test_stub_is_one_quiet_line_and_loads_nothing(

@@ -18,6 +18,7 @@ import pytest
 
 from course_utils.cli import main
 from course_utils.errors import CourseError
+from course_utils.exercises import LESSONS
 from course_utils.grading import commands, exports, handed_in, intake, report
 from course_utils.grading.flags import Flag
 from course_utils.grading.handed_in import read_folder
@@ -466,3 +467,10 @@ def test_every_question_of_the_course_has_a_rubric() -> None:
         one = load_lesson(number)
         asked = {id for id, role in exercise_roles(one.notebook).values() if role == "prose"}
         assert asked and asked == {question.id for question in one.questions}
+
+
+def test_each_lesson_is_taken_for_itself_and_for_no_other() -> None:
+    """All lessons begin with the same setup cell."""
+    known = [load_lesson(number) for number in LESSONS]
+    for mine in known:
+        assert [other.name for other in known if intake.is_of(other, mine.notebook)] == [mine.name]

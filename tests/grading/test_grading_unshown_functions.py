@@ -9,9 +9,10 @@ from functools import cache
 
 import pytest
 
+from course_utils import sweeps
 from course_utils.exercises import LESSONS
 from course_utils.grading.lesson import Lesson, load_lesson
-from course_utils.grading.unshown_functions import unshown_functions
+from course_utils.grading.unshown_functions import teaching_modules, unshown_functions
 
 
 @cache
@@ -52,6 +53,13 @@ ANSWER = "def {name}(*given):\n    return {use}(*given)\n"
             "patch_heads of course_utils.sweeps.questions",
         ),
         (
+            "7.3",
+            "from course_utils.sweeps import patch_paths",
+            "patch_paths",
+            "patch_paths of course_utils.sweeps.paths",
+        ),
+        ("7.2", "", "direct_effects", "direct_effects of course_utils.sweeps.direct"),
+        (
             "1.6",
             "from course_utils.kv_cache import greedy_with_cache",
             "greedy_with_cache",
@@ -70,6 +78,13 @@ def test_what_does_the_work_is_named(id: str, imports: str, use: str, taken: str
         assert unshown_functions(lesson(id[0]), id, [answer.replace("\n    return", indented)]) == [taken], (
             "in the function"
         )
+
+
+def test_every_sweep_that_a_lesson_can_call_is_known() -> None:
+    """All that `course_utils.sweeps` offers to call, in whichever of its modules it stands."""
+    offered = [getattr(sweeps, name) for name in sweeps.__all__]
+    homes = {thing.__module__ for thing in offered if inspect.isfunction(thing)}
+    assert homes <= teaching_modules(lesson("7"))
 
 
 @pytest.mark.parametrize("number", LESSONS)

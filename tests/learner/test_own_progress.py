@@ -141,7 +141,7 @@ def test_of_a_damaged_copy_what_is_whole_is_restored_and_the_rest_is_named(
     }
     (tmp_path / "mine.json").write_text(json.dumps(whole | {"predictions": {"1.1": 5, "1.4": {"given": 3}}}))
     progress.restore(tmp_path / "mine.json")
-    assert said() == "Not restored, since it cannot be read: exercises 1.1 points; predictions 1.1.\n"
+    assert said() == "Not restored, since it cannot be read: exercises 1.1 points; predictions 1.1."
     predict("1.1", 6)
     reveal("1.1", 8)
     assert record.entry("predictions", "1.4") == {"given": 3}

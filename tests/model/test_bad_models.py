@@ -40,6 +40,16 @@ def pickled(folder: Path, thing: Any) -> None:
     torch.save(thing, folder / "pytorch_model.bin")
 
 
+def cut_pickle(folder: Path) -> None:
+    pickled(folder, {})
+    (folder / "pytorch_model.bin").write_bytes(b"cut")
+
+
+def no_tokenizer(folder: Path) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+
+
 class Foreign:
     """What a pickle may hold besides tensors."""
 
@@ -58,14 +68,14 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
         r"of more layers than its config.json says: 9 have no place in the model, the first is model\.layers\.2",
     ),
     "a foreign pickle": (lambda folder: pickled(folder, {"a": Foreign()}), "holds code, which this course never runs"),
-    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no file named model.safetensors"),
+    "no weights": (lambda folder: os.remove(folder / "model.safetensors"), "no file named model.safetensors"),
     "cut weights": (lambda folder: (folder / "model.safetensors").write_bytes(b"cut"), "cannot be loaded: .*header"),
     "a cut pickle": (
-        lambda folder: (pickled(folder, {}), (folder / "pytorch_model.bin").write_bytes(b"cut")),
+        cut_pickle,
         "a pickle that cannot be read as tensors alone: it is damaged",
     ),
     "no tokenizer": (
-        lambda folder: [path.unlink() for path in folder.glob("tokenizer*")],
+        no_tokenizer,
         r"holds no tokenizer: tokenizer\.json was looked for",
     ),
     "a cut tokenizer": (

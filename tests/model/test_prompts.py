@@ -31,7 +31,7 @@ def with_template(template: str) -> Any:
     return tokenizer
 
 
-@pytest.fixture(params=TEMPLATES.values(), ids=TEMPLATES)
+@pytest.fixture(params=list(TEMPLATES.values()), ids=list(TEMPLATES))
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, bool]:
     build_tiny("tiny-llama", seed=5).save_pretrained(tmp_path)
     with_template(request.param).save_pretrained(tmp_path)

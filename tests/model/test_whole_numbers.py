@@ -52,9 +52,10 @@ def test_the_functions_of_the_lessons_take_them(layer: Any, tiny: Any) -> None:
     same(steering.concept_direction(model, *prompts, layer), steering.concept_direction(model, *prompts, 1))
     same(residual.layer_output_with_hook(model, prompts[0], layer), residual.residual_stream(model, prompts[0])[2])
     same(patching.patch_head(model, *prompts, layer, layer), patching.patch_head(model, *prompts, 1, 1))
+    option: Any
     for option in ("layers", "heads", "positions"):
         ours = sweeps.patch_heads(model, *prompts, answers, **{option: layer})
-        same(ours, sweeps.patch_heads(model, *prompts, answers, **{option: 1}))
+        same(ours, sweeps.patch_heads(model, *prompts, answers, **{option: 1}))  # type: ignore[arg-type]
     table = sweeps.patch_residual(model, *prompts, answers, positions=layer)
     same(table, sweeps.patch_residual(model, *prompts, answers, positions=[1]))
 
@@ -64,7 +65,7 @@ def test_the_functions_of_the_lessons_name_what_is_none(layer: Any, tiny: Any) -
     model, prompts = tiny("tiny-llama"), ("a b c d", "a b e d")
     for run in (
         lambda: steering.concept_direction(model, *prompts, layer),
-        lambda: residual.layer_output_with_hook(model, prompts[0], layer),
+        lambda: residual.attention_mask(model, prompts[0], layer),
         lambda: patching.patch_head(model, *prompts, layer, 0),
     ):
         with pytest.raises(ValueError, match=r"layer: .* is no whole number"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from course_utils.model.families import family_of
 from course_utils.model.tiny import tiny_tokenizer
 from course_utils.model.twin import small_twin
 from course_utils.model.wrapping import wrap
@@ -32,7 +33,20 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "granite": {"residual_multiplier": 0.5, "logits_scaling": 2.0, "embedding_multiplier": 3.0},
     "lfm2": {"num_hidden_layers": 2, "layer_types": ["conv", "full_attention"]},
     "lfm2_moe": {"num_hidden_layers": 3, "layer_types": ["conv", "full_attention", "conv"], "num_dense_layers": 1},
-    "gpt_neox": {"use_parallel_residual": True},
+    "granitemoeshared": {"shared_intermediate_size": 48, "residual_multiplier": 0.5},
+    "granitemoe_swa": {"shared_intermediate_size": 48},
+    # The same family, built in another way.
+    "gpt_neox in a row": {"use_parallel_residual": False},
+    "falcon with groups": {"new_decoder_architecture": True, "num_kv_heads": 2, "num_attention_heads": 8},
+    "falcon in a row": {"parallel_attn": False, "alibi": True, "multi_query": False},
+    "gemma4_text with experts": {
+        "enable_moe_block": True,
+        "num_experts": 8,
+        "top_k_experts": 2,
+        "moe_intermediate_size": 48,
+    },
+    "gemma4_text with shared keys": {"num_kv_shared_layers": 10},
+    "deepseek_v3 with whole queries": {"q_lora_rank": None},
 }
 
 
@@ -50,15 +64,23 @@ def model_types() -> list[str]:
             config = CONFIG_MAPPING[name]()
             if not getattr(config, "is_encoder_decoder", False):
                 types.append(name)
-    return types
+    return types + [name for name in SETTINGS if " " in name]
+
+
+def refusal(name: str) -> str:
+    """Why the lessons do not fit a family, as the table of families has it; "" where they do."""
+    from transformers import CONFIG_MAPPING
+
+    own = CONFIG_MAPPING[name.split()[0]]().get_text_config(decoder=True).model_type
+    return family_of(own).refused
 
 
 @functools.lru_cache(maxsize=1)
-def variant(model_type: str) -> Any:
+def variant(name: str) -> Any:
     """The small variant, as nnsight has it; its parts are not looked for."""
     from transformers import CONFIG_MAPPING
 
-    module = small_twin(CONFIG_MAPPING[model_type](**SETTINGS.get(model_type, {})), seed=1)
+    module = small_twin(CONFIG_MAPPING[name.split()[0]](**SETTINGS.get(name, {})), seed=1)
     return wrap(module, tiny_tokenizer())
 
 

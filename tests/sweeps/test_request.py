@@ -25,7 +25,7 @@ SWEEPS: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.fixture(params=SWEEPS.values(), ids=SWEEPS)
+@pytest.fixture(params=list(SWEEPS.values()), ids=list(SWEEPS))
 def sweep(request: pytest.FixtureRequest) -> Any:
     return request.param
 

@@ -8,6 +8,15 @@ import torch
 
 from course_utils.exercises.protocol import Model
 
+UNLIKE = (
+    Model("tiny-llama", 1),
+    "Tom gave Anna the ring and James gave Sarah the key",
+    "Paul took Lucy a book but David took Alice no drink",
+)
+"""A model, a clean and a corrupted prompt that differ in nearly every word: what a head sends is so long then that the
+norm before its reader differs from the corrupted run's, which shows if someone takes it for the same.
+"""
+
 
 def models(rng: random.Random) -> list[tuple[str, Model]]:
     """Two tiny random models and the lesson's own, each with what a case on it is called."""
@@ -24,7 +33,9 @@ def path(rng: random.Random, model: Model) -> tuple[tuple[int, int], tuple[int, 
     """
     if model.name is None:
         return rng.choice([(19, 2), (20, 0)]), (23, rng.choice([0, 1, 2, 7]))
-    return (rng.randrange(2), rng.randrange(4)), (2, rng.randrange(4))
+    # In a Llama never the first of the two heads that share keys and values: taken for it, another would not show.
+    heads = [1, 3] if model.name == "tiny-llama" else range(4)
+    return (rng.randrange(2), rng.choice(heads)), (2, rng.choice(heads))
 
 
 def table(rng: random.Random, *shape: int) -> torch.Tensor:

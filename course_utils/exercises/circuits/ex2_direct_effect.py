@@ -82,7 +82,8 @@ EXERCISE = Exercise(
         Hint(
             "one direction",
             "`sent(...)[-1]` is the change at the last token. Through the frozen norm, then times "
-            "`weight[first] - weight[second]`, two rows of `anatomy(model).unembedding.weight`.",
+            "`weight[first] - weight[second]`, two rows of `anatomy(model).unembedding.weight`. Last comes "
+            "`anatomy(model).logit_scale`, by which some families (not this one) multiply their logits.",
         ),
     ),
     draw=_pairs_and_heads,

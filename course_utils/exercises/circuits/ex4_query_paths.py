@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from course_utils import circuits
-from course_utils.exercises.circuits.drawing import models
-from course_utils.exercises.patching.drawing import default_pair, pair
-from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
+from course_utils.exercises.circuits.drawing import UNLIKE, models
+from course_utils.exercises.patching.drawing import pair
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_id
 
@@ -30,9 +30,7 @@ def _pairs_and_senders(rng: random.Random) -> list[Case]:
             senders = rng.sample([(layer, head) for layer in range(2) for head in range(4)], 3)
             receiver = (2, rng.randrange(4))
         cases.append(Case(label, (model, drawn.clean, drawn.corrupted, senders, receiver, drawn.answers)))
-    drawn, llama = default_pair(), Model("tiny-llama", rng.randrange(1000))
-    ends = [(0, 1), (1, 2)], (2, rng.randrange(4))
-    return [*cases, Case("a tiny Llama, answers left out", (llama, drawn.clean, drawn.corrupted, *ends))]
+    return [*cases, Case("a tiny Llama, answers left out", (*UNLIKE, [(0, rng.randrange(4)), (1, 1)], (2, 3)))]
 
 
 # What learners do instead.

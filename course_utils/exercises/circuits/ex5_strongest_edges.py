@@ -27,6 +27,7 @@ def _effects(rng: random.Random) -> list[Case]:
         Case("all edges, of which one does nothing", (every, edges)),
         Case("more than there are", (every, edges + 1), raises=True),
         Case("none", (every, 0), raises=True),
+        Case("less than none", (every, -rng.randint(1, 4)), raises=True),
     ]
 
 

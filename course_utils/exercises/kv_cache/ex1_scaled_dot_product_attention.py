@@ -34,7 +34,11 @@ def _cases(rng: random.Random) -> list[Case]:
     cases = [
         replace(case, args=(case.args[0], 16, 2, case.args[3])) if "each text" in case.label else case for case in cases
     ]
-    return [*cases, Case("a width that the heads do not divide", (IN_PARTS, 10, 4, 0), raises=True)]
+    return [
+        *cases,
+        Case("one head of width 1", (next(iter(CALLS)), 1, 1, rng.randrange(1, 100_000))),
+        Case("a width that the heads do not divide", (IN_PARTS, 10, 4, 0), raises=True),
+    ]
 
 
 def _use(answer: Any, call: str, d_model: int, n_heads: int, seed: int) -> dict[str, Any]:

@@ -17,7 +17,10 @@ def _cases(rng: random.Random) -> list[Case]:
         Case("one new token after held ones", (1, rng.randint(3, 9))),
         Case("one token and an empty cache", (1, 0)),
         Case("no new token", (0, rng.randint(1, 5)), raises=True),
-        Case("a negative number of held ones", (rng.randint(1, 5), -1), raises=True),
+        Case("less than no new token", (-rng.randint(1, 3), rng.randint(4, 7)), raises=True),
+        Case("one held token less than none", (rng.randint(1, 5), -1), raises=True),
+        Case("both below none", (-rng.randint(1, 2), -rng.randint(2, 4)), raises=True),
+        Case("a negative number of held ones", (rng.randint(4, 6), -rng.randint(2, 3)), raises=True),
     ]
 
 

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 from course_utils.exercises.drawing import tiny_pair, told
+from course_utils.exercises.forms import INTEGER
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.kv_cache import CacheShape, cache_bytes
 from course_utils.model.anatomy import anatomy
@@ -26,7 +27,14 @@ def _cases(rng: random.Random) -> list[Case]:
         ("a shape with windows", windowed),
     ]
     cases = [Case(label, (shape, rng.randint(30, 90), rng.randint(2, 5), rng.choice((2, 3)))) for label, shape in named]
-    wrong = {"a negative number of tokens": (-1, 1, 4), "no text": (5, 0, 4), "numbers of no bytes": (5, 1, 0)}
+    wrong = {
+        "one token less than none": (-1, 1, 4),
+        "a negative number of tokens": (-rng.randint(2, 9), 1, 4),
+        "no text": (5, 0, 4),
+        "a negative number of texts": (5, -rng.randint(1, 3), 4),
+        "numbers of no bytes": (5, 1, 0),
+        "a negative number of texts, and of bytes": (5, -1, -rng.randint(1, 4)),
+    }
     return [
         *cases,
         Case("a shape with windows, batch and bytes left out", (windowed, rng.randint(30, 90))),
@@ -75,6 +83,14 @@ def _one_text(shape: Any, n_tokens: int, batch: int = 1, bytes_per_number: int =
     return cache_bytes(shape, n_tokens, 1, bytes_per_number)
 
 
+def _two_bytes(shape: CacheShape, n_tokens: int, batch: int = 1, bytes_per_number: int = 2) -> int:
+    return cache_bytes(shape, n_tokens, batch, bytes_per_number)
+
+
+def _two_texts(shape: CacheShape, n_tokens: int, batch: int = 2, bytes_per_number: int = 4) -> int:
+    return cache_bytes(shape, n_tokens, batch, bytes_per_number)
+
+
 EXERCISE = Exercise(
     id="3.4",
     title="What a cache weighs",
@@ -83,6 +99,7 @@ EXERCISE = Exercise(
     difficulty=1,
     reference=cache_bytes,
     drive=_use,
+    returns=INTEGER,
     draw=_cases,
     shows="Layers, key/value heads, head width, positions, two tensors, bytes for each number: that is all of it.",
     hints=(
@@ -97,6 +114,14 @@ EXERCISE = Exercise(
         ),
     ),
     mistakes=(
+        Mistake(
+            "another number of bytes by itself",
+            _two_bytes,
+            "A number has 4 bytes where nothing else is said: leave the default of the stub.",
+        ),
+        Mistake(
+            "another batch by itself", _two_texts, "There is one text where nothing else is said: leave the default."
+        ),
         Mistake(
             "values forgotten",
             _keys_only,

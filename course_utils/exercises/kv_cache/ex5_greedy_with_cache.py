@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from course_utils.exercises.drawing import PLACES, text, tiny, tiny_pair, told
+from course_utils.exercises.forms import INTEGERS
 from course_utils.exercises.kv_cache.passes import TokensRead, logits_of
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.kv_cache import encode, end_tokens, greedy_with_cache, new_cache
@@ -120,6 +121,7 @@ EXERCISE = Exercise(
     difficulty=2,
     reference=greedy_with_cache,
     drive=_use,
+    returns=INTEGERS,
     draw=_cases,
     shows="Token for token what transformers' generate gives, and after the prompt each pass reads a single token.",
     hints=(

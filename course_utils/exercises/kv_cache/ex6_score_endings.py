@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from course_utils.exercises.drawing import PLACES, text, tiny, tiny_pair, told
+from course_utils.exercises.forms import NUMBERS
 from course_utils.exercises.kv_cache.passes import TokensRead, logits_of
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.kv_cache import encode, new_cache, score_endings
@@ -131,6 +132,7 @@ EXERCISE = Exercise(
     difficulty=3,
     reference=score_endings,
     drive=_use,
+    returns=NUMBERS,
     draw=_cases,
     shows="The prefix was read once, and no ending saw another.",
     hints=(

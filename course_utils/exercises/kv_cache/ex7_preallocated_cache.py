@@ -18,10 +18,12 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 def _cases(rng: random.Random) -> list[Case]:
-    return [
+    cases = [
         Case(end, (end, rng.randint(1, 3), rng.randint(2, 4), rng.randint(2, 6), rng.randrange(1, 100_000)))
         for end in ENDS
     ]
+    end = next(iter(ENDS))
+    return [*cases, Case(f"{end}, one text and one head of width 1", (end, 1, 1, 1, rng.randrange(1, 100_000)))]
 
 
 def _use(answer: Any, end: str, batch: int, n_heads: int, head_width: int, seed: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from course_utils.exercises.forms import INTEGERS
 from course_utils.exercises.kv_cache.four_layers import FOUR_LAYERS
 from course_utils.exercises.kv_cache.known_layer import known_layer, random_inputs, random_sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
@@ -26,7 +27,7 @@ def _measured(answer: Any, name: str, d_model: int, n_heads: int, seed: int) -> 
     layer, x = known_layer(FOUR_LAYERS[name], d_model, n_heads, seed), random_inputs(seed, 1, N, d_model)
     with torch.no_grad():
         pieces = answer(layer, x)
-        cut = isinstance(pieces, list | tuple) and all(isinstance(n, int) and n > 0 for n in pieces)
+        cut = isinstance(pieces, list) and all(isinstance(n, int) and n > 0 for n in pieces)
         cut = cut and sum(pieces) == N
         return {
             "pieces were found": pieces is not None,
@@ -77,6 +78,7 @@ EXERCISE = Exercise(
     difficulty=2,
     reference=breaking_pieces,
     drive=_measured,
+    returns=INTEGERS,
     draw=_layers,
     shows="Four layers pass the same test, and three are wrong: no test speaks of inputs that it does not have.",
     hints=(

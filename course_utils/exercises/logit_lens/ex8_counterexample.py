@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+from course_utils.exercises.forms import TEXT
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.logit_lens import LANDMARKS, ablate_parts, counterexample
+from course_utils.model.prompts import token_ids
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -29,16 +31,18 @@ def _measured(answer: Any, model: TransformersModel, frame: str) -> dict[str, bo
     landmark = answer(model, frame)
     named = isinstance(landmark, str) and 0 < len(landmark) < 60 and "city of" not in landmark
     other = named and LANDMARKS[0].removeprefix("The ") not in landmark
-    decided = stays = falls = False
+    decided = unsaid = stays = falls = False
     if other:
         logits = ablate_parts(model, frame.format(landmark), [2 * 22 + 1, 2 * 23 + 1])
         city, without_22, without_23 = logits.argmax(dim=-1).tolist()
         decided = float(logits[0].softmax(dim=-1)[city]) >= 0.1
+        unsaid = city not in token_ids(model, f" {landmark}")
         stays, falls = decided and without_22 == city, decided and without_23 != city
     return {
         "a landmark's name": named,
         "another than the Eiffel Tower": other,
         "the model gives its city 0.1": decided,
+        "its name does not say the city": unsaid,
         "the city stays without attention 22": stays,
         "it falls without attention 23": falls,
     }
@@ -59,6 +63,10 @@ def _undecided(model: TransformersModel, frame: str) -> str:
     return "The old brown house"
 
 
+def _says_the_city(model: TransformersModel, frame: str) -> str:
+    return "The house of my uncle in Prague"
+
+
 def _whole_sentence(model: TransformersModel, frame: str) -> str:
     return frame.format(LANDMARKS[1])
 
@@ -71,6 +79,7 @@ EXERCISE = Exercise(
     difficulty=2,
     reference=counterexample,
     drive=_measured,
+    returns=TEXT,
     draw=_frames,
     shows="What one prompt said of a layer, another unsays: silence it after several before you call it idle.",
     hints=(
@@ -99,6 +108,12 @@ EXERCISE = Exercise(
             "whole sentence",
             _whole_sentence,
             "You returned a sentence: the landmark's name alone was asked for, it is put into the frame for you.",
+        ),
+        Mistake(
+            "says the city",
+            _says_the_city,
+            "The city stands in the name itself: the model has only to copy it. Take a landmark of which it has to "
+            "know the city.",
         ),
         Mistake(
             "undecided",

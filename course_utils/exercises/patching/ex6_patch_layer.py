@@ -11,6 +11,7 @@ import torch
 
 from course_utils import patching
 from course_utils.exercises.drawing import tiny
+from course_utils.exercises.forms import FLOATS
 from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -112,6 +113,7 @@ EXERCISE = Exercise(
         ),
     ),
     drive=_count_runs,
+    returns=FLOATS,
     draw=_pairs_and_layers,
     axes=("head",),
     mistakes=(

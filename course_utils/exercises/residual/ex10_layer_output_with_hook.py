@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from course_utils.exercises.drawing import text, tiny, told
+from course_utils.exercises.forms import FLOATS
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.residual.drawing import models
 from course_utils.model.anatomy import anatomy
@@ -26,9 +28,25 @@ def _on_layers(rng: random.Random) -> list[Case]:
     model = tiny(rng, "tiny-gpt2")
     return [
         *cases,
+        Case("a run that fails", (model, text(rng, 5), 1), {"fails": True}),
         Case("the last layer", (model, text(rng, 5), 2)),
         *(Case(f"layer {layer} of 0 to 2", (model, text(rng, 5), layer), raises=True) for layer in (3, -1)),
     ]
+
+
+def _use(answer: Any, model: TransformersModel, prompt: str, layer: int, fails: bool = False) -> Any:
+    if not fails:
+        return answer(model, prompt, layer)
+    # Behind all layers, so that the answer's own hook is in place by then. What it leaves is seen by whoever runs this.
+    handle = anatomy(model).norm._module.register_forward_pre_hook(_fail)
+    with contextlib.suppress(Exception):
+        answer(model, prompt, layer)
+    handle.remove()
+    return "the run has failed"
+
+
+def _fail(module: Any, inputs: Any) -> None:
+    raise RuntimeError("This run fails, to see what is left of it.")
 
 
 # What learners do instead.
@@ -92,6 +110,8 @@ EXERCISE = Exercise(
             "the run fails.",
         ),
     ),
+    drive=_use,
+    returns=FLOATS,
     draw=_on_layers,
     axes=("position", "dimension"),
     mistakes=(
@@ -114,7 +134,7 @@ EXERCISE = Exercise(
         Mistake(
             "hook left behind",
             _hook_left,
-            "It would run at every later call of the model.",
+            "It would run at every later call of the model. Remove it also when the run fails: in a `finally`.",
         ),
     ),
 )

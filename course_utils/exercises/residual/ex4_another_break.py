@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from course_utils.exercises.forms import TEXT
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_id, token_ids
@@ -72,6 +73,7 @@ EXERCISE = Exercise(
     difficulty=2,
     reference=another_break,
     drive=_measured,
+    returns=TEXT,
     draw=_sentences,
     shows="A cosine of 0.75 is a place on a scale that you have now walked on: you know what lies above and below it.",
     hints=(

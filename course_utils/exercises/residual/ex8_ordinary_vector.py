@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from course_utils.exercises.forms import FLOATS
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_ids
@@ -37,20 +38,26 @@ def _measured(answer: Any, model: TransformersModel, text: str) -> dict[str, boo
     with model.trace([ids]):
         stream = parts.layers[LAYER].output.save()
         logits = model.output.logits[0].cpu().save()
-    vector = answer(stream.clone())
-    if not isinstance(vector, torch.Tensor) or vector.shape != stream.shape[-1:]:
-        raise ValueError(f"A vector of shape {tuple(stream.shape[-1:])} was expected, for the first token alone.")
+    given = stream.clone()
+    vector = answer(given)
+    fits = isinstance(vector, torch.Tensor) and vector.shape == stream.shape[-1:] and bool(vector.isfinite().all())
+    found = {"one vector of the model's width": fits, "the stream is as it was": torch.equal(given, stream)}
+    properties = ["the giant is gone", "nobody rests there", "the text is still read"]
+    if not fits:
+        return found | dict.fromkeys(properties, False)
     with model.trace([ids]):
         parts.layers[LAYER].output[:, 0] = vector
         later = [parts.pattern(layer)[0, :, 1:, 0] for layer in range(LAYER + 1, parts.n_layers)]
         resting = torch.stack(later).mean().save()  # type: ignore[attr-defined]
         changed = model.output.logits[0].cpu().save()
     before, after = (_nats(scores, ids) for scores in (logits, changed))
-    return {
-        "the giant is gone": abs(float(vector[GIANT])) < 1000,
-        "nobody rests there": float(resting) < 0.1,
-        "the text is still read": after < before + 2,
-    }
+    return found | dict(
+        zip(
+            properties,
+            [abs(float(vector[GIANT])) < 1000, float(resting) < 0.1, after < before + 2],
+            strict=True,
+        )
+    )
 
 
 def _nats(logits: torch.Tensor, ids: list[int]) -> float:
@@ -71,6 +78,11 @@ def _giant_removed(stream: torch.Tensor) -> torch.Tensor:
     return vector
 
 
+def _in_place(stream: torch.Tensor) -> torch.Tensor:
+    stream[0, 0] = stream[0, 1:].mean(dim=0)
+    return stream[0, 0]
+
+
 def _nothing(stream: torch.Tensor) -> torch.Tensor:
     return torch.zeros_like(stream[0, 0])
 
@@ -83,6 +95,7 @@ EXERCISE = Exercise(
     difficulty=2,
     reference=ordinary_vector,
     drive=_measured,
+    returns=FLOATS,
     draw=_texts,
     shows="Nobody rests, and the text is read: the model does not need the resting place, it needs it quiet or gone.",
     hints=(
@@ -94,6 +107,12 @@ EXERCISE = Exercise(
         Hint("nearly there", "The mean of the other tokens' vectors: `stream[0, 1:].mean(dim=0)`."),
     ),
     mistakes=(
+        Mistake(
+            "the stream is changed",
+            _in_place,
+            "The vector is right, but your code writes it into the stream that it was given: return it, and leave the "
+            "stream as it is.",
+        ),
         Mistake("unchanged", _unchanged, "This is the first token's own vector, giant and all."),
         Mistake(
             "giant removed",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from course_utils.exercises.forms import FLOATS
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.model.anatomy import anatomy
 from course_utils.steering import (
@@ -59,6 +60,7 @@ def _measured(answer: Any, model: TransformersModel, prompts: list[str]) -> dict
     vector = isinstance(own, torch.Tensor) and own.shape == (width,) and bool(own.isfinite().all() and own.any())
     other = towards = enough = False
     if vector:
+        own = own.to(glad)
         other = float(torch.cosine_similarity(own, glad, dim=0).abs()) < 0.5
         rows = torch.stack([glad, own.detach() / own.norm() * glad.norm()])
         by_glad, by_own = torch.stack([_odds_shift(model, prompt, rows) for prompt in prompts]).mean(dim=0)
@@ -107,6 +109,7 @@ EXERCISE = Exercise(
     difficulty=2,
     reference=not_glad_direction,
     drive=_measured,
+    returns=FLOATS,
     draw=_hidden_prompts,
     shows="An effect is not yet a meaning: what moves the measure as much need not mean the same.",
     hints=(

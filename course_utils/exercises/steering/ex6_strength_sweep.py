@@ -10,6 +10,7 @@ import torch
 
 from course_utils import steering
 from course_utils.exercises.drawing import text, tiny, told
+from course_utils.exercises.forms import FLOATS
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.steering.drawing import layer_to_steer, random_vectors, tiny_and_real
 from course_utils.model.anatomy import anatomy
@@ -83,6 +84,7 @@ EXERCISE = Exercise(
     difficulty=2,
     reference=steering.strength_sweep,
     drive=_count_runs,
+    returns=FLOATS,
     shows="The rows of a batch do not see each other, so each can be an experiment of its own.",
     hints=(
         Hint(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from course_utils.exercises.forms import TEXTS
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.model.prompts import token_ids
 from course_utils.tokens import easier_order
@@ -35,7 +36,7 @@ def _measured(answer: Any, model: TransformersModel, sentence: str, seed: int) -
     """What the order must be, for each property whether it is."""
     words = sentence.split()
     order = answer(model, list(words))
-    same = isinstance(order, list | tuple) and sorted(map(str, order)) == sorted(words)
+    same = isinstance(order, list) and sorted(map(str, order)) == sorted(words)
     moved = same and sum(a != b for a, b in zip(order, words, strict=True)) >= len(words) / 2
     easier = False
     if moved:
@@ -86,6 +87,7 @@ EXERCISE = Exercise(
     difficulty=2,
     reference=easier_order,
     drive=_measured,
+    returns=TEXTS,
     draw=_sentences,
     shows="No word stands where it stood, and it costs little: what a shuffle destroys is who stands next to whom.",
     hints=(

@@ -72,10 +72,29 @@ def never_written(model, clean, corrupted, sender, receiver, answers=NAMES):
     return float(last[first] - last[second])
 
 
+def with_the_norm_of_the_corrupted_run(model, clean, corrupted, sender, receiver, answers=NAMES):
+    """Adds the query of the change alone, as if the norm in front of it were the same."""
+    parts = anatomy(model)
+    layer, head = receiver
+    change = sent(model, clean, corrupted, *sender)
+    first, second = ids(model, answers)
+    block = parts.layers[layer]._module
+    with model.trace(corrupted):
+        stream = parts.layers[layer].input.clone().save()
+    norm = block.input_layernorm
+    scale = (stream.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).sqrt()
+    moved = ((change / scale * norm.weight) @ block.self_attn.q_proj.weight.T).unflatten(-1, (parts.n_heads, -1))
+    with model.trace(corrupted):
+        queries(parts, layer)[:, :, head] += moved[:, :, head]
+        last = model.output.logits[0, -1].save()
+    return float(last[first] - last[second])
+
+
 WRONG = [
     Wrong("7.3", in_one_run, "everyone reads it"),
     Wrong("7.3", the_whole_head, "by all roads"),
     Wrong("7.3", every_query_of_the_layer, "all queries of the layer"),
     Wrong("7.3", the_clean_prompt_goes_on, "clean and corrupted swapped"),
     Wrong("7.3", never_written, "nothing is put in"),
+    Wrong("7.3", with_the_norm_of_the_corrupted_run, says="expected"),
 ]

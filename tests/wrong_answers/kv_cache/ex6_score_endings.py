@@ -98,6 +98,18 @@ def multiplies(last, ids, logits):
     return product
 
 
+def feeds_all_but_the_last(model, prefix, endings):
+    """The last token need not be read, but an ending of one token is then a run of none."""
+    cache, last = prefix_run(model, prefix)
+    scores = []
+    for ending in endings:
+        ids = torch.tensor([model.tokenizer(ending, add_special_tokens=False).input_ids])
+        with model.trace(ids[:, :-1], past_key_values=copy.deepcopy(cache), use_cache=True):
+            logits = model.output.logits[0].save()
+        scores.append(total(ids[0].tolist(), [last, *logits]))
+    return scores
+
+
 WRONG = [
     Wrong("3.6", one_cache_for_all, "endings see each other"),
     Wrong("3.6", prefix_each_time, "the prefix read again"),
@@ -108,4 +120,5 @@ WRONG = [
     Wrong("3.6", averages, "mean, not sum"),
     Wrong("3.6", sums_logits, "logits, not log-probabilities"),
     Wrong("3.6", multiplies, "probability, not its logarithm"),
+    Wrong("3.6", feeds_all_but_the_last, says="raised"),
 ]

@@ -25,10 +25,15 @@ def gives_a_list(model, frame):
     return ["The Kremlin", "The Parthenon"]
 
 
+def names_the_city(model, frame):
+    return "The house of my uncle in Prague"
+
+
 WRONG = [
     Wrong("4.8", gives_the_tower_again, "the claim's own landmark"),
     Wrong("4.8", gives_a_famous_one, "stays"),
     Wrong("4.8", gives_what_nobody_knows, "undecided"),
     Wrong("4.8", gives_the_filled_frame, "whole sentence"),
     Wrong("4.8", gives_a_list, "whole sentence"),
+    Wrong("4.8", names_the_city, "says the city"),
 ]

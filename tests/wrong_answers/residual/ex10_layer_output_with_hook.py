@@ -87,6 +87,17 @@ def asks_for_hidden_states(model, prompt, layer):
     return out.hidden_states[layer + 1][0]
 
 
+def hook_removed_only_after_success(model, prompt, layer):
+    layers = anatomy(model).layers
+    if layer not in range(len(layers)):
+        raise ValueError
+    found = {}
+    handle = layers[layer]._module.register_forward_hook(lambda module, inputs, output: found.update(x=output[0]))
+    model._module(torch.tensor([ids_of(model, prompt)]))
+    handle.remove()
+    return found["x"]
+
+
 WRONG = [
     Wrong("2.10", asks_for_hidden_states, "the last hidden state"),
     Wrong("2.10", hook_before, "layer's input"),
@@ -95,4 +106,5 @@ WRONG = [
     Wrong("2.10", hook_on_mlp, "MLP only"),
     Wrong("2.10", hook_not_removed, "hook left behind"),
     Wrong("2.10", hook_keeps_the_batch, says="(position, dimension)"),
+    Wrong("2.10", hook_removed_only_after_success, "hook left behind"),
 ]

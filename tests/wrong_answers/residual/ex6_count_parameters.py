@@ -86,6 +86,22 @@ def count_total_only(model):
     return {"total": sum(p.numel() for p in model._module.parameters())}
 
 
+def count_weights_alone(model):
+    """Without the biases."""
+    parts = anatomy(model)
+
+    def size(modules):
+        found = {p: n for module in modules for n, p in module._module.named_parameters() if "bias" not in n}
+        return sum(p.numel() for p in found)
+
+    counts = {
+        "embedding": size([parts.embedding, parts.unembedding]),
+        "attention": size(parts.attentions),
+        "mlp": size(parts.mlps),
+    }
+    return counts | {"other": size([model]) - sum(counts.values()), "total": size([model])}
+
+
 WRONG = [
     Wrong("2.6", count_both_embeddings, "tied embedding counted twice"),
     Wrong("2.6", count_one_layer, "one layer"),
@@ -93,4 +109,5 @@ WRONG = [
     Wrong("2.6", count_trainable, "only what trains"),
     Wrong("2.6", count_without_norms, "norms left out"),
     Wrong("2.6", count_total_only, says="expected 'embedding'"),
+    Wrong("2.6", count_weights_alone, says="expected"),
 ]

@@ -1,0 +1,63 @@
+"""The table "what works for each family" of docs/families.md: `python -m tests.model.what_works` writes it.
+
+Each row is made of what was proven of a small random variant; `test_every_family.py` compares it with what is stored.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from course_utils.model.anatomy import Anatomy, anatomy
+from course_utils.model.errors import AnatomyError
+from course_utils.sweeps.layers_by_hand import reads_by_hand
+from tests.model.variants import model_types, refusal, variant
+
+PAGE = Path(__file__).parents[2] / "docs" / "families.md"
+BEGIN, END = "<!-- what works -->", "<!-- to here -->"
+HEAD = (
+    "| family | stream, lens, steering | heads | patterns | patched runs | paths |",
+    "|---|---|---|---|---|---|",
+)
+
+
+def row(name: str, parts: Anatomy) -> str:
+    """The row of a family that is accepted."""
+    others = [kind for kind in parts.kinds if kind != "attention"]
+    heads = "in every layer" if not others else f"not in layers of {' or '.join(dict.fromkeys(others))}"
+    patterns = "no" if not parts.shows_patterns else "yes, with sinks" if parts.sinks else "yes"
+    runs = "whole, one by one" if parts.alone else "share their work"
+    paths = "yes" if reads_by_hand(parts) is None else "no"
+    return f"| `{name}` | yes | {heads} | {patterns} | {runs} | {paths} |"
+
+
+def refused_row(name: str, why: str) -> str:
+    """The row of a family that is refused."""
+    return f"| `{name}` | no: {why} | | | | |"
+
+
+def table() -> str:
+    """The whole table, in Markdown."""
+    rows = []
+    for name in sorted(model_types()):
+        why = refusal(name)
+        if not why:
+            try:
+                rows.append(row(name, anatomy(variant(name))))
+                continue
+            except AnatomyError:
+                why = "it adds a number of its own to the stream besides what its parts write"
+        rows.append(refused_row(name, why))
+    return "\n".join([*HEAD, *rows])
+
+
+def main() -> None:
+    """Write the table into the page."""
+    warnings.simplefilter("ignore")
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{table()}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
