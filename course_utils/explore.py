@@ -255,15 +255,26 @@ def patched_pair(
     answers: tuple[str, str] = (" Mike", " Emma"),
     *,
     by_position: bool = False,
+    orders: int = ORDERS,
 ) -> views.PatchedPair:
-    """What :func:`patching_map` shows of one pair of prompts; several of them make a map with a choice of prompts."""
+    """What :func:`patching_map` shows of one pair of prompts; several of them make a map with a choice of prompts.
+
+    Args:
+        by_position: as there. orders: how many random orders of a head's numbers "scrambled" is the mean of. Each takes
+            longer than all the rest.
+
+    Raises:
+        ValueError: as there, or ``orders`` is less than 1.
+    """
+    if orders < 1:
+        raise ValueError(f"orders={orders}: expected at least one random order.")
     patching.check_prompts(model, clean, corrupted)
     at_start = patching.logit_difference(model, corrupted, answers)
     at_end = patching.logit_difference(model, clean, answers)
     alone = patching.patch_heads(model, clean, corrupted, answers, progress=False) - at_start
     direct = patching.direct_effects(model, clean, corrupted, answers).heads
-    orders = [patching.permute_heads(model, clean, answers, seed=seed, progress=False) for seed in range(ORDERS)]
-    scrambled = torch.stack(orders).mean(dim=0) - at_end
+    tables = [patching.permute_heads(model, clean, answers, seed=seed, progress=False) for seed in range(orders)]
+    scrambled = torch.stack(tables).mean(dim=0) - at_end
     moved = None
     count = len(token_ids(model, corrupted))
     if by_position:

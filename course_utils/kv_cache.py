@@ -26,13 +26,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from course_utils.model.anatomy import Anatomy
 from course_utils.model.prompts import token_ids
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
     from transformers import DynamicCache
-
-    from course_utils.model.anatomy import Anatomy
 
 
 # An attention layer, without a cache and with one.
@@ -414,11 +413,10 @@ def cache_bytes(shape: CacheShape | Anatomy, n_tokens: int, batch: int = 1, byte
     """
     if n_tokens < 0 or batch < 1 or bytes_per_number < 1:
         raise ValueError(f"n_tokens={n_tokens}, batch={batch}, bytes_per_number={bytes_per_number}: they count things.")
-    # A model's anatomy knows what each layer keeps of a token: latents (DeepSeek), heads of several widths, or nothing.
-    if not isinstance(shape, CacheShape) and hasattr(shape, "kept_numbers"):
-        held = zip(shape.kept_numbers, shape.kept_windows, strict=True)
-        numbers = sum(kept * (n_tokens if w is None else min(n_tokens, w - 1)) for kept, w in held)
-        return batch * numbers * bytes_per_number
+    if isinstance(
+        shape, Anatomy
+    ):  # it knows what each layer keeps: latents (DeepSeek), heads of several widths, nothing
+        return batch * shape.kept(n_tokens) * bytes_per_number
     positions = sum(n_tokens if window is None else min(n_tokens, window - 1) for window in shape.windows)
     keys_and_values = 2
     return batch * positions * keys_and_values * shape.n_kv_heads * shape.head_width * bytes_per_number

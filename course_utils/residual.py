@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import nnsight
 import torch
 
-from course_utils.model.anatomy import anatomy
+from course_utils.model.anatomy import anatomy, first_of
 from course_utils.model.experts import describe_mlp, find_experts
 from course_utils.model.prompts import token_id, token_ids
 from course_utils.model.whole_numbers import place
@@ -144,10 +144,7 @@ def stream_parts(model: TransformersModel, prompt: str) -> torch.Tensor:
             written.append(parts.attention_written(layer))
             written.append(parts.mlp_written(layer))
         stacked = nnsight.save(torch.cat(written))
-    for layer, keep in enumerate(parts.keeps):
-        if not isinstance(keep, float) or keep != 1.0:
-            stacked[: 2 * layer + 1] *= keep  # Gemma 4 scales what was there when the layer began
-    return stacked
+    return parts.as_it_ends(stacked)
 
 
 # Sizes.
@@ -267,8 +264,7 @@ def layer_output_with_hook(model: TransformersModel, prompt: str, layer: int) ->
     kept: list[torch.Tensor] = []
 
     def keep(module: torch.nn.Module, inputs: Any, output: Any) -> None:
-        stream = output[0] if isinstance(output, tuple) else output  # some families put out a tuple
-        kept.append(stream[0].clone())  # the first, and only, prompt of the batch
+        kept.append(first_of(output)[0].clone())  # the first, and only, prompt of the batch
 
     hook = layers[layer]._module.register_forward_hook(keep)
     try:

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exercises": {"model", "sweeps", "lessons"},
     "notebooks": {"model", "sweeps", "lessons", "exercises", "pictures", "colab"},
     "learner": {"model", "sweeps", "lessons", "exercises", "notebooks"},
-    "grading": {"model", "sweeps", "lessons", "exercises", "notebooks"},
+    "grading": {"model", "sweeps", "lessons", "exercises", "notebooks", "colab"},
     "cli": {"model", "sweeps", "lessons", "exercises", "notebooks", "learner", "grading", "colab"},
 }
 AT_THE_DOOR = {"load_model": "model"}  # what the package's own __init__ re-exports, and from where

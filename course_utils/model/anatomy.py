@@ -22,6 +22,7 @@ without heads and patterns ("linear attention", "a state space", "a convolution"
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -153,19 +154,21 @@ class Anatomy:
     def n_layers(self) -> int:
         return len(self.layers)
 
-    @property
+    # Kept once found: a map of all edges asks for them a hundred thousand times.
+
+    @functools.cached_property
     def n_heads(self) -> int:
         return self.head_counts[self.head_layers[0]]
 
-    @property
+    @functools.cached_property
     def n_kv_heads(self) -> int:
         return self.kv_head_counts[self.head_layers[0]]
 
-    @property
+    @functools.cached_property
     def head_width(self) -> int:
         return self.head_widths[self.head_layers[0]]
 
-    @property
+    @functools.cached_property
     def head_layers(self) -> list[int]:
         """The layers that have heads."""
         return [layer for layer, kind in enumerate(self.kinds) if kind == "attention"]
@@ -175,12 +178,12 @@ class Anatomy:
         """The factor on what attention and MLP write (Granite), where it is one for all layers."""
         return self.mlp_sources[0][0][1] if self.mlp_sources[0] else 1.0
 
-    @property
+    @functools.cached_property
     def attention_writers(self) -> list[Any]:
         """For each layer the module whose output its attention adds to the stream; None unless it is a single one."""
         return [sources[0][0] if len(sources) == 1 else None for sources in self.attention_sources]
 
-    @property
+    @functools.cached_property
     def mlp_writers(self) -> list[Any]:
         """For each layer the module whose output its MLP adds to the stream, None where it is not a single one."""
         return [sources[0][0] if len(sources) == 1 else None for sources in self.mlp_sources]
@@ -275,14 +278,29 @@ class Anatomy:
 
     def _written(self, sources: Sources, others: Sources, layer: int) -> torch.Tensor:
         if not sources:  # a layer with one half: what the other would write is nothing, of the same shape
-            return torch.zeros_like(_first(others[0][0].output))
-        outputs = [_first(source.output) * scale for source, scale in sources]
+            return torch.zeros_like(first_of(others[0][0].output))
+        outputs = [first_of(source.output) * scale for source, scale in sources]
         if any(output.ndim == 2 for output in outputs):  # the batch's rows one after another
             shape = self.layers[layer].output.shape
             outputs = [output.view(shape) for output in outputs]
         return sum(outputs[1:], outputs[0])
 
     # In a trace or outside: what the parts compute.
+
+    def as_it_ends(self, stacked: torch.Tensor) -> torch.Tensor:
+        """What was written into the stream, as it stands in the last one: a layer may scale what enters it (Gemma 4).
+
+        `stacked` is (2 * layer + 1, ...): the start, then each layer's two halves. It is changed in place.
+        """
+        for layer, keep in enumerate(self.keeps):
+            if not isinstance(keep, float) or keep != 1.0:
+                stacked[: 2 * layer + 1] *= keep
+        return stacked
+
+    def kept(self, n_tokens: int) -> int:
+        """How many numbers a cache holds of one text of `n_tokens`, over all layers."""
+        layers = zip(self.kept_numbers, self.kept_windows, strict=True)
+        return sum(numbers * (n_tokens if w is None else min(n_tokens, w - 1)) for numbers, w in layers)
 
     def split_heads(self, joined: torch.Tensor, layer: int | None = None) -> torch.Tensor:
         """(..., heads * head width) to a view of shape (..., head, head width); `layer` where layers differ."""
@@ -370,7 +388,7 @@ def find(model: TransformersModel) -> Anatomy:
         model=model,
         embedding=envoy(hf.get_input_embeddings()),
         layers=[StreamOfTuple(block) for block in blocks] if family_of(family).tuples else blocks,
-        attentions=[envoy(_first(layer.mixers[:1] or (None,))) for layer in layers],
+        attentions=[envoy(first_of(layer.mixers[:1] or (None,))) for layer in layers],
         mlps=[envoy(layer.mlp) for layer in layers],
         attention_parts=[tuple(envoy(one) for one in layer.mixers) for layer in layers],
         mlp_parts=[tuple(envoy(one) for one in layer.mlp_parts) for layer in layers],
@@ -435,7 +453,8 @@ def _is_parallel(layer: FoundLayer, config: Any) -> bool:
     return len(norms) == 1  # one norm feeds both halves
 
 
-def _first(output: Any) -> Any:
+def first_of(output: Any) -> Any:
+    """What a module put out, or the first of what it did: some layers and all attentions put out a tuple."""
     return output[0] if isinstance(output, tuple) else output
 
 
