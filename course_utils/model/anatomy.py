@@ -22,7 +22,6 @@ without heads and patterns ("linear attention", "a state space", "a convolution"
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -154,21 +153,21 @@ class Anatomy:
     def n_layers(self) -> int:
         return len(self.layers)
 
-    # Kept once found: a map of all edges asks for them a hundred thousand times.
+    # No cached properties: those of Python 3.11 hold a lock, and a remote run packs the class with its traces.
 
-    @functools.cached_property
+    @property
     def n_heads(self) -> int:
         return self.head_counts[self.head_layers[0]]
 
-    @functools.cached_property
+    @property
     def n_kv_heads(self) -> int:
         return self.kv_head_counts[self.head_layers[0]]
 
-    @functools.cached_property
+    @property
     def head_width(self) -> int:
         return self.head_widths[self.head_layers[0]]
 
-    @functools.cached_property
+    @property
     def head_layers(self) -> list[int]:
         """The layers that have heads."""
         return [layer for layer, kind in enumerate(self.kinds) if kind == "attention"]
@@ -178,12 +177,12 @@ class Anatomy:
         """The factor on what attention and MLP write (Granite), where it is one for all layers."""
         return self.mlp_sources[0][0][1] if self.mlp_sources[0] else 1.0
 
-    @functools.cached_property
+    @property
     def attention_writers(self) -> list[Any]:
         """For each layer the module whose output its attention adds to the stream; None unless it is a single one."""
         return [sources[0][0] if len(sources) == 1 else None for sources in self.attention_sources]
 
-    @functools.cached_property
+    @property
     def mlp_writers(self) -> list[Any]:
         """For each layer the module whose output its MLP adds to the stream, None where it is not a single one."""
         return [sources[0][0] if len(sources) == 1 else None for sources in self.mlp_sources]
