@@ -107,7 +107,8 @@ def queries(parts: Anatomy, layer: int) -> torch.Tensor:
 
 def _makes_plain_queries(parts: Anatomy, layer: int) -> bool:
     module = parts.attentions[layer]._module
-    return (hasattr(module, "q_proj") or hasattr(module, "c_attn")) and not hasattr(module, "q_norm")
+    fused = hasattr(module, "c_attn") and getattr(module, "multi_query", True)  # GPT-BigCode may mix them by head
+    return (fused or getattr(module, "q_proj", None) is not None) and not hasattr(module, "q_norm")
 
 
 def has_paths_by_hand(model: TransformersModel) -> bool:

@@ -79,7 +79,8 @@ class Places:
         if by is None or self.at_home:
             return list(dict.fromkeys(self.head(layer, head) for layer, head in heads))
         n_heads = by.shape[1]
-        strongest = by.abs().flatten().topk(min(len(heads), by.numel())).indices.tolist()
+        sizes = by.abs().nan_to_num(-1.0).flatten()  # NaN stands where a layer has no heads
+        strongest = sizes.topk(min(len(heads), int((sizes >= 0).sum()))).indices.tolist()
         return [(place // n_heads, place % n_heads) for place in sorted(strongest)]
 
     def token(self, text: str) -> str:
