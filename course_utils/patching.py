@@ -459,10 +459,13 @@ def copy_scores(model: TransformersModel, names: Sequence[str] = tuple(NAMES.spl
         (layer, head). At most (names - 1) / sqrt(names): 4.4 with 21.
 
     Raises:
-        ValueError: a name, with its space, is not one token, or the layers' heads are not alike.
+        ValueError: a name, with its space, is not one token, the layers' heads are not alike, or something else writes
+            beside them.
     """
     parts = anatomy(model)
     check_alike(parts)
+    for layer in range(parts.n_layers):
+        check_alone(parts, layer)
     ids = [token_id(model, f" {name}") for name in names]
     read = torch.stack([residual_stream(model, f"Then, {name}")[1, -1] for name in names])  # (name, width)
     unembedding = frozen_norm(model, read[0]).gain * parts.unembedding.weight[ids]  # (name, width)
@@ -476,7 +479,8 @@ def copy_scores(model: TransformersModel, names: Sequence[str] = tuple(NAMES.spl
         written = torch.stack([_through_projection(parts, layer, heads) for heads in of_names], dim=1)
         if (norm := parts.norm_after_heads(layer)) is not None:
             with torch.no_grad():
-                written = norm._module(written)  # (head, name, width)
+                # Each a text of one token: what stands there may mix positions (Inkling's convolution).
+                written = norm._module(written.flatten(0, 1)[:, None])[:, 0].view_as(written)  # (head, name, width)
         logits = written @ unembedding.T  # (head, read, said)
         above = (logits.diagonal(dim1=1, dim2=2) - logits.mean(dim=2)) / logits.std(dim=2)
         scores[layer] = above.mean(dim=1)
@@ -490,10 +494,9 @@ def through_output(parts: Anatomy, layer: int, heads: torch.Tensor) -> torch.Ten
     added (Gemma, OLMo 2) is refused: there a head adds nothing alone.
 
     Raises:
-        ValueError: attention is normed before it is added.
+        ValueError: attention is normed before it is added, or something else writes beside it.
     """
-    if len(parts.attention_sources[layer]) > 1:
-        raise ValueError(f"{parts.family}: attention and {parts.kinds[layer]} write together in layer {layer}.")
+    check_alone(parts, layer)
     if parts.norm_after_heads(layer) is not None:
         raise ValueError(f"{parts.family} norms what attention writes: a single head's part of it is not defined.")
     return _through_projection(parts, layer, heads) * parts.attention_sources[layer][0][1]
@@ -572,6 +575,12 @@ def check_alike(parts: Anatomy) -> None:
     """Raises ValueError where what all heads do is no one table: a layer has none, or of another size."""
     if (why := parts.why_not_alike()) is not None:
         raise ValueError(why)
+
+
+def check_alone(parts: Anatomy, layer: int) -> None:
+    """Raises ValueError where more than the heads writes in the attention's half of a layer."""
+    if len(parts.attention_sources[layer]) != 1:
+        raise ValueError(f"{parts.family}: in layer {layer} something else writes to the stream beside attention.")
 
 
 def check_order(parts: Anatomy, order: torch.Tensor) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from course_utils.model.anatomy import anatomy
+from course_utils.model.wrapping import as_traced
 
 if TYPE_CHECKING:
     import torch
@@ -67,8 +68,13 @@ class Places:
         return list(dict.fromkeys(map(self.depth, numbers)))
 
     def head(self, layer: int, head: int) -> tuple[int, int]:
-        """(layer, head): the layer as :meth:`layer` has it; where there is no such head, counted on from 0 again."""
-        return self.layer(layer), head % anatomy(self.model).n_heads
+        """(layer, head): the layer that has heads and is nearest to what :meth:`layer` gives.
+
+        Where there is no such head, it is counted on from 0 again.
+        """
+        parts = anatomy(self.model)
+        here = min(parts.head_layers, key=lambda one: abs(one - self.layer(layer)))
+        return here, head % parts.head_counts[here]
 
     def heads(self, *heads: tuple[int, int], by: torch.Tensor | None = None) -> list[tuple[int, int]]:
         """:meth:`head` of each (layer, head) pair, in order, none of them twice.
@@ -98,6 +104,7 @@ class Places:
 
 def places(model: TransformersModel) -> Places:
     """The lessons' places in `model`. On another model than theirs one line says what that means for the text."""
+    model = as_traced(model)
     found = Places(model)
     if not found.at_home:
         name = model._module.name_or_path or "another model"

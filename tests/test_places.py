@@ -13,9 +13,12 @@ from course_utils import places as module
 from course_utils.places import Places, places
 
 
-def sized(n_layers: int, n_heads: int, monkeypatch: pytest.MonkeyPatch) -> Places:
-    """The places of a model of which only the sizes are there."""
-    parts = SimpleNamespace(n_layers=n_layers, n_heads=n_heads, width=576, vocabulary=49_152)
+def sized(n_layers: int, n_heads: int, monkeypatch: pytest.MonkeyPatch, without: tuple[int, ...] = ()) -> Places:
+    """The places of a model of which only the sizes are there; `without` are its layers that have no heads."""
+    head_layers = [layer for layer in range(n_layers) if layer not in without]
+    counts = [n_heads if layer in head_layers else 0 for layer in range(n_layers)]
+    sizes = {"n_layers": n_layers, "n_heads": n_heads, "width": 576, "vocabulary": 49_152}
+    parts = SimpleNamespace(**sizes, head_layers=head_layers, head_counts=counts)
     monkeypatch.setattr(module, "anatomy", lambda model: parts)
     return Places(model=None)
 
@@ -42,6 +45,16 @@ def test_elsewhere_every_place_is_one_of_the_model_and_in_order(
     found = at.heads(*((layer, head) for layer in range(30) for head in range(9)))
     assert len(set(found)) == len(found) and all(layer < n_layers and head < n_heads for layer, head in found)
     assert at.layers(0, 29, 0, 29) == list(dict.fromkeys([0, n_layers - 1]))
+
+
+def test_a_head_is_in_the_nearest_layer_that_has_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = sized(12, 4, monkeypatch, without=(8, 9, 0))
+    assert (at.layer(23), at.head(23, 3)) == (9, (10, 3))
+    assert at.head(0, 1) == (1, 1)
+    table = torch.full((12, 4), float("nan"))
+    table[10, 2], table[3, 1], table[5, 0] = -5.0, 2.0, 1.0
+    assert at.heads((23, 3), (17, 4), by=table) == [(3, 1), (10, 2)]
+    assert at.heads(*((23, head) for head in range(9)), by=table) == [(3, 1), (5, 0), (10, 2)]
 
 
 def test_the_examples_of_the_module_are_true(monkeypatch: pytest.MonkeyPatch) -> None:

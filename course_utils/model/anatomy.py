@@ -444,11 +444,17 @@ def _embedding_scale(embedding: torch.nn.Module, config: Any) -> float:
 
 def _is_parallel(layer: FoundLayer, config: Any) -> bool:
     said = getattr(config, "use_parallel_residual", None)
+    if said is None and hasattr(config, "parallel_attn"):  # Falcon, whose newer layers have two norms side by side
+        said = config.parallel_attn or config.new_decoder_architecture
     if said is not None:
         return bool(said)
     if layer.mlp is None or not layer.mixers:
         return False
-    norms = [name for name, _ in layer.block.named_children() if "norm" in name or name.startswith("ln")]
+    norms = [
+        name
+        for name, child in layer.block.named_children()
+        if ("norm" in name or name.startswith("ln")) and not list(child.children())  # DBRX: norm_attn_norm holds both
+    ]
     return len(norms) == 1  # one norm feeds both halves
 
 

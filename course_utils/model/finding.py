@@ -209,7 +209,7 @@ def _window(config: PretrainedConfig, number: int, kind: str) -> int | None:
     if kind == "chunked_attention":
         return getattr(config, "attention_chunk_size", None)
     # Mistral's configuration has a window and no kinds: every layer slides.
-    slides = kind == "sliding_attention" or getattr(config, "layer_types", None) is None
+    slides = kind in ("sliding_attention", "hybrid_sliding") or getattr(config, "layer_types", None) is None
     return getattr(config, "sliding_window", None) if slides else None
 
 

@@ -29,6 +29,7 @@ from transformers.cache_utils import Cache
 from course_utils.model.anatomy import Anatomy
 from course_utils.sweeps.growing_batch import SharedPrefix, UnpatchedRuns
 from course_utils.sweeps.options import SweepError
+from course_utils.sweeps.runs import AGREE, AGREE_IN_HALF
 
 _OURS = "course_by_hand"
 AttentionFunction = Callable[..., tuple[torch.Tensor, torch.Tensor | None]]
@@ -47,8 +48,8 @@ class LayersByHand:
     in front of `start`. Gradients are recorded where the caller records them.
 
     Raises:
-        SweepError: the layers of this family are not all alike, or its attention is not behind transformers'
-            attention interface.
+        SweepError: the layers of this family are not all alike, its attention is not behind transformers' attention
+            interface, or a layer called alone does not do what it does in a run.
     """
 
     def __init__(self, parts: Anatomy, tokens: torch.Tensor, start: int, base: UnpatchedRuns):
@@ -67,17 +68,55 @@ class LayersByHand:
             options = {"use_cache": True, "past_key_values": Cache(layers=list(self._prefixes))}
         # What the model hands to each layer besides the stream (masks, positions, the cache) fits any number of rows.
         self._rest: list[tuple[tuple, dict[str, Any]]] = []
-        handles = [layer._module.register_forward_pre_hook(self._remember, with_kwargs=True) for layer in parts.layers]
+        self._calls: dict[int, tuple[Any, dict[str, Any]]] = {}
+        streams: list[torch.Tensor] = []
+        heads: list[torch.Tensor] = []  # what each layer's output projection reads
+
+        def remember(_module: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+            streams.append(args[0] if args else kwargs["hidden_states"])
+            self._rest.append((args[1:], {name: value for name, value in kwargs.items() if name != "hidden_states"}))
+
+        handles = [layer._module.register_forward_pre_hook(remember, with_kwargs=True) for layer in parts.layers]
+        handles += [
+            projection._module.register_forward_pre_hook(lambda _, args: heads.append(args[0]))
+            for projection in parts.out_projections
+        ]
         try:
             with torch.no_grad(), _attention_is(parts, "eager"):
-                parts.model._module.get_decoder()(input_ids=tokens[None, start:], **options)
+                parts.model._module.base_model(input_ids=tokens[None, start:], **options)
         finally:
             for handle in handles:
                 handle.remove()
-        self._calls: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self._must_repeat(streams, heads)
 
-    def _remember(self, _module: Any, args: tuple, kwargs: dict[str, Any]) -> None:
-        self._rest.append((args[1:], {name: value for name, value in kwargs.items() if name != "hidden_states"}))
+    @torch.no_grad()
+    def _must_repeat(self, streams: list[torch.Tensor], heads: list[torch.Tensor]) -> None:
+        """Layers called alone, with what they read in a run, must put out what they put out there.
+
+        What stands between attention and output projection, a gate say, is no part of a call by hand. Asked once of a
+        model.
+
+        Raises:
+            SweepError: they do not.
+        """
+        if self.parts.model.__dict__.get("_course_by_hand"):
+            return
+        row = torch.zeros(1, dtype=torch.long, device=streams[0].device)
+        for layer, (stream, theirs) in enumerate(zip(streams, heads, strict=True)):
+            try:
+                ours = self.attend(layer, *self.queries_keys_values(layer, stream, row)).flatten(2)
+                distance = float((ours.float() - theirs.float()).norm() / theirs.float().norm().clamp_min(1e-12))
+                if distance <= AGREE.get(ours.dtype, AGREE_IN_HALF):
+                    continue
+                what = f"called alone, its heads put out something {distance:.1g} away (relative) from"
+            except (TypeError, ValueError, RuntimeError):  # its attention function is given something else
+                what = "called alone, its heads do not put out"
+            raise SweepError(
+                f"{self.parts.family}, layer {layer}: {what} what they put out in a run. The attention does something "
+                "that this course does not know, so paths and circuits would show wrong numbers; patch_heads and its "
+                "sisters do not need them."
+            )
+        self.parts.model.__dict__["_course_by_hand"] = True
 
     def queries_keys_values(
         self, layer: int, stream: torch.Tensor, rows: torch.Tensor
@@ -93,9 +132,9 @@ class LayersByHand:
         """
         found: list[torch.Tensor] = []
 
-        def stop(module: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Any, **rest: Any) -> Any:
+        def stop(module: Any, q: Any, k: Any, v: Any, attention_mask: Any, **rest: Any) -> Any:
             found.extend((q, k, v))
-            self._calls[layer] = (mask, rest)
+            self._calls[layer] = (attention_mask, rest)
             raise _Enough
 
         self._call(layer, stream, rows, stop)
@@ -135,9 +174,9 @@ class LayersByHand:
         """The whole layer: its output (row, position, width); and queries, keys, values and MLP output on the way."""
         seen: list[torch.Tensor] = []
 
-        def attention(module: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: Any, **rest: Any) -> Any:
+        def attention(module: Any, q: Any, k: Any, v: Any, attention_mask: Any, **rest: Any) -> Any:
             seen.extend((q, k, v))
-            return self.eager(module, q, k, v, mask, **rest)
+            return self.eager(module, q, k, v, attention_mask, **rest)
 
         def keep(_module: Any, _args: tuple, output: Any) -> None:
             seen.append(output[0] if isinstance(output, tuple) else output)

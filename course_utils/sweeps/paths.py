@@ -27,7 +27,6 @@ import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from course_utils.errors import refuse_unknown_options
-from course_utils.model.anatomy import Anatomy
 from course_utils.sweeps.fast_linear import fast_linear
 from course_utils.sweeps.growing_batch import ALL_SHORTCUTS, Material, Patch, Shortcuts, Site, UnpatchedRuns
 from course_utils.sweeps.layers_by_hand import LayersByHand, written_by_heads
@@ -44,8 +43,6 @@ from course_utils.sweeps.nodes import (
 from course_utils.sweeps.options import Answers, Metric, Prompts, SweepError
 from course_utils.sweeps.request import Request, read_memory
 from course_utils.sweeps.runs import (
-    AGREE,
-    AGREE_IN_HALF,
     Sweep,
     common_beginning,
     measure_chunk,
@@ -375,8 +372,6 @@ class _Paths:
         rows = torch.tensor([material.base_row[pair] for pair, _ in group], device=base.last.device)
         distinct, which = rows.unique(return_inverse=True)
         own = hand.queries_keys_values(layer, base.residual[layer][distinct, start:], distinct)
-        as_it_was = hand.attend(layer, *own)
-        _must_repeat(parts, layer, as_it_was, base.found["head"][layer][distinct, start:])
         new = hand.queries_keys_values(layer, base.residual[layer][rows, start:] + change, rows)
         if len(distinct) > 1:
             own = tuple(one[which] for one in own)  # type: ignore[assignment]
@@ -439,18 +434,3 @@ class _Paths:
         for (pair, place), number in zip(group, found.tolist(), strict=True):
             self.numbers[pair, to, place] = number
         self.bar.update(len(group))
-
-
-def _must_repeat(parts: Anatomy, layer: int, ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    """Layers by hand that read what they read in the run must put out what they put out there.
-
-    Raises:
-        SweepError: they do not.
-    """
-    distance = float((ours.float() - theirs.float()).norm() / theirs.float().norm().clamp_min(1e-12))
-    if not distance <= AGREE.get(ours.dtype, AGREE_IN_HALF):
-        raise SweepError(
-            f"{parts.family}, layer {layer}: called alone, its heads put out something {distance:.1g} away (relative) "
-            "from what they put out in a run. The attention does something that this course does not know, so paths "
-            "would show wrong numbers; patch_heads and its sisters do not need them."
-        )

@@ -201,6 +201,7 @@ def mean_heads(model: TransformersModel, prompts: Prompts) -> torch.Tensor:
 
     NaN in a layer without heads. Raises SweepError where layers have heads of several sizes.
     """
+    model = as_traced(model)
     parts = anatomy(model)
     sizes = {(parts.head_counts[layer], parts.head_widths[layer]) for layer in parts.head_layers}
     if len(sizes) > 1:

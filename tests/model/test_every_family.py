@@ -18,9 +18,10 @@ from course_utils.model.anatomy import Anatomy, AnatomyError, anatomy
 from course_utils.model.families import FAMILIES
 from course_utils.model.tiny import tiny_tokenizer
 from course_utils.residual import attention_patterns, layer_output_with_hook, model_card, stream_parts
-from course_utils.sweeps import patch_heads, patch_mlp, patch_residual
+from course_utils.sweeps import patch_heads, patch_mlp, patch_residual, run_circuits
+from course_utils.sweeps.nodes import all_edges
 from tests.model.variants import TOKENS, model_types, refusal, variant
-from tests.model.what_works import refused_row, row
+from tests.model.what_works import has_paths, refused_row, row
 
 TEXT = "The cat and the dog"
 READ = tiny_tokenizer()(TEXT, return_tensors="pt")["input_ids"]
@@ -90,8 +91,21 @@ def holds(name: str) -> None:
     heads_and_patterns(model, parts)
     the_cache_is_as_large_as_said(model, parts)
     one_patch_is_a_hooks(model, parts)
+    if has_paths(parts):
+        all_edges_are_the_clean_run(model, parts)
     assert model_card(model)["family"] == parts.family
     assert row(name, parts) in TABLE
+
+
+def all_edges_are_the_clean_run(model: Any, parts: Anatomy) -> None:
+    other = TOKENS.clone()
+    other[0, 4] = 7
+    found = run_circuits(model, other[0], TOKENS[0], (5, 6), circuits=[all_edges(parts), []], progress=False)
+    with torch.no_grad():
+        ends = [model._module(tokens).logits[0, -1] for tokens in (other, TOKENS)]
+    expected = torch.stack([logits[5] - logits[6] for logits in ends])
+    assert float((expected[0] - expected[1]).abs()) > 1e-3
+    torch.testing.assert_close(found, expected.float(), **CLOSE)
 
 
 def the_stream_adds_up(model: Any, parts: Anatomy) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import torch
+
 from course_utils.model.anatomy import Anatomy, anatomy
 from course_utils.model.errors import AnatomyError
-from course_utils.sweeps.layers_by_hand import reads_by_hand
+from course_utils.sweeps import direct_effects, run_circuits
 from tests.model.variants import model_types, refusal, variant
 
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
@@ -27,8 +29,19 @@ def row(name: str, parts: Anatomy) -> str:
     heads = "in every layer" if not others else f"not in layers of {' or '.join(dict.fromkeys(others))}"
     patterns = "no" if not parts.shows_patterns else "yes, with sinks" if parts.sinks else "yes"
     runs = "whole, one by one" if parts.alone else "share their work"
-    paths = "yes" if reads_by_hand(parts) is None else "no"
+    paths = "yes" if has_paths(parts) else "no"
     return f"| `{name}` | yes | {heads} | {patterns} | {runs} | {paths} |"
+
+
+def has_paths(parts: Anatomy) -> bool:
+    """Whether direct effects and circuits can be had; else a sentence says why not."""
+    pair = torch.tensor([5, 6, 7, 8]), torch.tensor([5, 9, 7, 8])
+    try:
+        direct_effects(parts.model, *pair, (5, 6))
+        run_circuits(parts.model, *pair, (5, 6), circuits=[[]], progress=False)
+    except ValueError:
+        return False
+    return True
 
 
 def refused_row(name: str, why: str) -> str:

@@ -5,6 +5,7 @@ each shortcut alone; and what is refused.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 
 from course_utils.model.anatomy import anatomy
 from course_utils.model.tiny import TINY_MODELS
-from course_utils.sweeps import Shortcuts, SweepError, patch_heads, patch_paths
+from course_utils.sweeps import Shortcuts, SweepError, edge_attribution, patch_heads, patch_paths, run_circuits
 from course_utils.sweeps.nodes import Receiver, Sender, all_edges, all_receivers, all_senders
 from tests.sweeps.loop_of_paths import Loop
 from tests.sweeps.test_sweeps import (
@@ -224,13 +225,15 @@ def test_another_attention_kernel_gives_the_same(tiny: Callable[..., Any]) -> No
     assert model._module.config._attn_implementation == "sdpa"
 
 
-def test_a_layer_that_does_not_repeat_itself_is_found_out(tiny: Callable[..., Any], monkeypatch: Any) -> None:
+@pytest.mark.parametrize("ask", [patch_paths, partial(run_circuits, circuits=[[]]), edge_attribution])
+def test_a_layer_that_does_not_repeat_itself_is_found_out(ask: Callable[..., Any], monkeypatch: Any) -> None:
+    from course_utils import load_model
     from course_utils.sweeps.layers_by_hand import LayersByHand
 
     honest = LayersByHand.attend
     monkeypatch.setattr(LayersByHand, "attend", lambda self, *given: honest(self, *given) * 1.1)
     with pytest.raises(SweepError, match=r"layer 0: called alone, its heads put out something 0\.1 away"):
-        patch_paths(tiny("tiny-llama", seed=1), CLEAN, CORRUPTED, ANSWERS)
+        ask(load_model("tiny-llama", seed=1), CLEAN, CORRUPTED, ANSWERS)
 
 
 def test_attention_without_queries_says_so(tiny: Callable[..., Any], monkeypatch: Any) -> None:
