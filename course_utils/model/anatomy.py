@@ -86,8 +86,8 @@ class Anatomy:
 
     Attributes:
         embedding: token ids to vectors; ``.output`` is (batch, position, width), before positions are added. Some
-            families scale it in the module itself (Gemma 3), some behind it (Gemma, Granite): `embedding_scale` is the
-            factor in either case, and ``layers[0].input`` the start of the stream, with all that is done to it.
+            families scale it in the module itself (Gemma), some behind it (Granite), and some norm it (nanochat):
+            ``layers[0].input`` is the start of the stream, with all that is done to it.
         layers: the decoder blocks; ``layers[0].input`` is the start of the residual stream, ``layers[l].output``
             what layer l puts out, each (batch, position, width).
         kinds: for each layer what mixes positions in it: "attention", or what stands in its place.
@@ -106,14 +106,13 @@ class Anatomy:
         head_counts, kv_head_counts, head_widths: the same for each layer, 0 where there are no heads. A head's width is
             that of its value, and so of what the output projection reads.
         kept_numbers: for each layer how many numbers a cache keeps of each token; kept_windows: of how many tokens at
-            most, itself included, or None. With weights here, both are those of a real cache.
+            most, itself included, or None. With weights here, the former are those of a real cache.
         shows_patterns: whether the attention modules hand their weights out at all.
         sinks: whether rows of the pattern sum to less than 1, since each head may also look at nothing (gpt-oss).
         context: the longest input in tokens that the model was made for, or None if the configuration does not say.
         windows: for each layer the width of its sliding attention window in tokens, or None where it sees everything.
         logit_cap: c in c * tanh(logits / c) (Gemma 2), or None. logit_scale: a factor on the logits (Cohere, Granite).
-        embedding_scale: the factor on the embedding (Gemma's sqrt(width)). residual_scale: the factor on what
-            attention and MLP write (Granite).
+        residual_scale: the factor on what attention and MLP write (Granite).
         parallel: True where attention and MLP read the same input (GPT-NeoX, Cohere).
     """
 
@@ -144,7 +143,6 @@ class Anatomy:
     windows: tuple[int | None, ...] = field(repr=False)
     logit_cap: float | None
     logit_scale: float
-    embedding_scale: float
     parallel: bool
     shows_patterns: bool = True
     sinks: bool = False
@@ -411,7 +409,6 @@ def find(model: TransformersModel) -> Anatomy:
         windows=tuple(layer.window for layer in layers),
         logit_cap=getattr(config, "final_logit_softcapping", None) or getattr(config, "logits_soft_cap", None),
         logit_scale=_logit_scale(config),
-        embedding_scale=_embedding_scale(hf.get_input_embeddings(), config),
         parallel=_is_parallel(layers[0], config),
     )
 
@@ -429,17 +426,6 @@ def _logit_scale(config: Any) -> float:
     scale = getattr(config, "logit_scale", None) or getattr(config, "lm_head_multiplier", None)
     divisor = getattr(config, "logits_scaling", None) or getattr(config, "logits_mup_width_multiplier", None)
     return float(scale or 1 / (divisor or 1.0))
-
-
-def _embedding_scale(embedding: torch.nn.Module, config: Any) -> float:
-    scale = getattr(embedding, "embed_scale", None)
-    if isinstance(scale, torch.Tensor) and scale.is_meta:  # a model without its weights: the number itself is beside it
-        scale = getattr(embedding, "scalar_embed_scale", None)
-    if scale is None:
-        scale = getattr(config, "embedding_multiplier", None)
-    if scale is None and config.model_type in ("gemma", "gemma2"):  # these two scale in the decoder's forward
-        scale = config.hidden_size**0.5
-    return 1.0 if scale is None else float(scale)
 
 
 def _is_parallel(layer: FoundLayer, config: Any) -> bool:

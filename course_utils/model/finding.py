@@ -130,7 +130,8 @@ def _layer(block: Module, number: int, kind: str, family: Family, config: Pretra
         kv_heads = _kv_heads(attention, heads, config)
         # The projection knows how wide what it reads is; the configuration's head_dim may be that of keys, or missing.
         value_width = _reads(out) // heads or getattr(config, "head_dim", None) or config.hidden_size // heads
-        kept = _kept(attention, kv_heads, value_width)
+        reads_below = number >= config.num_hidden_layers - (getattr(config, "num_kv_shared_layers", None) or 0)
+        kept = 0 if reads_below else _kept(attention, kv_heads, value_width)  # Gemma 4: keys of a layer below
     mixers = tuple(one for one in (attention, mixer) if one is not None)
     norms = next((pair for pair in POST_NORMS if all(below(block, path) is not None for path in pair)), None)
     halves = (mixers, (mlp,) if mlp is not None else ())

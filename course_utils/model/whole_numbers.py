@@ -1,4 +1,4 @@
-"""Whole numbers as people give them: Python's own, NumPy's, a tensor of one; what is none is refused by name."""
+"""Whole numbers as people give them: Python's own, NumPy's, a tensor without axes; what is none is refused by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def whole_number(asked: Any, name: str) -> int:
     Raises:
         ValueError: it is none. True and False are none: they are the elements of a mask, which is read otherwise.
     """
-    plain = asked.tolist() if hasattr(asked, "tolist") else asked  # of an array or a tensor of one number
+    plain = asked.tolist() if hasattr(asked, "tolist") else asked  # NumPy's, or a tensor without axes
     try:
         if not isinstance(plain, bool):
             return operator.index(plain)

@@ -37,7 +37,7 @@ def fast_linear(enabled: bool = True) -> Iterator[None]:
         yield
 
 
-# Once: measured anew, a close race could end otherwise, and two sweeps of a session would differ in the last digits.
+# Once: measured anew, a close race could end otherwise, and two sweeps of one process would differ in the last digits.
 @lru_cache(maxsize=1)
 def onednn_wins() -> bool:
     """Whether oneDNN multiplies clearly faster than `linear` on this processor; measured once."""
