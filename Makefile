@@ -93,7 +93,7 @@ clean:
 	  $(PYTHON) -m venv $$again .venv
 	@touch .venv/.installing
 	@echo "Installing into .venv (the first time: some minutes, and a network) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]' || { echo; \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*,grade]' || { echo; \
 	  echo "The installation did not finish; pip says why above. The first run needs a network (or an installer set up"; \
 	  echo "for a mirror); later ones do not. The same command again takes up the work."; exit 1; }
 	@rm -f .venv/.installing

@@ -114,9 +114,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError as error:
         if str(error.name).startswith("course_utils"):
             raise  # a mistake of ours, whose traceback should be seen
+        mend = "`course doctor` says what is missing here, and the command that mends it."
+        if chosen == "grade":  # what no lesson needs is no fault to the doctor
+            mend = 'If all else works, what marking needs besides is: pip install "course-utils[grade]".'
         print(
-            f"course: this Python ({sys.executable}) cannot load {error.name or 'a package'} ({error}). "
-            "`course doctor` says what is missing here, and the command that mends it.",
+            f"course: this Python ({sys.executable}) cannot load {error.name or 'a package'} ({error}). {mend}",
             file=sys.stderr,
         )
         return 1

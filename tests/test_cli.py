@@ -357,6 +357,16 @@ def test_where_packages_are_missing_a_command_says_what_to_do(command: list[str]
     assert "`course doctor` says what is missing here" in ran.stderr
 
 
+def test_without_the_extra_for_marking_the_command_names_it(tmp_path: Path) -> None:
+    without = WITHOUT.replace(
+        '("torch", "transformers", "nnsight", "numpy", "packaging", "platformdirs")', '("msgspec",)'
+    )
+    assert without != WITHOUT
+    ran = subprocess.run([sys.executable, "-c", without, "grade", "x"], capture_output=True, text=True, cwd=tmp_path)
+    assert ran.returncode == 1 and "cannot load msgspec" in ran.stderr
+    assert 'pip install "course-utils[grade]"' in ran.stderr
+
+
 def test_the_doctor_works_where_packages_are_missing(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", WITHOUT, "doctor"], capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 1 and not ran.stderr

@@ -160,7 +160,7 @@ class TestMakeSetsItselfUp:
         folder = self.folder(tmp_path)
         assert self.make(folder, "html").returncode == 0
         first = self.asked(folder)
-        assert first[0] == "-m venv .venv" and "-c constraints.txt -e .[lab]" in first[1]
+        assert first[0] == "-m venv .venv" and "-c constraints.txt -e .[lab,grade]" in first[1]
         assert self.make(folder, "html").returncode == 0
         assert self.asked(folder) == []
 

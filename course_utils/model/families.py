@@ -3,8 +3,8 @@
 A decoder's layer has a half that mixes positions (attention, in most) and a half that does not (an MLP, or a mixture of
 experts), and both add to the residual stream. Which module is which is found by its role: the names below are those
 that families give it. What a family does otherwise stands in `FAMILIES`, one line for each, by its `model_type` in
-transformers. Nothing else in the package asks which family a model is of, except the small twin (:mod:`twin`), which some
-configurations let be built only when they are bent.
+transformers. Nothing else in the package asks which family a model is of, except the small twin (:mod:`twin`), which
+some configurations let be built only when they are bent.
 
 Nothing here is believed: :mod:`course_utils.model.proving` runs the model, or a small random twin of it, and compares.
 So a wrong line refuses a model and shows no wrong number.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -224,3 +225,13 @@ def test_check_reports_a_hint_changed_in_the_code_and_furnish_writes_it(
     assert "<details><summary>Hint 1: which row?</summary>The last.</details>" in str(after)
     outputs = [[cell.get("outputs") for cell in notebook.cells] for notebook in (before, after)]
     assert outputs[0] == outputs[1]
+
+
+@lesson
+def test_a_lesson_takes_as_long_as_the_readme_says_and_longer_than_its_exercises(path: Path) -> None:
+    number = int(path.stem[:2])
+    said = re.search(r"\*\*Time:\*\* about (\d+) minutes", files.read(path).cells[0].source)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| {number} \|.*\| (\d+) min \|", readme, re.MULTILINE)
+    assert said is not None and row is not None and said[1] == row[1]
+    assert int(said[1]) > sum(exercise.minutes for exercise in exercises(number))
