@@ -112,7 +112,6 @@ class Anatomy:
         context: the longest input in tokens that the model was made for, or None if the configuration does not say.
         windows: for each layer the width of its sliding attention window in tokens, or None where it sees everything.
         logit_cap: c in c * tanh(logits / c) (Gemma 2), or None. logit_scale: a factor on the logits (Cohere, Granite).
-        residual_scale: the factor on what attention and MLP write (Granite).
         parallel: True where attention and MLP read the same input (GPT-NeoX, Cohere).
     """
 
