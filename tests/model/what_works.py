@@ -17,20 +17,18 @@ from tests.model.variants import model_types, refusal, variant
 
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 BEGIN, END = "<!-- what works -->", "<!-- to here -->"
-HEAD = (
-    "| family | stream, lens, steering | heads | patterns | patched runs | paths |",
-    "|---|---|---|---|---|---|",
-)
+WORKS = ("| family | heads | patterns | patched runs | paths |", "|---|---|---|---|---|")
+REFUSED = ("| family | refused, since |", "|---|---|")
 
 
 def row(name: str, parts: Anatomy) -> str:
     """The row of a family that is accepted."""
     others = [kind for kind in parts.kinds if kind != "attention"]
-    heads = "in every layer" if not others else f"not in layers of {' or '.join(dict.fromkeys(others))}"
+    heads = "all layers" if not others else f"not in {' or '.join(dict.fromkeys(others))}"
     patterns = "no" if not parts.shows_patterns else "yes, with sinks" if parts.sinks else "yes"
-    runs = "whole, one by one" if parts.alone else "share their work"
+    runs = "whole" if parts.alone else "shared"
     paths = "yes" if has_paths(parts) else "no"
-    return f"| `{name}` | yes | {heads} | {patterns} | {runs} | {paths} |"
+    return f"| `{name}` | {heads} | {patterns} | {runs} | {paths} |"
 
 
 def has_paths(parts: Anatomy) -> bool:
@@ -46,22 +44,22 @@ def has_paths(parts: Anatomy) -> bool:
 
 def refused_row(name: str, why: str) -> str:
     """The row of a family that is refused."""
-    return f"| `{name}` | no: {why} | | | | |"
+    return f"| `{name}` | {why} |"
 
 
-def table() -> str:
-    """The whole table, in Markdown."""
-    rows = []
+def tables() -> str:
+    """Both tables, in Markdown: what works, and what is refused."""
+    works, refused = [], []
     for name in sorted(model_types()):
         why = refusal(name)
         if not why:
             try:
-                rows.append(row(name, anatomy(variant(name))))
+                works.append(row(name, anatomy(variant(name))))
                 continue
             except AnatomyError:
                 why = "it adds a number of its own to the stream besides what its parts write"
-        rows.append(refused_row(name, why))
-    return "\n".join([*HEAD, *rows])
+        refused.append(refused_row(name, why))
+    return "\n".join([*WORKS, *works, "", *REFUSED, *refused])
 
 
 def main() -> None:
@@ -69,7 +67,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table()}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    PAGE.write_text(f"{before}{BEGIN}\n\n{tables()}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
