@@ -78,20 +78,24 @@ def test_edge_attribution_finds_the_same_senders_and_not_the_same_numbers(real_m
     assert float((both[0] - both[1]).abs().max()) > 0.1
 
 
-def test_two_hundred_chosen_edges_go_a_long_way_and_two_hundred_random_ones_nowhere(real_model: Any) -> None:
-    """Lesson 7, "A circuit": chosen on four pairs of the lesson, tested on four that it does not have."""
-    chosen_on = ioi_pairs(4, seed=0)
+@pytest.fixture(scope="module")
+def chosen(real_model: Any) -> list[tuple[str, str]]:
+    """The two hundred edges that the estimate ranks first on four pairs of the lesson."""
+    pairs = ioi_pairs(4, seed=0)
     scores = edge_attribution(
-        real_model,
-        [pair.clean for pair in chosen_on],
-        [pair.corrupted for pair in chosen_on],
-        [pair.answers for pair in chosen_on],
+        real_model, [pair.clean for pair in pairs], [pair.corrupted for pair in pairs], [pair.answers for pair in pairs]
     )
-    circuit = named(strongest_edges(scores.effects, 200), scores)
+    return named(strongest_edges(scores.effects, 200), scores)
+
+
+def test_two_hundred_chosen_edges_go_a_long_way_and_two_hundred_random_ones_nowhere(
+    real_model: Any, chosen: list[tuple[str, str]]
+) -> None:
+    """Lesson 7, "A circuit": chosen on four pairs of the lesson, tested on four that it does not have."""
     rng, edges = random.Random(1), [(str(a), str(b)) for a, b in all_edges(anatomy(real_model))]
     chance = [rng.sample(edges, 200) for _ in range(2)]
     ours, theirs, answers = TEXTS[0][:4], TEXTS[1][:4], TEXTS[2][:4]
-    runs = run_circuits(real_model, ours, theirs, answers, circuits=[circuit, [], *chance], progress=False)
+    runs = run_circuits(real_model, ours, theirs, answers, circuits=[chosen, [], *chance], progress=False)
     clean = run_circuits(real_model, theirs, ours, answers, circuits=[[]], progress=False)[0]
     assert faithfulness(runs[0], clean, runs[1]) > 0.25
     assert max(abs(faithfulness(run, clean, runs[1])) for run in runs[2:]) < 0.05
@@ -126,16 +130,11 @@ def test_the_drawn_arrows_are_a_circuit_once_the_names_reach_them(real_model: An
     assert max(control) < with_road - 0.05
 
 
-def test_against_the_mean_a_circuit_looks_better_and_so_does_none(real_model: Any) -> None:
+def test_against_the_mean_a_circuit_looks_better_and_so_does_none(
+    real_model: Any, chosen: list[tuple[str, str]]
+) -> None:
     """Lesson 7, 7.8: no edge at all goes a part of the way there, since the mean is no longer the corrupted run."""
-    chosen_on = ioi_pairs(4, seed=0)
-    scores = edge_attribution(
-        real_model,
-        [pair.clean for pair in chosen_on],
-        [pair.corrupted for pair in chosen_on],
-        [pair.answers for pair in chosen_on],
-    )
-    circuits = [named(strongest_edges(scores.effects, 200), scores), []]
+    circuits = [chosen, []]
     resampled = run_circuits(real_model, *TEXTS, circuits=circuits, progress=False)
     by_mean = run_circuits(real_model, *TEXTS, circuits=circuits, ablation="mean", progress=False)
     clean = run_circuits(real_model, TEXTS[1], TEXTS[0], TEXTS[2], circuits=[[]], progress=False)[0]
