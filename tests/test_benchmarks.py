@@ -15,6 +15,7 @@ from benchmarks.measuring import Peak, Row, alternate
 from benchmarks.sections import SECTIONS
 
 
+@pytest.mark.slow
 def test_a_quick_run_writes_tables_json_and_a_picture(tmp_path: Path) -> None:
     sections = ["head-sweep", "ladder", "paths", "length", "pairs", "lens", "steering", "perplexity", "decoding"]
     sections.append("attention")

@@ -377,6 +377,7 @@ def _move_a_trial_up(book: Book, at: int) -> None:
 STEPS = [_split_anywhere, _merge_below, _copy, _rename_ids, _helper, _trial, _move_a_trial_up]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 10_000)), min_size=1, max_size=6))
 def test_honest_edits_never_cost_a_point_without_a_flag(

@@ -163,6 +163,7 @@ def copy_for_lesson_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_copy_of_each_lesson_of_the_course_is_whole(tmp_path: Path, copy_for_lesson_1: Path) -> None:
     """The stripped modules still parse and still draw; each reference in them refuses."""
     from course_utils.exercises import LESSONS, exercises

@@ -34,6 +34,7 @@ def write(path: Path, *sources: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_each_exercise_has_its_state(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.ipynb", IMPORT, WRONG, CHECK_MASK, STUB, CHECK_BYTES)
     before = path.read_bytes()
@@ -43,12 +44,14 @@ def test_each_exercise_has_its_state(tmp_path: Path) -> None:
     assert path.read_bytes() == before and [entry.name for entry in tmp_path.iterdir()] == ["mine.ipynb"]
 
 
+@pytest.mark.slow
 def test_a_right_one_is_right_and_the_exit_code_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "mine.ipynb", IMPORT, RIGHT, CHECK_MASK)
     assert cli.main(["check", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["status"] == "right"
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_is_named_and_the_rest_still_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     failing = f"nothing_of_that_name\n{CHECK_BYTES}"
     path = write(tmp_path / "mine.ipynb", IMPORT, STUB, failing, RIGHT, CHECK_MASK)
@@ -75,11 +78,13 @@ def test_a_notebook_without_exercises_is_refused(tmp_path: Path) -> None:
         states(write(tmp_path / "mine.ipynb", "1 + 1"))
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_said(tmp_path: Path) -> None:
     with pytest.raises(CourseError, match="the kernel died"):
         states(write(tmp_path / "mine.ipynb", "import os; os._exit(1)", IMPORT, RIGHT, CHECK_MASK))
 
 
+@pytest.mark.slow
 def test_the_learners_own_progress_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "own.json"))
     states(write(tmp_path / "mine.ipynb", IMPORT, RIGHT, CHECK_MASK))

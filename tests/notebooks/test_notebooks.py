@@ -429,6 +429,7 @@ def test_executing_fills_in_what_cells_print_and_leaves_the_original(tmp_path: P
     assert original.cells[0].outputs == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "told"),
     [("1 / 0", "cell 1 failed"), ("import os; os._exit(1)", "kernel died"), ("while True: pass", "longer than 3 s")],

@@ -141,6 +141,7 @@ def test_a_picture_that_nobody_described_says_so() -> None:
     assert repr(figure) == "<a picture without words>"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["heatmap", "attention", "token_table"])
 def test_labels_of_200_tokens_do_not_overlap(kind: str) -> None:
     tokens = [f" token{place}" for place in range(200)]

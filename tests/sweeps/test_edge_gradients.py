@@ -20,6 +20,7 @@ from tests.sweeps.test_sweeps import ANSWERS, CLEAN, CORRUPTED, LONGER, differen
 NORMED = ("tiny-gemma2", "tiny-gemma3", "tiny-olmo2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_an_edge_s_estimate_is_the_slope_of_its_path(name: str) -> None:
     model = load_model(name, seed=1, dtype=torch.float64)
@@ -46,6 +47,7 @@ def test_one_step_takes_the_clean_run_s_gradient(tiny: Callable[..., Any]) -> No
     must_agree(of_map(there, edges) - there.unpatched, back.unpatched - of_map(back, edges))
 
 
+@pytest.mark.slow
 def test_with_many_steps_what_the_embedding_sends_is_the_whole_difference(tiny: Callable[..., Any]) -> None:
     """The integral of a gradient along a way is the difference of its ends; of the corrupted gradient it is not."""
     model = tiny("tiny-llama", seed=1)

@@ -42,6 +42,7 @@ def of_map(found: Any, edges: list[tuple[Sender, Receiver]]) -> torch.Tensor:
     return found.numbers[..., rows, columns]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("through", [None, "mlps"])
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_every_edge_is_that_of_the_loop_of_hooks(tiny: Callable[..., Any], name: str, through: Any) -> None:
