@@ -37,10 +37,10 @@ PREDICTIONS = (
         kind=Number(-100, 100, near=0.3, digits=1, unit=" logits"),
         guesses=(
             Guess("all of it", (2.0, 2.8), "20.0 has other readers as well: the queries of 23.1 and 23.7 among them."),
-            Guess("a small part", (-0.5, 0.6), "With hundreds of readers it could be shared out evenly. It is not: "
-            "this "
-                  "one reader is worth more than half."),
-            Guess("more than all", (2.9, 100), "It could be: roads can work against each other. Here they do not."),
+            Guess("a small part", (-0.5, 0.6), "With hundreds of readers it could be shared out evenly. It is not: on "
+                  "this pair one reader is worth more than half."),
+            Guess("more than all", (2.9, 100), "It could be: roads can work against each other, and here some do. But "
+                  "this one alone is less than the whole."),
         ),
     ),
     Prediction(
@@ -55,13 +55,14 @@ PREDICTIONS = (
     ),
     Prediction(
         "7.5",
-        asks="Of 70,651 edges, how many are needed for half of the way from the corrupted answer to the clean one?",
+        asks="Of 70,651 edges, taken in the order of the estimate, how many go half of the way from the corrupted "
+        "answer to the clean one?",
         kind=Number(1, 70651, near=2, figures=1, factors=True, unit=" edges"),
         guesses=(
             Guess("half", (20000, 70651), "If all edges did as much, half of them would be needed. Most do nothing for "
                   "this task."),
-            Guess("a handful", (1, 50), "The arrows of the drawing are few. But the message has to come from the "
-                  "embedding to the first of them, and that takes many more."),
+            Guess("a handful", (1, 50), "The estimate's first fifty go a fifth of the way. Chosen by hand, some twenty "
+                  "will do: see below."),
             Guess("thousands", (1000, 19999), "Thousands are what many expect of so dense a network. A few hundred "
             "do."),
         ),
@@ -85,8 +86,8 @@ PREDICTIONS = (
         guesses=(
             Guess("the mean is fair", "of none", "Half of the way on average leaves room on both sides."),
             Guess("spread", "of some", "A mean says nothing of its spread. Three of eight are below.", right=True),
-            Guess("a few outliers", "of most", "Then a few pairs would have to make up for the rest. It is the other "
-                  "way round."),
+            Guess("a few outliers", "of most", "Then a few pairs would have to make up for the rest. On these eight "
+                  "it is three; on eight others it may be six."),
         ),
     ),
 )  # fmt: skip

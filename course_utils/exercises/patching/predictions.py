@@ -31,8 +31,8 @@ PREDICTIONS = (
                   "breaks an early head breaks everything that is built on it."),
             Guess("where it is thought", (8, 21), "A broad middle suffers too. But no layer of it as much as the "
                   "first: a head without which a sentence cannot be read looks like one that knows who gives."),
-            Guess("early, not first", (2, 7), "Early, yes, and yet these are the calm layers: here a scrambled head "
-                  "changes the answer by less than a quarter of what it does in layer 0."),
+            Guess("early, not first", (2, 7), "Early, yes, and yet these are the calm layers: on this pair a scrambled "
+                  "head changes the answer by less than a quarter of what it does in layer 0."),
         ),
     ),
     Prediction(
