@@ -9,6 +9,7 @@ async function bringToLife(figure) {
     const { mount } = await import(views);
     await mount(place, JSON.parse(figure.querySelector("script").textContent));
     figure.classList.add("alive");
+    letKeysScroll();
   } catch (error) {
     place.remove();
     console.warn(`The view ${figure.dataset.view} stays a still: ${error}`);
@@ -16,8 +17,10 @@ async function bringToLife(figure) {
 }
 
 // What scrolls must be reachable by keyboard too.
+const BOXES = "pre, .cell_output, .pst-scrollable-table-container";
+
 function letKeysScroll() {
-  for (const box of document.querySelectorAll("pre, .cell_output, .pst-scrollable-table-container")) {
+  for (const box of document.querySelectorAll(BOXES)) {
     if (box.scrollWidth > box.clientWidth) {
       box.tabIndex = 0;
     } else {
@@ -40,6 +43,14 @@ function nameForScreenReaders() {
 document.addEventListener("DOMContentLoaded", () => {
   nameForScreenReaders();
   document.querySelectorAll("figure.course-view").forEach(bringToLife);
-  letKeysScroll();
-  window.addEventListener("resize", letKeysScroll);
+  // A box begins to scroll when the page narrows, and also when a font, a picture or a view arrives inside it.
+  const sizes = new ResizeObserver(letKeysScroll);
+  for (const box of document.querySelectorAll(BOXES)) {
+    sizes.observe(box);
+    for (const inside of box.children) {
+      sizes.observe(inside);
+    }
+  }
+  document.fonts.ready.then(letKeysScroll);
+  window.addEventListener("load", letKeysScroll);
 });
