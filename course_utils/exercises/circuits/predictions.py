@@ -45,7 +45,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "7.4",
-        asks="Four paths, one by one, take eight traces. How many does the batch take?",
+        asks="Four paths, one by one, take eight traces, without those of the messages. How many does the batch take?",
         kind=Number(1, 100, near=0, unit=" traces"),
         guesses=(
             Guess("still eight", (8, 8), "Each row of a batch is a run of its own, so four senders share each trace."),
