@@ -112,7 +112,8 @@ def mark(place: Path, attacks: Sequence[Attack], level: str, workers: int = 1) -
         after = _state()
     result = Outcome()
     result.left = sorted(after - before) + [f"{name} in the folder" for name in os.listdir(tmp)]
-    result.left += [f"{path.relative_to(home)} at home" for path in home.rglob("*") if path.name != "notes.txt"]
+    written = [path for path in home.rglob("*") if path.is_file() and path.name != "notes.txt"]
+    result.left += [f"{path} at home" for path in written if "SECRET" in f"{path}{path.read_bytes()!r}"]
     if done.returncode:
         result.lost.append(f"the command ended with {done.returncode}: {done.stderr[-2000:]}")
     for text, where in ((done.stdout + done.stderr, "the terminal"), *_pages(place / "out")):
