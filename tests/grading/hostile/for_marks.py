@@ -113,7 +113,7 @@ threading.Thread(target=wait, daemon=True).start()""",
     "asks the examiner for another question": """\
 from course_utils.grading.inside import probe
 print(sorted(vars(probe)))
-probe.supply("m.1", "similarity_exercises", "standardise", "def standardise(v): return v")
+probe.supply("m.1", "similarity_exercises", "standardise", "def standardise(v): raise ValueError")
 stolen = sys.modules["similarity_exercises"].standardise""",
     "hands in the helper of a later exercise": """\
 import similarity_exercises as given
@@ -335,7 +335,7 @@ ctypes.memmove(id(0) + 24, id(3) + 24, 4)""",
 
 RETURNS = {
     "NaN everywhere": "values * float('nan')",
-    "infinity": "values * float('inf')",
+    "infinity": "float('inf')",
     "an empty tensor": "values[:0]",
     "a complex tensor": "values.to(torch.complex64)",
     "a tensor of another device": "values.to('meta')",
