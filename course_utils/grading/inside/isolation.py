@@ -207,7 +207,7 @@ def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], b
     os.setsid()
     if linux.AVAILABLE and not settings["nested"]:
         linux.die_with_parent(signal.SIGKILL)
-        linux.no_new_privileges()
+        linux.drop_privileges()  # where root marks; for anyone else it is no new ones
     if settings["nested"]:
         home, work = f"{SCRATCH}/home", f"{SCRATCH}/work"
     else:
