@@ -40,9 +40,9 @@ REFUSED = {
     "memory that outlives it": ("shmget", "semget", "msgget", "mq_open"),
 }
 # Refused where they are meant for another one than the caller: the place of the argument that says so (0: itself).
+# Not the calls that place threads on processors: ZeroMQ makes them for each thread of its own, by number.
 OF_OTHERS = {
     **dict.fromkeys(("prlimit64", "migrate_pages", "move_pages"), 0),
-    **dict.fromkeys(("sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr"), 0),
     **dict.fromkeys(("setpriority", "ioprio_set"), 1),
 }
 NETWORK, PROCESSES, SIGNALS = "the network", "another program", "another process"
