@@ -63,8 +63,16 @@ def cluster(folder: Path) -> Iterator[Path]:
         _SETTINGS.format(host=host, controller=controller, node=node, folder=folder, processors=os.cpu_count()),
         encoding="utf-8",
     )
-    own = [f"--{name}={folder}/munge.{end}" for name, end in
-           (("socket", "socket"), ("key-file", "key"), ("pid-file", "pid"), ("log-file", "log"), ("seed-file", "seed"))]
+    own = [
+        f"--{name}={folder}/munge.{end}"
+        for name, end in (
+            ("socket", "socket"),
+            ("key-file", "key"),
+            ("pid-file", "pid"),
+            ("log-file", "log"),
+            ("seed-file", "seed"),
+        )
+    ]
     commands = (
         ["munged", "--foreground", "--force", *own],
         ["slurmctld", "-D", "-f", str(settings)],

@@ -22,7 +22,7 @@ from tests.grading.hostile import for_marks, for_others
 
 LOOT = "LO" + "OT"  # not as one word in any source, since sources are in the results
 
-KIT = '''\
+KIT = """\
 import os, re, sys
 OWN = "SECRET-{key}"
 PORT = {port}
@@ -56,7 +56,7 @@ def message():
     return json.dumps({{"exercise": "m.1", "nonce": nonce, "outcomes": [one, one], "used": []}})
 def publish(text):
     get_ipython().display_pub.publish(data={{MIME: text}}, metadata={{}})
-'''
+"""
 _TRIED = """\
 try:
 {body}
@@ -71,11 +71,6 @@ def standardise(values):
 """
 _RETURNS = "def standardise(values):\n    return {expression}\n"
 _WHEN_CALLED = "def standardise(values):\n{body}\n    return {{'not': 'an answer'}}\n"
-
-READS_FILES = frozenset({
-    "reads the file of the module",
-})  # fmt: skip
-"""What the level rlimits does not keep an answer from, and says so."""
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.grading.hostile", description=__doc__)
     parser.add_argument("--level", default="bubblewrap", choices=["bubblewrap", "rlimits"])
     parser.add_argument("--user", action="store_true", help="where this is root: as a user without rights")
-    parser.add_argument("--only", default="", help="those in whose description this stands")
+    parser.add_argument("--only", action="append", default=[], help="those in whose description this stands")
     parser.add_argument("--boxed", default="", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if not chosen.boxed and os.getuid() == 0:
         return _boxed(sys.argv[1:], user=chosen.user)
-    mine = [one for one in attacks() if chosen.only in one.what]
+    mine = [one for one in attacks() if not chosen.only or any(some in one.what for some in chosen.only)]
     with tempfile.TemporaryDirectory(prefix="h-", dir=chosen.boxed or None) as place:
         came = mark(Path(place), mine, chosen.level)
     for one in mine:
@@ -55,7 +55,9 @@ mount --make-rprivate /
 mount --bind "$PLACE" "$PLACE"
 mkdir "$PLACE/python" && mount --bind "$PYTHON" "$PLACE/python"
 if [ -n "$USER_ID" ]; then mount -t tmpfs -o mode=755 none /root; fi
-if [ -n "$USER_ID" ]; then case "$PYTHON" in /root/*) mkdir -p "$PYTHON"; mount --bind "$PLACE/python" "$PYTHON";; esac; fi
+case "$USER_ID:$PYTHON" in
+    [0-9]*:/root/*) mkdir -p "$PYTHON" && mount --bind "$PLACE/python" "$PYTHON";;
+esac
 mount -o remount,bind,ro /
 for place in /tmp /run /dev/shm; do mount -t tmpfs -o mode=1777 none $place; done
 ip link set lo up 2>/dev/null || true

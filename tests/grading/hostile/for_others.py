@@ -506,7 +506,8 @@ raise error""",
 error = ValueError()
 for _ in range(500): error = ExceptionGroup("g", [error])
 raise error""",
-    "an exception for the page": "raise type('<script>SECRET</script>', (Exception,), {})('</pre><script>SECRET</script>')",
+    "an exception for the page": """\
+raise type("<script>SECRET</script>", (Exception,), {})("</pre><script>SECRET</script>")""",
     "an exception for the terminal": "raise ValueError('\\x1b]0;SECRET\\x07\\x1b[2J')",
     "a name that reads backwards": "raise ValueError('\\u202eSECRET\\u2066')",
     "a formula for the table": "raise type('=cmd', (Exception,), {})('=HYPERLINK(\"SECRET\")')",

@@ -121,11 +121,11 @@ def mark(place: Path, attacks: Sequence[Attack], level: str, workers: int = 1) -
     stored = [json.loads(path.read_bytes()) for path in sorted((place / "out" / "results").glob("*.json"))]
     by_name = {one["student"]["name"]: one for one in stored}
     for name, called in renamed.items():
-        one = by_name.get(called)
+        found = by_name.get(called)
         if name in names:
-            _look_at(result, name, one)
-        elif one is None or one["status"] != "marked" or _points(one) != 10:
-            result.lost.append(f"{called} (honest): {one and (one['status'], one['reason'], _verdicts(one))}")
+            _look_at(result, name, found)
+        elif found is None or found["status"] != "marked" or _points(found) != 10:
+            result.lost.append(f"{called} (honest): {found and (found['status'], found['reason'], _verdicts(found))}")
     return result
 
 
@@ -166,9 +166,13 @@ def _pages(out: Path) -> list[tuple[str, str]]:
 
 def _obeyed(text: str, where: str) -> list[str]:
     """What a terminal, a browser or a table would obey in a text."""
-    found = [f"a character that a terminal obeys ({ord(one)})" for one in set(text) if one in "\x1b\x07\x9b\u202e\u2066"]
+    found = [
+        f"a character that a terminal obeys ({ord(one)})" for one in set(text) if one in "\x1b\x07\x9b\u202e\u2066"
+    ]
     if where.endswith(".html"):
-        found += [what for what in ("<script>SECRET", "onerror=SECRET>") if what in text and f"&lt;{what[1:]}" not in text]
+        found += [
+            what for what in ("<script>SECRET", "onerror=SECRET>") if what in text and f"&lt;{what[1:]}" not in text
+        ]
     if where.endswith(".csv"):
         found += [f"a formula: {cell[:40]}" for cell in re.findall(r"(?:^|,)\"?([=+@\t][^,\n]*)", text, re.MULTILINE)]
     return found
