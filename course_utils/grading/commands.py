@@ -78,6 +78,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from course_utils.grading.inside import linux
     from course_utils.grading.lesson import load_lesson
     from course_utils.grading.mark_folder import Plan, mark_folder
     from course_utils.grading.sandbox import NOT_PROTECTED, choose_level
@@ -92,7 +93,10 @@ def _run(arguments: argparse.Namespace) -> int:
         raise CourseError("--workers must be 1 or more")
     level, why = choose_level(arguments.sandbox)
     if NOT_PROTECTED[level]:
-        print(f"course: warning: {NOT_PROTECTED[level]}. Reason: {why}.", file=sys.stderr)
+        reason = f" Reason: {why}." if why else ""
+        print(f"course: warning: {NOT_PROTECTED[level]}.{reason}", file=sys.stderr)
+    if level == "rlimits" and linux.AVAILABLE:
+        linux.keep_out()  # what is marked has the same user, and the marks are in this process's memory
     lesson = load_lesson(arguments.lesson or _guess(submissions))
     out.mkdir(parents=True, exist_ok=True)
     plan = Plan(

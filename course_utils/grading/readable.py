@@ -9,6 +9,7 @@ LONGEST = 200
 # Control characters, halves of characters, line and paragraph separators, and what turns the direction of writing. Not
 # all of the category Cf: Persian and several Indian languages write with its joiners.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNFIT_ON_A_PAGE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def readable(text: str, longest: int = LONGEST) -> str:
@@ -21,6 +22,13 @@ def readable(text: str, longest: int = LONGEST) -> str:
     text = unicodedata.normalize("NFC", text)
     text = _UNFIT.sub("\ufffd", text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def for_page(text: str) -> str:
+    """Text for a page, lines and tabs as they are: without what a terminal would obey, and without what lets code be
+    read in another order than it runs in.
+    """
+    return _UNFIT_ON_A_PAGE.sub("\ufffd", text)
 
 
 def for_terminal(text: str) -> str:

@@ -20,7 +20,9 @@ import jinja2
 from course_utils.exercises import Exercise
 from course_utils.grading.exports import possible
 from course_utils.grading.lesson import Lesson
+from course_utils.grading.readable import for_page
 from course_utils.grading.results import Result, Ruling, Status
+from course_utils.grading.sandbox import NOT_PROTECTED
 from course_utils.grading.similar import Group
 from course_utils.grading.store import write_atomically
 
@@ -76,7 +78,8 @@ def class_page(lesson: Lesson, results: list[Result], groups: list[Group]) -> st
         results=results,
         figures=figures,
         out_of=out_of,
-        unprotected=next((result.marked.level for result in marked if result.marked.level == "rlimits"), ""),
+        unprotected=next((level for result in marked if NOT_PROTECTED.get(level := result.marked.level)), ""),
+        not_protected=NOT_PROTECTED,
         histogram=_histogram(points, out_of) if points else None,
         exercises=[_exercise_row(exercise, marked) for exercise in lesson.exercises],
         mistakes=_mistakes(lesson, marked),
@@ -89,11 +92,17 @@ def class_page(lesson: Lesson, results: list[Result], groups: list[Group]) -> st
     )
 
 
+def _fit(value: object) -> object:
+    """What a template writes: texts of others made fit for a page, our own markup as it is."""
+    return for_page(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
 @cache
 def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
+        finalize=_fit,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

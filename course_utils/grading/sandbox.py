@@ -5,9 +5,11 @@ Levels, best first:
 
 - ``bubblewrap``: its own processes, no network, no files but the libraries and the stripped package (read-only), empty
   home and temporary folder in memory, no environment. Each submission has namespaces of its own inside it.
-- ``docker`` and ``podman``: the same through a container, where a teacher asks for it (``containers/Containerfile``).
+- ``docker`` and ``podman``: through a container, where a teacher asks for it (``containers/Containerfile``). Written
+  and never run: what it keeps is not known, and the record of every submission says so.
 - ``rlimits``: limits on memory, processes, files and time, and a clean-up of everything that was started. It does not
-  keep hostile code from reading the teacher's files or using the network; the record of every submission says so.
+  keep hostile code from reading the teacher's files (the solutions among them) or, without libseccomp, from using the
+  network; the record of every submission says so.
 """
 
 from __future__ import annotations
@@ -38,9 +40,10 @@ LEVELS = ("bubblewrap", "docker", "podman", "rlimits")
 KERNEL_NAME = "course-exam"
 NOT_PROTECTED = {
     "bubblewrap": "",
-    "docker": "",
-    "podman": "",
-    "rlimits": "not protected from hostile code: the files, the environment and the network of the account that marks",
+    "docker": "never tried with a real engine: nothing is known of what it keeps",
+    "podman": "never tried with a real engine: nothing is known of what it keeps",
+    "rlimits": "not protected from hostile code: the files (the course's solutions among them), the environment and, "
+    "but for Linux with libseccomp, the network of the account that marks",
 }
 COPY, SOCKETS = (
     "/course",

@@ -39,6 +39,12 @@ REFUSED = {
     # Where there is no namespace for them, what is put there stays for the next one.
     "memory that outlives it": ("shmget", "semget", "msgget", "mq_open"),
 }
+# Refused where they are meant for another one than the caller: the place of the argument that says so (0: itself).
+# Not the calls that place threads on processors: ZeroMQ makes them for each thread of its own, by number.
+OF_OTHERS = {
+    **dict.fromkeys(("prlimit64", "migrate_pages", "move_pages"), 0),
+    **dict.fromkeys(("setpriority", "ioprio_set"), 1),
+}
 NETWORK, PROCESSES, SIGNALS = "the network", "another program", "another process"
 _STARTS, _SIGNALS = ("fork", "vfork"), ("kill", "tkill", "tgkill")
 _NEW_NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
@@ -90,6 +96,7 @@ def compile_filter() -> dict[str, Any] | None:
     programs = (_program(pyseccomp, pyseccomp.NOTIFY), _program(pyseccomp, None))
     known = {call: what for call, what in refused.items() if call >= 0}  # this processor has not all of them
     known[number("socket")] = NETWORK
+    known |= {call: SIGNALS for name in OF_OTHERS if (call := number(name)) >= 0}
     signals = tuple(number(name) for name in _SIGNALS)
     return asdict(Filter(*programs, known, tuple(one for one in starts if one >= 0), signals, number("clone")))
 
@@ -102,6 +109,9 @@ def _program(library: Any, ask: int | None) -> str:
         for name in names:
             if library.resolve_syscall(library.Arch.NATIVE, name) >= 0:
                 rules.add_rule(refuse, name)
+    for name, place in OF_OTHERS.items():
+        if library.resolve_syscall(library.Arch.NATIVE, name) >= 0:
+            rules.add_rule(refuse, name, library.Arg(place, library.NE, 0))
     # Its flags lie in memory, where no filter can look: as if the system were too old for it, clone is used instead.
     rules.add_rule(library.ERRNO(errno.ENOSYS), "clone3")
     for flag in _NEW_NAMESPACES:

@@ -1,8 +1,8 @@
 """Marking past one machine gives the verdicts of marking on it: through Dask, through submitit, through the commands
 of Slurm.
 
-There is no Slurm here: its four commands are stood in for by scripts that run a job at once on this machine, and
-submitit, which calls them, is the real one.
+Where there is no Slurm, its four commands are stood in for by scripts that run a job at once on this machine, and
+submitit, which calls them, is the real one. Where there is one, it is started and used.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from course_utils.grading.lesson import load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.results import Result
 from course_utils.residual import residual_stream
+from tests.grading import slurm_here
 from tests.grading.cohort import LESSON, PUPILS, write
 from tests.grading.test_grading_cohort import LIMITS, check_against_table
 
@@ -142,6 +143,17 @@ def test_the_commands_of_slurm(tmp_path: Path, slurm: Path) -> None:
     assert len(scripts) == 4 + marked
     assert all("--partition=teaching" in script for script in scripts)
     assert not (slurm / "cancelled").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not slurm_here.can_start(), reason=slurm_here.MISSING)
+def test_a_real_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with slurm_here.cluster(tmp_path / "slurm") as settings:
+        monkeypatch.setenv("SLURM_CONF", str(settings))
+        check_against_table(mark(tmp_path, "slurm:teaching"), FEW)
+        jobs = {path.name.split("_")[0] for path in (tmp_path / "out" / "jobs").iterdir()}
+    # The solved lesson and the untouched one, twice, and those that can be marked.
+    assert len(jobs) == 4 + sum(pupil.status == "marked" for pupil in FEW), jobs
 
 
 @pytest.mark.slow

@@ -42,13 +42,13 @@ def watch(line: socket.socket, connection: dict[str, Any], folder: str, settings
     filter of system calls refuses ("tried: ..."), and why it was ended, if a limit was the reason ("ended: ...").
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the fork server ignores it; here children must be waited for
-    if linux.AVAILABLE:
-        linux.adopt_orphans()
-        linux.keep_out()
     # What libraries and model take is shared with the fork server, page by page: only what the kernel adds is its own.
     baseline = _resident("self")
     if settings["nested"]:
         linux.enter_namespaces()
+    if linux.AVAILABLE:
+        linux.adopt_orphans()
+        linux.keep_out()
     ours, kernels = socket.socketpair()
     first = os.fork()
     if first == 0:
@@ -207,7 +207,7 @@ def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], b
     os.setsid()
     if linux.AVAILABLE and not settings["nested"]:
         linux.die_with_parent(signal.SIGKILL)
-        linux.no_new_privileges()
+        linux.drop_privileges()  # where root marks; for anyone else it is no new ones
     if settings["nested"]:
         home, work = f"{SCRATCH}/home", f"{SCRATCH}/work"
     else:

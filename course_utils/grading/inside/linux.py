@@ -28,8 +28,12 @@ def _call(function: str, *arguments: object) -> None:
 def enter_namespaces() -> None:
     """Leave the user, mount, process, network, host-name and shared-memory namespaces for new ones. Children are in
     the new process namespace; the first of them is its init. Raises OSError where the system does not allow it.
+
+    Others may look into this process afterwards, until it keeps them out.
     """
     user, group = os.getuid(), os.getgid()
+    # What others may not look into has a /proc of root's, and its maps can be written by nobody else.
+    _call("prctl", _DUMPABLE, 1, 0, 0, 0)
     _call("unshare", NEWUSER | NEWNS | NEWPID | NEWIPC | NEWNET | NEWUTS)
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{user} {user} 1")

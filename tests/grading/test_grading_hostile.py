@@ -1,0 +1,49 @@
+"""Hostile answers earn nothing, see nothing, leave nothing and stop no one: some of each kind here, all two hundred of
+them by ``python -m tests.grading.hostile`` (see CONTRIBUTING.md).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from course_utils.grading.readable import for_page
+from course_utils.grading.sandbox import probe_bubblewrap
+from tests.grading.hostile import attacks
+from tests.grading.hostile.run import ROOT
+
+# One of each sort that cost little, and what was a way out before.
+SOME = (
+    *("the registry", "json", "the publisher", "always equal", "the memory of other processes", "in the keyring"),
+    *("the limits of others", "an exception for the page", "an exception for the terminal", "reads backwards"),
+)
+
+
+def test_there_are_as_many_as_promised() -> None:
+    every = attacks()
+    assert len({one.body for one in every}) == len(every) >= 120
+    assert min(Counter(one.kind for one in every).values()) >= 20
+
+
+def test_a_page_shows_what_a_terminal_would_obey() -> None:
+    assert for_page("\x1b[2J a\tb\nc \u202e \x07") == "\ufffd[2J a\tb\nc \ufffd \ufffd"
+    assert for_page("می\u200cخواهم") == "می\u200cخواهم"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(probe_bubblewrap()), reason=probe_bubblewrap() or "-")
+@pytest.mark.parametrize(
+    "user", [False, True] if os.getuid() == 0 else [False], ids=lambda user: "user" if user else "me"
+)
+def test_some_of_each_kind(user: bool) -> None:
+    """Where this is root, as another user too: there the kernels' namespaces could not be entered before."""
+    command = [sys.executable, "-m", "tests.grading.hostile", *(f"--only={one}" for one in SOME)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(ROOT))}
+    done = subprocess.run([*command, *["--user"] * user], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f'"attacks": {sum(any(one in each.what for one in SOME) for each in attacks())},' in done.stdout
