@@ -62,8 +62,8 @@ function coloured(strength, hue) {
 }
 const signedColour = (value, largest) => coloured(largest ? Math.abs(value) / largest : 0, value < 0 ? "down" : "up");
 
-let counter = 0;
-const unique = (name) => `cv-${name}-${(counter += 1)}`;
+// By chance and not counted: in a notebook every widget has this module once more, in one document.
+const unique = (name) => `cv-${name}-${Math.random().toString(36).slice(2)}`;
 
 /** A choice of one: radio buttons under a name. `change` gets the chosen index. */
 function choice(name, options, chosen, change) {
@@ -749,9 +749,9 @@ export function mount(element, payload) {
   return () => root.remove();
 }
 
-/** A field for a text of one's own, which the running kernel answers. */
+/** Fields for texts of one's own, which the running kernel answers. */
 function question(model) {
-  const field = make("input", { type: "text", "aria-label": model.get("asks"), placeholder: model.get("asks") });
+  const fields = model.get("asks").map(([name, start]) => [name, make("input", { type: "text", required: true, value: start })]);
   const button = make("button", { type: "submit" }, "Ask the model");
   const said = make("p", { role: "status", class: "cv-quiet" });
   const settle = () => {
@@ -759,14 +759,13 @@ function question(model) {
     said.textContent = model.get("trouble");
     said.className = model.get("trouble") ? "cv-trouble" : "cv-quiet";
   };
-  const form = make("form", { class: "cv-controls", onsubmit: (event) => {
+  const form = make("form", { class: "cv-controls cv-asks", onsubmit: (event) => {
     event.preventDefault();
-    if (!field.value) return;
     button.disabled = true;
     said.className = "cv-quiet";
     said.textContent = "The model is running ...";
-    model.send({ ask: field.value });
-  }, onkeydown: (event) => event.stopPropagation() }, field, button, said);
+    model.send({ ask: fields.map(([, field]) => field.value) });
+  }, onkeydown: (event) => event.stopPropagation() }, fields.map(([name, field]) => labelled(name, field)), button, said);
   model.on("change:answers", settle);
   return form;
 }
@@ -777,7 +776,7 @@ function render({ model, el }) {
   const renew = () => { away(); away = mount(place, model.get("payload")); };
   model.on("change:payload", renew);
   el.append(place);
-  if (model.get("asks")) el.append(make("div", { class: "course-view" }, question(model)));
+  if (model.get("asks").length) el.append(make("div", { class: "course-view" }, question(model)));
   return () => { model.off("change:payload", renew); away(); };
 }
 
