@@ -32,7 +32,8 @@ LESSONS = [path.stem for path in files.lessons(ROOT)]
 WIDE, NARROW = {"width": 1200, "height": 900}, {"width": 400, "height": 900}
 # One page of each kind for what takes long; the quick checks go over all.
 KINDS = (
-    "index", "notebooks/05_steering", "solved/04_logit_lens", "teachers/06_ioi_patching", "glossary", "benchmarks",
+    "index", "notebooks/05_steering", "solved/04_logit_lens", "teachers/06_ioi_patching", "slides/06_ioi_patching",
+    "glossary", "benchmarks",
     "reference/course_utils.tokens", "families", "contributors/changing-a-lesson", "search",
 )  # fmt: skip
 
@@ -148,6 +149,38 @@ def test_axe_finds_nothing(address: str, chromium: Any, width: dict[str, int], m
         page.close()
     context.close()
     assert found == {}
+
+
+def test_slides_fit_their_window_and_turn_with_the_keys(address: str, chromium: Any) -> None:
+    page = chromium.new_page(viewport=WIDE, reduced_motion="reduce")
+    for name in LESSONS:
+        page.goto(f"{address}/slides/{name}.html")
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        heights = page.locator("section").evaluate_all("all => all.map((one) => one.getBoundingClientRect().height)")
+        assert 7 <= len(heights) <= 16 and max(heights) <= WIDE["height"], (name, heights)
+    number = lambda: page.evaluate("Math.round(scrollY / innerHeight) + 1")  # noqa: E731
+    seen = [number()]
+    for key in (
+        "ArrowRight",
+        "ArrowDown",
+        " ",
+        "PageDown",
+        "ArrowLeft",
+        "End",
+        "ArrowRight",
+        "PageUp",
+        "Home",
+        "ArrowUp",
+    ):
+        page.keyboard.press(key)
+        seen.append(number())
+    assert seen == [1, 2, 3, 4, 5, 4, len(heights), len(heights), len(heights) - 1, 1, 1]
+    fold = page.locator("summary").first
+    fold.press(" ")  # on what unfolds, the space bar unfolds and turns nothing
+    assert fold.locator("xpath=..").get_attribute("open") is None and page.locator("details[open]").count() > 0
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    page.close()
 
 
 def test_dark_is_dark_and_the_button_switches(address: str, chromium: Any) -> None:
