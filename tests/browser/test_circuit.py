@@ -81,6 +81,8 @@ def test_wider_is_more_and_dashed_holds_zero(open_view: Open) -> None:
 def test_layers_go_up(open_view: Open) -> None:
     page = open_view(circuit().payload)
     tops = [float(page.locator(f'[data-part="{i}"] rect').get_attribute("y")) for i in range(len(PARTS))]
+    boxes = [page.locator(f'[data-part="{i}"] rect').bounding_box() for i in (3, 4)]
+    assert boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"]  # side by side and not one on the other
     assert tops[0] > tops[1] > tops[2] > tops[3] == tops[4] > tops[5]
 
 

@@ -753,8 +753,8 @@ function circuit(root, data) {
   // Where the parts stand: a row for each level, every second row a little aside, so that no path runs through a part.
   const levels = [...new Set(parts.map((part) => part.level))].sort((a, b) => a - b);
   const rows = levels.map((level) => range(parts.length).filter((i) => parts[i].level === level));
-  const wide = Math.max(...parts.map((part) => 18 + 8 * part.name.length));
-  const [width, rise, tall] = [Math.max(360, ...rows.map((row) => row.length * (wide + 10))), 84, 30];
+  const wide = Math.max(...parts.map((part) => 14 + 7.5 * part.name.length));
+  const [width, rise, tall] = [Math.max(360, ...rows.map((row) => (row.length + 1) * (wide + 8))), 84, 32];
   const height = (levels.length - 1) * rise + tall + 12;
   const places = new Map(rows.flatMap((row, r) => row.map((i, c) => [i, {
     x: width * ((c + 1) / (row.length + 1) + (r % 2 ? 0.12 : -0.12) / row.length),
