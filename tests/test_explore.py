@@ -89,8 +89,8 @@ def test_wrong_requests_are_refused(tiny: Tiny) -> None:
         explore.patching_map(model, CLEAN, CLEAN)
     with pytest.raises(ValueError, match="The two answers are the same, ' Mike'"):
         explore.patching_map(model, CLEAN, CORRUPTED, (" Mike", " Mike"))
-    with pytest.raises(ValueError, match="orders=0"):
-        explore.patched_pair(model, CLEAN, CORRUPTED, orders=0)
+    with pytest.raises(ValueError, match="orders=-1"):
+        explore.patched_pair(model, CLEAN, CORRUPTED, orders=-1)
 
 
 @BOTH
@@ -293,6 +293,10 @@ def test_a_map_of_measured_pairs_puts_a_pair_of_ones_own_in_front(tiny: Tiny) ->
     assert own == explore.patching_map(model, CORRUPTED, CLEAN, (" Emma", " Mike")).data["pairs"][0]
     once_more = view.ask(CORRUPTED, CLEAN, " Emma", " Mike").ask
     assert once_more is not None and len(once_more(CLEAN, CORRUPTED, " Mike", " park").data["pairs"]) == 2
+    plain = explore.map_of_pairs(model, [explore.patched_pair(model, CLEAN, CORRUPTED, orders=0)])
+    assert plain.ask is not None
+    shown = [[one["name"] for one in pair["maps"]] for pair in plain.ask(*view.asks.values()).data["pairs"]]
+    assert shown == [["patched alone", "direct", "through others"]] * 2
     bare = explore.map_of_pairs(model, [dataclasses.replace(pairs[0], prompts={}, attention={})])
     assert list(bare.asks.values())[:2] == ["", ""]
 
