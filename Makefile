@@ -8,6 +8,7 @@
 #   make bench      the figures in the README, measured on this machine
 #   make html       the lessons as pages, in html/
 #   make site       the whole site, in site/: lessons, reference, glossary, for teachers
+#   make screenshots  the README's pictures of a view and of the site, taken anew
 #   make versions   the quick tests with other Pythons and other packages, each in a fresh environment (an hour)
 #   make processors the lessons compared on processors that this one is not, and with more rounding (an hour or two)
 #   make coverage   how much of the package the tests run
@@ -23,7 +24,7 @@ endif
 SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help lessons lab test test-fast bench html site versions processors coverage clean
+.PHONY: help lessons lab test test-fast bench html site screenshots versions processors coverage clean
 
 # A kernel that asks for as many threads as there are cores gains nothing beside another test process.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
@@ -63,6 +64,9 @@ html: .venv/.installed-lab
 site: .venv/.installed-site
 	@$(BIN)/course notebooks site --output site
 	@echo "Open site/index.html; its views come to life from a server: $(BIN)/python -m http.server -d site"
+
+screenshots: .venv/.installed-test
+	COURSE_SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser/test_site.py -k screenshots
 
 versions: .venv/.installed-test
 	@$(BIN)/course fetch

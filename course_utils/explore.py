@@ -12,7 +12,7 @@
     explore.patching_map(model, clean, corrupted, answers)   heads by layer, what each does to the answer (lesson 6)
 
 What a view shows and can be asked is said in `course_utils.pictures.views`, which takes the numbers and knows no model.
-In a notebook a view has a field for a prompt of one's own, which asks again.
+In a notebook a view has fields for a prompt of one's own, which ask again.
 """
 
 from __future__ import annotations
@@ -158,7 +158,12 @@ def by_hand(model: TransformersModel, prompt: str, layer: int, position: int = -
         views.Step("the MLP writes", f"mlp(norm({between}))", computed, "Computed from this token alone."),
         views.Step("goes out", "x + attention + mlp", left, "What the next layer reads."),
     ]
-    return views.by_hand(steps, f"“{token.strip()}” through layer {layer}")
+    view = views.by_hand(steps, f"“{token.strip()}” through layer {layer}")
+    return _asking(
+        view,
+        lambda text, layer, position: by_hand(model, text, _count(layer, "Layer"), _count(position, "Position")),
+        {"A prompt of your own": prompt, "Layer": str(layer), "Position (-1 is the last token)": str(position)},
+    )
 
 
 def steering(
@@ -211,7 +216,7 @@ def steering(
     texts = [
         steer.steered_generate(model, prompt, layer, row, n_new) for layer, row in zip(chosen, vectors, strict=True)
     ]
-    return views.steering(
+    view = views.steering(
         chosen,
         sorted(shares),
         texts,
@@ -219,6 +224,7 @@ def steering(
         {"log-odds": torch.stack([odds.amin(dim=1), odds.amax(dim=1)])},
         prompt,
     )
+    return _asking(view, lambda text: steering(model, text, directions, words, ordinary, layers, shares, n_new))
 
 
 def patching_map(
@@ -238,14 +244,47 @@ def patching_map(
         by_position: patch each head also at each position alone. As many sweeps more as the prompt has tokens.
 
     Raises:
-        ValueError: the prompts differ in length, or an answer is not one token.
+        ValueError: the prompts differ in length, an answer is not one token, or both prompts or answers are the same.
     """
     pair = patched_pair(model, clean, corrupted, answers, by_position=by_position)
     try:
         copy = patching.copy_scores(model)
     except ValueError:  # in this vocabulary a name is several tokens
         copy = None
-    return views.patching_map([pair], copy)
+    view = views.patching_map([pair], copy)
+    return _asking(
+        view,
+        lambda *texts: patching_map(model, texts[0], texts[1], (texts[2], texts[3]), by_position=by_position),
+        _pair_fields(clean, corrupted, answers),
+    )
+
+
+def map_of_pairs(
+    model: TransformersModel,
+    pairs: Sequence[views.PatchedPair],
+    copy: torch.Tensor | None = None,
+    answers: tuple[str, str] = (" Mike", " Emma"),
+) -> View:
+    """The map of pairs that were measured before, as :func:`patched_pair` gives them; its fields measure one more.
+
+    The pair of one's own stands in front of the others, and the next one takes its place.
+
+    Args:
+        copy: copy scores, (layer, head). answers: what stands in the fields at first, with the first pair's prompts.
+
+    Raises:
+        ValueError: the pairs do not fit together, or there is none.
+    """
+
+    orders = ORDERS if pairs and "scrambled" in pairs[0].maps else 0  # what is beside the others has the same maps
+
+    def ask(clean: str, corrupted: str, right: str, other: str) -> View:
+        own = patched_pair(model, clean, corrupted, (right, other), orders=orders)
+        return _asking(views.patching_map([own, *pairs], copy), ask, _pair_fields(clean, corrupted, (right, other)))
+
+    view = views.patching_map(pairs, copy)
+    prompts = ["".join(tokens) for tokens in pairs[0].prompts.values()] or ["", ""]
+    return _asking(view, ask, _pair_fields(prompts[0], prompts[-1], answers))
 
 
 def patched_pair(
@@ -268,6 +307,9 @@ def patched_pair(
     """
     if orders < 0:
         raise ValueError(f"orders={orders}: expected a number of random orders, or 0 for none.")
+    for what, (one, other) in {"prompts": (clean, corrupted), "answers": answers}.items():
+        if one == other:
+            raise ValueError(f"The two {what} are the same, {one!r}, so nothing could move; give two different ones.")
     patching.check_prompts(model, clean, corrupted)
     at_start = patching.logit_difference(model, corrupted, answers)
     at_end = patching.logit_difference(model, clean, answers)
@@ -365,6 +407,23 @@ def attention(model: TransformersModel, prompt: str, start: tuple[int, int] = (0
     return _asking(view, lambda text: attention(model, text, start))
 
 
-def _asking(view: View, ask: Callable[[str], View]) -> View:
-    """The view with a field that asks the model the same of another prompt."""
-    return dataclasses.replace(view, ask=ask, asks="A prompt of your own")
+def _asking(view: View, ask: Callable[..., View], asks: Mapping[str, str] | None = None) -> View:
+    """The view with fields that ask the model the same of another prompt; with one empty field, unless told."""
+    return dataclasses.replace(view, ask=ask, asks={"A prompt of your own": ""} if asks is None else asks)
+
+
+def _count(text: str, field: str) -> int:
+    """The whole number that was written into a field."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{field} is {text!r}; expected a whole number, such as 0.") from None
+
+
+def _pair_fields(clean: str, corrupted: str, answers: tuple[str, str]) -> dict[str, str]:
+    return {
+        "Clean prompt": clean,
+        "Corrupted prompt, as many tokens": corrupted,
+        "The answer after clean, with its space": answers[0],
+        "The answer after corrupted": answers[1],
+    }

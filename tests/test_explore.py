@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,12 @@ def test_wrong_requests_are_refused(tiny: Tiny) -> None:
         explore.attention(model, "")
     with pytest.raises(ValueError, match=r"The clean prompt has .* tokens and the corrupted one"):
         explore.patching_map(model, CLEAN, "When Mike")
+    with pytest.raises(ValueError, match="The two prompts are the same, 'When Mike"):
+        explore.patching_map(model, CLEAN, CLEAN)
+    with pytest.raises(ValueError, match="The two answers are the same, ' Mike'"):
+        explore.patching_map(model, CLEAN, CORRUPTED, (" Mike", " Mike"))
+    with pytest.raises(ValueError, match="orders=-1"):
+        explore.patched_pair(model, CLEAN, CORRUPTED, orders=-1)
 
 
 @BOTH
@@ -246,17 +253,64 @@ def test_steering_is_what_a_hook_does(tiny: Tiny, monkeypatch: pytest.MonkeyPatc
         explore.steering(model, prompt, directions, words, ordinary, [9])
 
 
-def test_a_view_of_a_prompt_asks_the_same_of_another(tiny: Tiny) -> None:
+def test_a_view_of_a_prompt_asks_the_same_of_another(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny("tiny-llama")
+    monkeypatch.setattr(explore, "NULLS", 2)
+    directions = torch.randn(
+        model.config.num_hidden_layers, model.config.hidden_size, generator=torch.Generator().manual_seed(1)
+    )
     asked = (
         explore.lens(model, CLEAN, [" Mike"], best=3),
         explore.attention(model, CLEAN, (1, 1)),
         explore.next_token(model, CLEAN),
         explore.tokens(model, CLEAN),
         explore.cache(model, CLEAN, 2),
+        explore.steering(model, CLEAN, directions, ([" park"], [" school"]), "The old man", [1], (-0.5, 0.5), n_new=1),
     )
     for view in asked:
-        assert view.ask is not None and view.asks
+        assert view.ask is not None and view.asks == {"A prompt of your own": ""}
         again = view.ask(CORRUPTED)
         assert again.data != view.data and again.ask is not None
         assert view.ask(CLEAN).data == view.data
+
+
+def test_the_map_asks_for_two_prompts_and_two_answers(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    view = explore.patching_map(model, CLEAN, CORRUPTED)
+    assert view.ask is not None and list(view.asks.values()) == [CLEAN, CORRUPTED, " Mike", " Emma"]
+    assert view.ask(*view.asks.values()).data == view.data
+    again = view.ask(CORRUPTED, CLEAN, " Emma", " Mike")
+    assert again.data == explore.patching_map(model, CORRUPTED, CLEAN, (" Emma", " Mike")).data != view.data
+
+
+def test_a_map_of_measured_pairs_puts_a_pair_of_ones_own_in_front(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    pairs = [explore.patched_pair(model, CLEAN, CORRUPTED, orders=1)]
+    view = explore.map_of_pairs(model, pairs, patching.copy_scores(model))
+    assert view.ask is not None and list(view.asks.values()) == [CLEAN, CORRUPTED, " Mike", " Emma"]
+    own, kept = view.ask(CORRUPTED, CLEAN, " Emma", " Mike").data["pairs"]
+    assert [kept] == view.data["pairs"]
+    assert own == explore.patching_map(model, CORRUPTED, CLEAN, (" Emma", " Mike")).data["pairs"][0]
+    once_more = view.ask(CORRUPTED, CLEAN, " Emma", " Mike").ask
+    assert once_more is not None and len(once_more(CLEAN, CORRUPTED, " Mike", " park").data["pairs"]) == 2
+    plain = explore.map_of_pairs(model, [explore.patched_pair(model, CLEAN, CORRUPTED, orders=0)])
+    assert plain.ask is not None
+    shown = [[one["name"] for one in pair["maps"]] for pair in plain.ask(*view.asks.values()).data["pairs"]]
+    assert shown == [["patched alone", "direct", "through others"]] * 2
+    bare = explore.map_of_pairs(model, [dataclasses.replace(pairs[0], prompts={}, attention={})])
+    assert list(bare.asks.values())[:2] == ["", ""]
+
+
+def test_by_hand_asks_for_a_layer_and_a_position_too(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    view = explore.by_hand(model, CLEAN, 1, 4)
+    assert view.ask is not None and list(view.asks.values()) == [CLEAN, "1", "4"]
+    assert view.ask(CORRUPTED, "2", "-1").data == explore.by_hand(model, CORRUPTED, 2).data != view.data
+    for layer, position, message in (
+        ("two", "0", "Layer is 'two'; expected a whole number"),
+        ("1", "", "Position is ''; expected a whole number"),
+        ("1", "99", "There is no position 99: the prompt has positions 0 to"),
+        ("9", "0", "There is no layer 9"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            view.ask(CLEAN, layer, position)

@@ -49,6 +49,14 @@ class _Markdown(IPythonRenderer):
         return mathml(body, block=True)
 
 
+def markdown_as_html(source: str) -> str:
+    """Markdown, as a lesson's cells are written in it, as HTML with its formulas as MathML.
+
+    Raises CourseError for a formula that cannot be shown.
+    """
+    return str(MarkdownWithMath(renderer=_Markdown(escape=False)).render(source))
+
+
 class _Exporter(nbconvert.HTMLExporter):
     @pass_context
     def markdown2html(self, context: Any, source: str) -> str:

@@ -17,8 +17,17 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 SOURCE = """
+import torch
 from course_utils import explore, load_model
-explore.next_token(load_model("tiny-llama"), "The old man")
+
+model = load_model("tiny-llama")
+clean = "When Mike and Emma went to the cafe, Emma gave a coffee to"
+corrupted = "When Mike and Emma went to the cafe, Mike gave a coffee to"
+directions = torch.ones(model.config.num_hidden_layers, model.config.hidden_size)
+display(explore.patching_map(model, clean, corrupted))
+display(explore.by_hand(model, "The old man", 1))
+display(explore.steering(model, "The old man", directions, ([" park"], [" school"]), "The old man", [1], n_new=2))
+explore.next_token(model, "The old man")
 """
 
 
@@ -72,14 +81,42 @@ def test_a_view_is_alive_and_its_field_asks_the_kernel(chromium: Any, lab: str) 
     slider.focus()
     page.keyboard.press("Home")  # and JupyterLab's own keys stay out of it
     assert slider.get_attribute("aria-valuetext") == "0.1"
-    field = page.get_by_label("A prompt of your own")
-    field.fill("The river")
-    page.get_by_role("button", name="Ask the model").click()
+
+    def ask(name: str, **fields: str) -> Any:
+        """Fill in fields of a view, by the first word of their labels, and send them. Returns where its output is."""
+        output = page.locator(".jp-OutputArea-output", has=page.locator(f'section[data-view="{name}"]'))
+        for label, text in fields.items():
+            output.get_by_label(re.compile(f"^{label}")).last.fill(text)
+        output.get_by_role("button", name="Ask the model").click()
+        return output
+
+    ask("next_token", A="The river")
     view.locator("code", has_text="The river").wait_for(timeout=60_000)
     assert view.locator(".cv-facts").inner_text() != before
-    field.fill(" ".join(["old"] * 600))  # longer than the model's window
-    page.get_by_role("button", name="Ask the model").click()
-    page.get_by_text("shorten it").wait_for(timeout=60_000)
+    said = ask("next_token", A=" ".join(["old"] * 600))  # longer than the model's window
+    said.get_by_text("shorten it").wait_for(timeout=60_000)
     assert view.locator("code").first.inner_text() == "The river"
+
+    said = ask("by_hand", A="The old school", Layer="2")
+    said.get_by_text("“school” through layer 2").first.wait_for(timeout=60_000)
+    ask("by_hand", Position="99").get_by_text("There is no position 99").wait_for(timeout=60_000)
+
+    ask("steering", A="The river").locator("blockquote", has_text="The river").wait_for(timeout=60_000)
+
+    clean, corrupted = (
+        "When Kate and Emma went to the park, Emma gave a",
+        "When Kate and Emma went to the park, Kate gave a",
+    )
+    said = ask("patching_map", Clean=clean)
+    said.get_by_text("a patch puts each position's output").wait_for(timeout=60_000)
+    said = ask("patching_map", Corrupted=corrupted)
+    said.get_by_text(f"{clean} … / {corrupted} …").wait_for(timeout=60_000)
+    assert said.get_by_role("status").inner_text() == ""
+    # Each widget has a copy of the module; their labels and radio buttons must not get in each other's way.
+    ids = page.locator(".course-view [id]").evaluate_all("all => all.map((one) => one.id)")
+    groups = page.locator(".course-view fieldset").evaluate_all(
+        "all => all.map((one) => one.querySelector('input').name)"
+    )
+    assert len(ids) > 8 and len(set(ids)) == len(ids) and len(set(groups)) == len(groups) > 0
     assert elsewhere == []
     page.close()

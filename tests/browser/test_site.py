@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,7 @@ from course_utils.notebooks.site import lessons
 from course_utils.notebooks.site.build import build
 from course_utils.pictures import VIEW_TYPE
 from course_utils.pictures.views.view import STATIC
+from tests.browser import screenshots
 from tests.notebooks.test_pages import PIXEL
 from tests.pictures.views import examples
 
@@ -32,7 +34,8 @@ LESSONS = [path.stem for path in files.lessons(ROOT)]
 WIDE, NARROW = {"width": 1200, "height": 900}, {"width": 400, "height": 900}
 # One page of each kind for what takes long; the quick checks go over all.
 KINDS = (
-    "index", "notebooks/05_steering", "solved/04_logit_lens", "teachers/06_ioi_patching", "glossary", "benchmarks",
+    "index", "notebooks/05_steering", "solved/04_logit_lens", "teachers/06_ioi_patching", "slides/06_ioi_patching",
+    "glossary", "benchmarks",
     "reference/course_utils.tokens", "families", "contributors/changing-a-lesson", "search",
 )  # fmt: skip
 
@@ -148,6 +151,44 @@ def test_axe_finds_nothing(address: str, chromium: Any, width: dict[str, int], m
         page.close()
     context.close()
     assert found == {}
+
+
+def test_slides_fit_their_window_and_turn_with_the_keys(address: str, chromium: Any) -> None:
+    page = chromium.new_page(viewport=WIDE, reduced_motion="reduce")
+    for name in LESSONS:
+        page.goto(f"{address}/slides/{name}.html")
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        heights = page.locator("section").evaluate_all("all => all.map((one) => one.getBoundingClientRect().height)")
+        assert 7 <= len(heights) <= 16 and max(heights) <= WIDE["height"], (name, heights)
+    number = lambda: page.evaluate("Math.round(scrollY / innerHeight) + 1")  # noqa: E731
+    seen = [number()]
+    keys = ("ArrowRight", "ArrowDown", " ", "PageDown", "ArrowLeft", "End", "ArrowRight", "PageUp", "Home", "ArrowUp")
+    for key in keys:
+        page.keyboard.press(key)
+        seen.append(number())
+    assert seen == [1, 2, 3, 4, 5, 4, len(heights), len(heights), len(heights) - 1, 1, 1]
+    page.goto(f"{address}/slides/{LESSONS[0]}.html")
+    fold = page.locator("summary").first
+    fold.press(" ")
+    fold.press(" ")  # on what unfolds, the space bar unfolds and turns nothing
+    assert page.locator("details[open]").count() == 0 and number() < 4
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    page.close()
+
+
+def test_the_readmes_screenshots_show_what_is_there(
+    site: Path, address: str, chromium: Any, open_view: Callable[..., Any]
+) -> None:
+    if os.environ.get("COURSE_SCREENSHOTS"):
+        screenshots.take_view(open_view)
+        screenshots.take_page(chromium, address, site)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    today = {screenshots.VIEW: screenshots.digest_of_view(), screenshots.PAGE: screenshots.digest_of_page(site)}
+    for picture, digest in today.items():
+        assert re.search(rf"!\[.{{40,}}\]\({picture.relative_to(ROOT).as_posix()}\)", readme), "with words of its own"
+        assert picture.stat().st_size < 150_000
+        assert screenshots.digest_in(picture) == digest, "`make screenshots` takes it anew; then look at it"
 
 
 def test_dark_is_dark_and_the_button_switches(address: str, chromium: Any) -> None:

@@ -15,7 +15,7 @@ from course_utils import colab
 from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS, get_exercise, questions
 from course_utils.notebooks import files
-from course_utils.notebooks.site import build, lessons, papers, teachers
+from course_utils.notebooks.site import build, lessons, papers, slides, teachers
 from course_utils.pictures import VIEW_TYPE
 from tests.notebooks.test_pages import PIXEL
 
@@ -114,6 +114,64 @@ def test_a_teacher_reads_what_to_ask_before_a_cell_runs() -> None:
     page = teachers.page(new_notebook(cells=[*lesson().cells, asks]), "01_small")
     assert "## Before it runs" in page and "- Into how many tokens?\n" in page and "Not this" not in page
     assert "Before it runs" not in teachers.page(lesson(), "01_small")
+
+
+def parts() -> NotebookNode:
+    """A lesson with a part that asks, one that only shows, one with nothing to show, its end, and what comes after."""
+    picture = new_output("display_data", {"image/png": PIXEL, "text/plain": "2 bars. a 1; b 2."})
+    view = new_output("display_data", {"image/png": PIXEL, "text/plain": VIEW["words"], VIEW_TYPE: VIEW})
+    return new_notebook(
+        cells=[
+            *lesson().cells[:1],
+            new_markdown_cell("## It `asks`\n\nMany words.\n\n**Predict first:** into how\nmany tokens?"),
+            new_code_cell("draw()", outputs=[picture]),
+            new_code_cell("show()", outputs=[view]),
+            *lesson().cells[4:6],
+            new_markdown_cell("## It shows\n\nOf $x^2$ this.\n\nAnd more.\n\n## Only words\n\nHere."),
+            new_markdown_cell("## It shows too\n\n" + "word " * 100),
+            new_code_cell("draw()", outputs=[picture]),
+            new_markdown_cell("## What was learned\n\nThat:\n\n- one thing\n- another"),
+            new_markdown_cell("## Further\n\n**Predict first:** not this?"),
+        ]
+    )
+
+
+def slides_of(notebook: NotebookNode, place: lessons.Place) -> list[BeautifulSoup]:
+    return BeautifulSoup(slides.deck(notebook, "01_small", place), "html.parser").select("section")  # type: ignore[return-value]
+
+
+def test_a_slide_asks_and_folds_the_picture(place: lessons.Place) -> None:
+    opening, asks, shows_too, end = slides_of(parts(), place)
+    assert opening.h1 is not None and opening.h1.text == "1 · Small"
+    assert [link["href"] for link in opening.select("a")] == ["../notebooks/01_small.html", "../teachers/01_small.html"]
+    assert str(asks.h2) == "<h2>It <code>asks</code></h2>" and "Many words" not in asks.text
+    assert asks.select_one(".asked li").text == "Into how many tokens?"  # type: ignore[union-attr]
+    (image,) = asks.select("details img")
+    assert image["alt"] == VIEW["words"]  # the view, and not the picture before it
+    assert (place.stills / str(image["src"]).rsplit("/", 1)[1]).is_file()
+    exercise = get_exercise("1.1")
+    assert f"Exercises: 1.1 {exercise.title} ({exercise.minutes} min)" in asks.text
+    assert not shows_too.select("details") and len(shows_too.select("img")) == 1 and "word word" not in shows_too.text
+    assert [point.text for point in end.select("li")] == ["one thing", "another"]
+    assert "That:" not in end.text and end.select_one(".number").text == "4 / 4"  # type: ignore[union-attr]
+
+
+def test_a_slide_without_a_question_says_how_its_part_begins(place: lessons.Place) -> None:
+    notebook = parts()
+    notebook.cells[6].source = "## It shows\n\nOf $x^2$ this.\n\nAnd more."
+    notebook.cells.insert(7, notebook.cells[2])
+    shows = slides_of(notebook, place)[2]
+    assert shows.select_one("math") is not None and "And more" not in shows.text and not shows.select("details")
+
+
+def test_a_slide_asks_in_the_words_of_the_prediction_where_there_is_one(place: lessons.Place) -> None:
+    from course_utils.exercises.lookup import predictions
+
+    notebook = parts()
+    asked = predictions(1)[0]
+    notebook.cells.insert(2, new_code_cell(f'predict("{asked.id}", ...)  # a number'))
+    points = slides_of(notebook, place)[1].select(".asked li")
+    assert [BeautifulSoup(str(one), "html.parser").text for one in points] == [asked.asks]
 
 
 def test_a_lesson_without_questions_says_so() -> None:

@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS
 from course_utils.notebooks import files
-from course_utils.notebooks.site import lessons, papers, teachers
+from course_utils.notebooks.site import lessons, papers, slides, teachers
 
 STILLS = "stills"
 """The folder of the views' pictures, beside the site's styles and scripts."""
@@ -50,6 +50,7 @@ def build(root: Path, output: Path, work: Path) -> Path:
         raise CourseError(f"the site was not built. {done.stderr.strip()[-4000:]}")
     for path in files.lessons(root):
         shutil.copyfile(path, made / "_sources" / "notebooks" / path.name)
+    write_slides(root, made)
     shutil.rmtree(output, ignore_errors=True)
     # Sphinx's notes on how to go on from this build name folders of this machine.
     shutil.copytree(made, output, ignore=shutil.ignore_patterns(".buildinfo"))
@@ -94,6 +95,15 @@ def write_source(root: Path, source: Path) -> None:
     if views.is_dir():
         shutil.copytree(views, static, dirs_exist_ok=True)
     static.mkdir(exist_ok=True)
+
+
+def write_slides(root: Path, made: Path) -> None:
+    """Write a page with slides of each lesson into the folder `slides` of the site that Sphinx made."""
+    place = lessons.Place(made / "_static" / STILLS, f"../_static/{STILLS}", **files.project_settings(root))
+    (made / "slides").mkdir()
+    for path in files.lessons(root):
+        deck = slides.deck(files.read(path), path.stem, place)
+        (made / "slides" / f"{path.stem}.html").write_text(deck, encoding="utf-8", newline="\n")
 
 
 def _fill(text: str, filled: dict[str, str]) -> str:

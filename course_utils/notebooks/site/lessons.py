@@ -95,7 +95,7 @@ def first_picture(lesson: NotebookNode, title: str, place: Place) -> str:
     for cell in lesson.cells:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}) and title in words_of_picture(output):
-                return _still(output, place)
+                return still(output, place)
     return ""
 
 
@@ -107,7 +107,7 @@ def view(output: NotebookNode, place: Place) -> str:
     data = json.dumps(payload, sort_keys=True, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     name = html.escape(str(payload["view"]), quote=True)
     return (
-        f'<figure class="course-view" data-view="{name}">{_still(output, place)}'
+        f'<figure class="course-view" data-view="{name}">{still(output, place)}'
         f'<script type="application/json">{data}</script></figure>'
     )
 
@@ -136,7 +136,8 @@ def _fold(cell: NotebookNode, what: str) -> None:
     cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **prompts}
 
 
-def _still(output: NotebookNode, place: Place) -> str:
+def still(output: NotebookNode, place: Place) -> str:
+    """A picture's output as HTML with its words; the picture is written into the place's folder."""
     words = html.escape(words_of_picture(output), quote=True)
     if "image/png" not in output.data:
         return f"<p>{words}</p>"

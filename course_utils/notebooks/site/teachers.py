@@ -15,7 +15,7 @@ from course_utils.exercises import Exercise, get_exercise, questions
 from course_utils.notebooks.normalise import PROSE_MARK, exercise_roles
 from course_utils.notebooks.site.lessons import minutes_to_read, title_of
 
-_PREDICTION = re.compile(r"\*\*Predict first[.:]\*\*\s*(.+?)(?=\n\s*\n|\Z)", re.DOTALL)
+_PREDICTION = re.compile(r"\*\*Predict(?: first)?[.:]\*\*\s*(.+?)(?=\n\s*\n|\Z)", re.DOTALL)
 
 
 def page(lesson: NotebookNode, name: str, notes: str = "") -> str:
@@ -23,7 +23,8 @@ def page(lesson: NotebookNode, name: str, notes: str = "") -> str:
     exercises = [get_exercise(id) for id in _exercises(lesson)]
     parts = [
         f"# {title_of(lesson)}, for teachers",
-        f"[The lesson](../notebooks/{name}.ipynb) · [with solutions](../solved/{name}.ipynb)",
+        f"[The lesson](../notebooks/{name}.ipynb) · [with solutions](../solved/{name}.ipynb) · "
+        f'<a href="../slides/{name}.html">Slides</a>',
         notes.strip(),
         "## Timing",
         _timing(lesson, exercises),
@@ -63,11 +64,16 @@ def _timing(lesson: NotebookNode, exercises: list[Exercise]) -> str:
 def _predictions(lesson: NotebookNode) -> Iterator[str]:
     """What the lesson lets one guess before anything runs: in class, asked aloud."""
     prose = (cell.source for cell in lesson.cells if cell.cell_type == "markdown")
-    asked = [" ".join(found.split()) for source in prose for found in _PREDICTION.findall(source)]
+    asked = [question for source in prose for question in asked_before(source)]
     if asked:
         yield "## Before it runs"
         yield "Ask this aloud, let everybody write a guess down, and run the cell only then."
         yield "\n".join(f"- {question[0].upper()}{question[1:]}" for question in asked)
+
+
+def asked_before(source: str) -> list[str]:
+    """What a cell of Markdown has its reader predict, each question in one line."""
+    return [" ".join(found.split()) for found in _PREDICTION.findall(source)]
 
 
 def _mistakes(exercise: Exercise) -> str:

@@ -10,7 +10,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /** An element: attributes by name, `on...` listeners, `style` custom properties; children are nodes or texts. */
 function make(tag, attributes = {}, ...children) {
-  const svg = ["svg", "path", "circle", "line", "text", "polygon"].includes(tag);
+  const svg = ["svg", "g", "path", "circle", "line", "rect", "text", "polygon"].includes(tag);
   const element = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
@@ -62,8 +62,8 @@ function coloured(strength, hue) {
 }
 const signedColour = (value, largest) => coloured(largest ? Math.abs(value) / largest : 0, value < 0 ? "down" : "up");
 
-let counter = 0;
-const unique = (name) => `cv-${name}-${(counter += 1)}`;
+// By chance and not counted: in a notebook every widget has this module once more, in one document.
+const unique = (name) => `cv-${name}-${Math.random().toString(36).slice(2)}`;
 
 /** A choice of one: radio buttons under a name. `change` gets the chosen index. */
 function choice(name, options, chosen, change) {
@@ -176,9 +176,13 @@ function strip(tokens, notes, styles, name) {
 /** Buttons in a row, one of which is chosen: one stop for Tab, walked with the arrow keys. `point` gets the index. */
 function chips(name, items, chosen, point) {
   const buttons = [];
+  const mark = (i) => buttons.forEach((one, j) => {
+    one.tabIndex = j === Math.max(i, 0) ? 0 : -1;  // of -1 nothing is marked, and Tab comes to the first
+    one.setAttribute("aria-pressed", String(j === i));
+  });
   const go = (i, focus) => {
     if (!buttons[i]) return;
-    buttons.forEach((one, j) => { one.tabIndex = j === i ? 0 : -1; one.setAttribute("aria-pressed", String(j === i)); });
+    mark(i);
     if (focus) buttons[i].focus();
     point(i);
   };
@@ -197,6 +201,7 @@ function chips(name, items, chosen, point) {
     return make("li", { class: "cv-bare" }, button);
   }));
   list.go = go;
+  list.mark = mark;
   if (chosen !== null) go(chosen, false);
   return list;
 }
@@ -729,9 +734,125 @@ function byHand(root, data) {
   draw();
 }
 
+// --------------------------------------------------------------------------------------------------- circuit
+
+function circuit(root, data) {
+  const { parts, paths, unit } = data;
+  const nameOf = (path) => `${parts[path.begin].name} → ${parts[path.end].name}`;
+  const size = (path) => Math.abs(path.effect);
+  const bySize = range(paths.length).sort((a, b) => size(paths[b]) - size(paths[a]));
+  const steps = [...new Set(paths.map(size))].sort((a, b) => a - b);
+  const largest = steps.at(-1) || 1;
+  const opens = ({ interval }) => interval && interval[0] <= 0 && interval[1] >= 0;
+  let least = 0, kind = "path", chosen = bySize[0];
+  const shown = () => bySize.filter((i) => size(paths[i]) >= least);
+  const side = make("div", { class: "cv-side" });
+  const main = make("div", { class: "cv-main" });
+  const lists = make("div", {});
+
+  // Where the parts stand: a row for each level, every second row a little aside, so that no path runs through a part.
+  const levels = [...new Set(parts.map((part) => part.level))].sort((a, b) => a - b);
+  const rows = levels.map((level) => range(parts.length).filter((i) => parts[i].level === level));
+  const wide = Math.max(...parts.map((part) => 14 + 7.5 * part.name.length));
+  const [width, rise, tall] = [Math.max(360, ...rows.map((row) => (row.length + 1) * (wide + 8))), 84, 32];
+  const height = (levels.length - 1) * rise + tall + 12;
+  const places = new Map(rows.flatMap((row, r) => row.map((i, c) => [i, {
+    x: width * ((c + 1) / (row.length + 1) + (r % 2 ? 0.12 : -0.12) / row.length),
+    y: height - 6 - tall / 2 - r * rise }])));
+
+  const choose = (newKind, i) => { [kind, chosen] = [newKind, i]; paint(); };
+  const seen = (newKind, i) => ({ onclick: () => choose(newKind, i),
+    onpointerenter: (event) => { if (event.pointerType === "mouse") choose(newKind, i); } });
+  const isChosen = (i) => (kind === "path" ? i === chosen : [paths[i].begin, paths[i].end].includes(chosen));
+
+  const showCard = () => {
+    if (kind === "path") {
+      const path = paths[chosen];
+      const found = [["effect", `${fixed(path.effect, 2, true)} ${unit}`]];
+      if (path.interval) {
+        found.push([data.interval, `${fixed(path.interval[0], 2, true)} to ${fixed(path.interval[1], 2, true)}, `
+          + (opens(path) ? "which holds 0" : "clear of 0")]);
+      }
+      if (path.control !== null) {
+        const factor = path.control ? ` (${fixed(size(path) / path.control, 1)} times that)` : "";
+        found.push([data.control, `${fixed(path.control, 2)}${size(path) > path.control ? factor : ": no smaller than the effect"}`]);
+      }
+      side.replaceChildren(make("div", { class: "cv-card" }, make("p", { class: "cv-name" }, nameOf(path)), facts(found)));
+      return;
+    }
+    const ends = (here, there, word) => shown().filter((i) => paths[i][here] === chosen)
+      .map((i) => [`${word} ${parts[paths[i][there]].name}`, `${fixed(paths[i].effect, 2, true)} ${unit}`]);
+    const found = [...ends("end", "begin", "from"), ...ends("begin", "end", "to")];
+    side.replaceChildren(make("div", { class: "cv-card" }, make("p", { class: "cv-name" }, parts[chosen].name),
+      parts[chosen].says ? make("p", {}, parts[chosen].says) : null,
+      found.length ? facts(found) : make("p", { class: "cv-quiet" }, "All its paths are hidden.")));
+  };
+
+  const endsOf = (path) => {
+    const [from, to] = [places.get(path.begin), places.get(path.end)];
+    return { x1: from.x, y1: from.y - tall / 2, x2: to.x, y2: to.y + tall / 2 };
+  };
+  const numberOn = (i) => {  // where a part is chosen, away from it: there they all meet
+    const { x1, y1, x2, y2 } = endsOf(paths[i]);
+    const share = kind === "part" && paths[i].begin === chosen ? 0.68 : 0.32;
+    return make("text", { x: x1 + share * (x2 - x1), y: y1 + share * (y2 - y1) + 4, "text-anchor": "middle",
+      class: "cv-number" }, fixed(paths[i].effect, 2, true));
+  };
+
+  let order, lines, pathList, partList;
+  const numbers = make("g");
+  const nodes = parts.map((part, i) => {
+    const { x, y } = places.get(i);
+    return make("g", { class: "cv-part", "data-part": i, ...seen("part", i) },
+      make("rect", { x: x - wide / 2, y: y - tall / 2, width: wide, height: tall, rx: 6 }),
+      make("text", { x, y: y + 5, "text-anchor": "middle" }, part.name));
+  });
+  const drawing = () => {
+    lines = new Map([...order].reverse().map((i) => [i, make("line", { ...endsOf(paths[i]), "data-path": i,  // the strongest above
+      class: `cv-link ${paths[i].effect < 0 ? "cv-down" : "cv-up"}${opens(paths[i]) ? " cv-open" : ""}`,
+      style: { "stroke-width": String(1.2 + (6 * size(paths[i])) / largest) } })]));
+    const near = [...lines.keys()].map((i) => make("line", { ...endsOf(paths[i]), class: "cv-near", ...seen("path", i) }));
+    return make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "cv-circuit",
+      "aria-label": `${data.title}: ${parts.length} parts, ${order.length} paths` }, [...lines.values()], near, numbers, nodes);
+  };
+
+  const paint = () => {
+    for (const [i, line] of lines) line.classList.toggle("cv-chosen", isChosen(i));
+    numbers.replaceChildren(...[...lines.keys()].filter(isChosen).map(numberOn));
+    nodes.forEach((node, i) => node.classList.toggle("cv-chosen",
+      kind === "part" ? i === chosen : [paths[chosen].begin, paths[chosen].end].includes(i)));
+    pathList.mark(kind === "path" ? order.indexOf(chosen) : -1);
+    partList.mark(kind === "part" ? chosen : -1);
+    showCard();
+  };
+  const hide = (value) => {
+    least = value;
+    if (kind === "path" && size(paths[chosen]) < least) chosen = bySize[0];
+    order = shown();
+    pathList = chips("paths", order.map((i) => ({ text: `${nameOf(paths[i])} ${fixed(paths[i].effect, 2, true)}`,
+      label: `path from ${parts[paths[i].begin].name} to ${parts[paths[i].end].name}: ${fixed(paths[i].effect, 2, true)} ${unit}` })),
+    null, (i) => choose("path", order[i]));
+    partList = chips("parts", parts.map((part) => ({ text: part.name, label: `part ${part.name}` })), null, (i) => choose("part", i));
+    lists.replaceChildren(make("p", { class: "cv-quiet" }, "Paths, the strongest first"), pathList,
+      make("p", { class: "cv-quiet" }, "Parts"), partList);
+    main.replaceChildren(drawing());
+    paint();
+  };
+
+  root.append(make("p", { class: "cv-quiet" }, "Point at a path or a part, or walk along the lists with the arrow keys."),
+    make("div", { class: "cv-controls" }, slider("Hide weak paths", steps.length - 1, 0, (i) => {
+      const left = paths.filter((path) => size(path) >= steps[i]).length;
+      return left === paths.length ? `all ${paths.length} shown` : `${left} of ${paths.length}, from ${fixed(steps[i], 2)} on`;
+    }, (i) => hide(steps[i]))),
+    make("div", { class: "cv-columns" }, main, side),
+    make("p", { class: "cv-quiet" }, "Layers and paths go up. Wider: more effect. Red and +: raises the answer. "
+      + `Blue and -: lowers it.${paths.some(opens) ? " Dashed: the interval holds 0." : ""}`), lists);
+  hide(steps[0]);
+}
+
 // ----------------------------------------------------------------------------------------------------- doors
 
-const VIEWS = { attention, by_hand: byHand, cache, lens, next_token: nextToken, patching_map: patchingMap, steering, tokens };
+const VIEWS = { attention, by_hand: byHand, cache, circuit, lens, next_token: nextToken, patching_map: patchingMap, steering, tokens };
 
 /** Show a payload in an element. Returns a function that takes it away again. */
 export function mount(element, payload) {
@@ -749,9 +870,9 @@ export function mount(element, payload) {
   return () => root.remove();
 }
 
-/** A field for a text of one's own, which the running kernel answers. */
+/** Fields for texts of one's own, which the running kernel answers. */
 function question(model) {
-  const field = make("input", { type: "text", "aria-label": model.get("asks"), placeholder: model.get("asks") });
+  const fields = model.get("asks").map(([name, start]) => [name, make("input", { type: "text", required: true, value: start })]);
   const button = make("button", { type: "submit" }, "Ask the model");
   const said = make("p", { role: "status", class: "cv-quiet" });
   const settle = () => {
@@ -759,14 +880,13 @@ function question(model) {
     said.textContent = model.get("trouble");
     said.className = model.get("trouble") ? "cv-trouble" : "cv-quiet";
   };
-  const form = make("form", { class: "cv-controls", onsubmit: (event) => {
+  const form = make("form", { class: "cv-controls cv-asks", onsubmit: (event) => {
     event.preventDefault();
-    if (!field.value) return;
     button.disabled = true;
     said.className = "cv-quiet";
     said.textContent = "The model is running ...";
-    model.send({ ask: field.value });
-  }, onkeydown: (event) => event.stopPropagation() }, field, button, said);
+    model.send({ ask: fields.map(([, field]) => field.value) });
+  }, onkeydown: (event) => event.stopPropagation() }, fields.map(([name, field]) => labelled(name, field)), button, said);
   model.on("change:answers", settle);
   return form;
 }
@@ -777,7 +897,7 @@ function render({ model, el }) {
   const renew = () => { away(); away = mount(place, model.get("payload")); };
   model.on("change:payload", renew);
   el.append(place);
-  if (model.get("asks")) el.append(make("div", { class: "course-view" }, question(model)));
+  if (model.get("asks").length) el.append(make("div", { class: "course-view" }, question(model)));
   return () => { model.off("change:payload", renew); away(); };
 }
 

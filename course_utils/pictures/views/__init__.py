@@ -8,6 +8,7 @@ words. `course_utils.explore` asks a running model for the data.
 from course_utils.pictures.views.attention import attention
 from course_utils.pictures.views.by_hand import Step, by_hand
 from course_utils.pictures.views.cache import cache
+from course_utils.pictures.views.circuit import CircuitPart, CircuitPath, circuit
 from course_utils.pictures.views.lens import LensTable, lens
 from course_utils.pictures.views.next_token import next_token
 from course_utils.pictures.views.patching_map import PatchedPair, patching_map
@@ -17,6 +18,8 @@ from course_utils.pictures.views.view import SIZE_LIMIT, View
 
 __all__ = [
     "SIZE_LIMIT",
+    "CircuitPart",
+    "CircuitPath",
     "LensTable",
     "PatchedPair",
     "Step",
@@ -24,6 +27,7 @@ __all__ = [
     "attention",
     "by_hand",
     "cache",
+    "circuit",
     "lens",
     "next_token",
     "patching_map",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from course_utils.pictures.plots import Picture, Values, draw_table, new_picture
 from course_utils.pictures.views.packing import checked, packed, rounded
@@ -130,5 +131,7 @@ def _still(data: dict[str, Any]) -> Picture:
         ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
         axes.text(head, layer, f"{layer}.{head}", ha="center", va="center", fontsize=8, color=ink)
     axes.invert_yaxis()
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))  # there is no layer 0.5
     axes.set(title=f"{data['title']}: {pair['maps'][0]['name']}", xlabel="head", ylabel="layer")
     return figure

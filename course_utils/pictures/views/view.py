@@ -12,7 +12,7 @@ import functools
 import json
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ class View:
         data: what the module gets: numbers, rounded to what is shown, texts, lists and dictionaries of them.
         words: what is seen, said in words; made from ``data``.
         still: draws the picture that stands where nothing is alive; made from ``data``.
-        ask: gives the same view of a text of one's own, where a model is at hand; the field in the view calls it.
-        asks: what to write into that field.
+        ask: gives the same view of texts of one's own, where a model is at hand; the fields in the view call it.
+        asks: those fields in the order of ``ask``'s parameters: what to write into each, and what it begins with.
 
     Raises:
         ValueError: the data are larger than SIZE_LIMIT.
@@ -45,8 +45,8 @@ class View:
     data: dict[str, Any]
     words: str
     still: Callable[[], Picture] = field(repr=False)
-    ask: Callable[[str], View] | None = field(default=None, repr=False)
-    asks: str = ""
+    ask: Callable[..., View] | None = field(default=None, repr=False)
+    asks: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         size = len(json.dumps(self.data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
@@ -83,17 +83,17 @@ def live_bundle(view: View) -> dict[str, Any]:
     widget = _widget_class()
     if widget is None:
         return {}
-    shown = widget(payload=view.payload, asks=view.asks if view.ask else "")
+    shown = widget(payload=view.payload, asks=[list(one) for one in view.asks.items()] if view.ask else [])
     if view.ask:
         shown.on_msg(functools.partial(_answer, view.ask))
     bundle = shown._repr_mimebundle_()
     return dict(bundle[0] if isinstance(bundle, tuple) else bundle or {})
 
 
-def _answer(ask: Callable[[str], View], widget: Any, message: Any, buffers: Any) -> None:
-    """A text from the view's field. Whatever goes wrong is said in the view: there is no cell for a traceback."""
+def _answer(ask: Callable[..., View], widget: Any, message: Any, buffers: Any) -> None:
+    """The texts of the view's fields. Whatever goes wrong is said in the view: there is no cell for a traceback."""
     try:
-        widget.payload = ask(str(message["ask"])).payload
+        widget.payload = ask(*map(str, message["ask"])).payload
         widget.trouble = ""
     except Exception as error:
         widget.trouble = str(error) or type(error).__name__
@@ -120,7 +120,7 @@ def _widget_class() -> Any:
         _esm = (STATIC / "views.js").read_text(encoding="utf-8")
         _css = (STATIC / "views.css").read_text(encoding="utf-8")
         payload = traitlets.Dict().tag(sync=True)
-        asks = traitlets.Unicode().tag(sync=True)
+        asks: Any = traitlets.List().tag(sync=True)  # (what to write, what stands there at first) for each field
         trouble = traitlets.Unicode().tag(sync=True)
         answers = traitlets.Int().tag(sync=True)  # counts up, so that the field learns of an answer like the last
 

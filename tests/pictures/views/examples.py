@@ -115,10 +115,34 @@ def by_hand() -> View:
     return views.by_hand(steps)
 
 
+PARTS = [
+    views.CircuitPart("17.4", 17, "Finds the second name."),
+    views.CircuitPart("19.2", 19),
+    views.CircuitPart("20.0", 20),
+    views.CircuitPart("23.0", 23),
+    views.CircuitPart("23.3", 23, "Lowers what it reads."),
+    views.CircuitPart("logits", 30),
+]
+PATHS = [
+    views.CircuitPath("17.4", "19.2", 0.62, (0.4, 0.84), 0.05),
+    views.CircuitPath("17.4", "20.0", 1.01, (0.8, 1.22), 0.0),
+    views.CircuitPath("19.2", "23.0", 0.3, (-0.1, 0.7), 0.3),
+    views.CircuitPath("20.0", "23.0", 1.06, (0.9, 1.22)),
+    views.CircuitPath("20.0", "23.3", -0.04, None, 0.06),
+    views.CircuitPath("23.0", "logits", 1.4),
+    views.CircuitPath("23.3", "logits", -1.4),
+]
+
+
+def circuit() -> View:
+    return views.circuit(PARTS, PATHS, "Who speaks to whom", "logits", "two standard errors", "best of eight others")
+
+
 EXAMPLES: dict[str, Callable[[], View]] = {
     "attention": attention,
     "by_hand": by_hand,
     "cache": cache,
+    "circuit": circuit,
     "lens": lens,
     "next_token": next_token,
     "patching_map": patching_map,

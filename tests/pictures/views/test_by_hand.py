@@ -45,6 +45,8 @@ def test_words_and_still_say_the_norms() -> None:
     assert view.words == "Two steps, 2 steps: a 2, norm 5; b 2×2, norm 2."
     axes: Any = view.still().axes[0]
     assert [bar.get_width() for bar in axes.patches] == [5.0, 2.0]
+    still: Any = example().still().axes[0]  # spaces of a name are spaces, not a token's dots
+    assert "·" not in "".join(label.get_text() for label in still.get_yticklabels())
 
 
 def test_what_cannot_be_shown_is_named() -> None:

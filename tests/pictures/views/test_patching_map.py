@@ -41,6 +41,7 @@ def test_words_and_still_name_the_strongest() -> None:
     assert [text.get_text() for text in axes.texts] == ["2.1", "0.0", "1.0", "0.1", "1.1"]
     assert axes.images[0].get_array().tolist() == [[3.0, 0.0], [pytest.approx(0.05), 0.0], [0.0, -4.0]]
     assert axes.get_ylim() == (-0.5, 2.5)  # layers go up
+    assert {tick % 1 for axis in (axes.xaxis, axes.yaxis) for tick in axis.get_ticklocs()} == {0}
 
 
 @pytest.mark.parametrize(

@@ -85,19 +85,41 @@ def small(word: str) -> View:
 
 
 def test_the_field_asks_again_and_says_what_was_wrong() -> None:
-    def ask(text: str) -> View:
+    def ask(text: str, more: str = "") -> View:
         if text == "bad":
             raise ValueError("The text is bad; give a good one.")
-        return small(text)
+        return small(text + more)
 
     widget: Any = SimpleNamespace(payload=None, trouble="", answers=0)
-    view._answer(ask, widget, {"ask": "good"}, [])
+    view._answer(ask, widget, {"ask": ["good"]}, [])
     assert widget.payload["data"] == {"title": "good"} and (widget.trouble, widget.answers) == ("", 1)
-    view._answer(ask, widget, {"ask": "bad"}, [])
+    view._answer(ask, widget, {"ask": ["bad"]}, [])
     assert widget.trouble == "The text is bad; give a good one." and widget.answers == 2
     assert widget.payload["data"] == {"title": "good"}  # what was shown stays
-    view._answer(ask, widget, {"ask": "good"}, [])
+    view._answer(ask, widget, {"ask": ["good"]}, [])
     assert widget.trouble == ""
+    view._answer(ask, widget, {"ask": ["very ", "good"]}, [])  # as many texts as there are fields
+    assert widget.payload["data"] == {"title": "very good"}
+
+
+def test_the_widget_has_the_fields_of_the_view_that_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+
+    class Widget:
+        def __init__(self, asks: Any, payload: Any) -> None:
+            made.append(asks)
+
+        def on_msg(self, answer: Any) -> None:
+            made.append("hears")
+
+        def _repr_mimebundle_(self) -> dict[str, Any]:
+            return {}
+
+    monkeypatch.setattr(view, "_widget_class", lambda: Widget)
+    asks, still = {"A prompt": "", "Layer": "3"}, small("x").still
+    view.live_bundle(View("lens", {}, "x.", still, lambda text, layer: small(text), asks))
+    view.live_bundle(View("lens", {}, "x.", still, asks=asks))  # nobody would answer
+    assert made == [[["A prompt", ""], ["Layer", "3"]], "hears", []]
 
 
 def test_data_have_a_limit_and_are_finite() -> None:
