@@ -12,7 +12,7 @@ from course_utils.exercises import get_prediction, messages
 from course_utils.exercises.guess_kinds import Unreadable, read_guess
 from course_utils.exercises.messages import say
 from course_utils.exercises.predicting import Prediction
-from course_utils.learner import record
+from course_utils.learner import record, tracebacks
 from course_utils.learner.own_progress import greet
 
 _guesses: dict[str, Any] = {}  # as they were read
@@ -102,3 +102,6 @@ def _briefly(value: Any) -> str:
     except Exception:
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+tracebacks.install()

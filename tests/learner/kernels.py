@@ -10,6 +10,7 @@ from typing import Any
 from jupyter_client.manager import KernelManager
 
 from course_utils.model.weights import cache_folder
+from course_utils.notebooks.normalise import ANSI
 
 SET_CLOCK = """
 def _set_clock(when):
@@ -55,7 +56,7 @@ class Kernel:
         self.manager.shutdown_kernel(now=True)
 
     def run(self, source: str) -> str:
-        """What the cell prints. Raises CellFailed with the exception if it raises."""
+        """What the cell prints. Raises CellFailed with what is shown of an exception, if it raises one."""
         said: list[str] = []
 
         def listen(message: dict[str, Any]) -> None:
@@ -65,7 +66,7 @@ class Kernel:
 
         reply = self.client.execute_interactive(source, output_hook=listen, timeout=300)["content"]
         if reply["status"] != "ok":
-            raise CellFailed(f"{reply.get('ename')}: {reply.get('evalue')}\nin the cell\n{source}")
+            raise CellFailed(ANSI.sub("", "\n".join(reply["traceback"])))
         return "".join(said)
 
     def heard(self, message: dict[str, Any]) -> None:
