@@ -261,20 +261,22 @@ def patched_pair(
 
     Args:
         by_position: as there. orders: how many random orders of a head's numbers "scrambled" is the mean of. Each takes
-            longer than all the rest.
+            longer than all the rest; with 0 that map is left out.
 
     Raises:
-        ValueError: as there, or ``orders`` is less than 1.
+        ValueError: as there, or ``orders`` is negative.
     """
-    if orders < 1:
-        raise ValueError(f"orders={orders}: expected at least one random order.")
+    if orders < 0:
+        raise ValueError(f"orders={orders}: expected a number of random orders, or 0 for none.")
     patching.check_prompts(model, clean, corrupted)
     at_start = patching.logit_difference(model, corrupted, answers)
     at_end = patching.logit_difference(model, clean, answers)
     alone = patching.patch_heads(model, clean, corrupted, answers, progress=False) - at_start
     direct = patching.direct_effects(model, clean, corrupted, answers).heads
+    maps = {"patched alone": alone, "direct": direct, "through others": alone - direct}
     tables = [patching.permute_heads(model, clean, answers, seed=seed, progress=False) for seed in range(orders)]
-    scrambled = torch.stack(tables).mean(dim=0) - at_end
+    if tables:
+        maps["scrambled"] = torch.stack(tables).mean(dim=0) - at_end
     moved = None
     count = len(token_ids(model, corrupted))
     if by_position:
@@ -287,7 +289,7 @@ def patched_pair(
     return views.PatchedPair(
         label=f"{clean} … / {corrupted} …",
         gap=at_end - at_start,
-        maps={"patched alone": alone, "direct": direct, "through others": alone - direct, "scrambled": scrambled},
+        maps=maps,
         prompts={name: pieces(model, text) for name, text in prompts.items()},
         attention={name: patching.attention_to(model, text, range(count)) for name, text in prompts.items()},
         by_position=moved,

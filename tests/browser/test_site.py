@@ -130,8 +130,8 @@ def test_no_page_scrolls_sideways_and_no_request_leaves(site: Path, address: str
     page.close()
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize("width", [WIDE, NARROW], ids=["1200", "400"])
+# Colours do not hang on the width: two of the four show both widths and both modes.
+@pytest.mark.parametrize(("width", "mode"), [(WIDE, "light"), (NARROW, "dark")], ids=["1200-light", "400-dark"])
 def test_axe_finds_nothing(address: str, chromium: Any, width: dict[str, int], mode: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
