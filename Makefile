@@ -84,7 +84,7 @@ coverage: .venv/.installed-test
 	$(BIN)/python -m coverage report
 
 clean:
-	rm -rf .venv html site build dist .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.*
+	rm -rf .venv .venv.lock .venv.lock.check html site build dist .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is made when the installation is complete. `.installing` is there while one runs: if it is found, the last
@@ -93,12 +93,4 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "'$(PYTHON)' is missing or older than Python 3.11. Name another: make $(MAKECMDGOALS) PYTHON=python3.12"; \
 	  exit 1; }
-	@again=; if [ -e .venv/.installing ]; then again=--clear; echo "The last installation was cut off: again."; fi; \
-	  $(PYTHON) -m venv $$again .venv
-	@touch .venv/.installing
-	@echo "Installing into .venv (the first time: some minutes, and a network) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*,grade]' || { echo; \
-	  echo "The installation did not finish; pip says why above. The first run needs a network (or an installer set up"; \
-	  echo "for a mirror); later ones do not. The same command again takes up the work."; exit 1; }
-	@rm -f .venv/.installing
-	@touch $@ $(if $(filter test,$*),.venv/.installed-lab .venv/.installed-site)
+	@bash .ci/install $* "$(PYTHON)" $(BIN)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -132,7 +134,8 @@ class TestMakeSetsItselfUp:
     """The Makefile's own logic, with a stand-in for Python that installs nothing but says what it was asked."""
 
     def folder(self, tmp_path: Path, install: str = "exit 0") -> Path:
-        for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / ".ci").mkdir(exist_ok=True)
+        for name in ("Makefile", "pyproject.toml", "constraints.txt", ".ci/install"):
             (tmp_path / name).write_bytes((ROOT / name).read_bytes())
         # Called as PYTHON it is asked for its version, then to make the environment; there it is asked to install.
         (tmp_path / "stand-in").write_text(
@@ -190,6 +193,51 @@ class TestMakeSetsItselfUp:
         self.folder(tmp_path)
         assert self.make(folder, "html").returncode == 0
         assert self.asked(folder)[0] == "-m venv --clear .venv"
+
+    def test_of_two_at_once_one_installs_and_the_other_waits(self, tmp_path: Path) -> None:
+        # The first goes on when the second has said that it waits.
+        folder = self.folder(tmp_path, install=f"while [ ! -e {tmp_path}/go-on ]; do sleep 0.1; done")
+        command = ["make", f"PYTHON={folder}/stand-in", "html"]
+        first = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+        while not (folder / ".venv/.installing").exists():
+            assert first.poll() is None
+            time.sleep(0.05)
+        second = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+        assert second.stdout is not None and first.stdout is not None
+        while "waiting for it" not in (line := second.stdout.readline()):
+            assert line, "the second make has ended"
+        owner = (folder / ".venv.lock").read_text().strip()
+        assert f"(process {owner})" in line
+        (folder / "go-on").touch()
+        assert first.wait(60) == second.wait(60) == 0
+        first.stdout.close(), second.stdout.close()
+        assert [line.split()[1] for line in self.asked(folder)] == ["venv", "pip"], "one of them has installed"
+        assert not list(folder.glob(".venv.lock*"))
+
+    def test_a_lock_whose_owner_is_gone_is_taken_over(self, tmp_path: Path) -> None:
+        folder = self.folder(tmp_path)
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        (folder / ".venv.lock").write_text(f"{gone.pid}\n")
+        assert self.make(folder, "html").returncode == 0
+        assert len(self.asked(folder)) == 2 and not list(folder.glob(".venv.lock*"))
+
+    @pytest.mark.parametrize("ended", [signal.SIGTERM, signal.SIGKILL])
+    def test_an_installation_that_was_killed_leaves_no_lock_in_the_way(
+        self, ended: signal.Signals, tmp_path: Path
+    ) -> None:
+        folder = self.folder(tmp_path, install=f"touch {tmp_path}/begun; sleep 1")
+        script = ["bash", ".ci/install", "lab", f"{folder}/stand-in", ".venv/bin"]
+        running = subprocess.Popen(script, cwd=folder, stdout=subprocess.DEVNULL)
+        while not (folder / "begun").exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(ended)
+        assert running.wait(60) != 0
+        self.asked(folder)
+        self.folder(tmp_path)
+        assert self.make(folder, "html").returncode == 0
+        assert self.asked(folder)[0] == "-m venv --clear .venv" and not list(folder.glob(".venv.lock*"))
 
     def test_refuses_an_old_python(self, tmp_path: Path) -> None:
         folder = self.folder(tmp_path)

@@ -148,10 +148,16 @@ def check(id: str, answer: Any, seed: int | None = None) -> Any:
             expected.append(outcome)
         return outcome
 
+    verdict, failure = None, None
     try:
         verdict = judge(exercise, outcomes, seed, run)
     except ReferenceFailed as error:
-        print(say(messages.NO_REFERENCE, exercise=id, reason=error))
+        failure = error
+    if any(outcome.raised == "KeyboardInterrupt" for outcome in [*outcomes, *expected]):
+        print(say(messages.CHECK_INTERRUPTED, exercise=id, name=exercise.name))
+        return exercise.reference
+    if verdict is None:
+        print(say(messages.NO_REFERENCE, exercise=id, reason=failure))
         return exercise.reference
     print(verdict)
     _tell("checked", id, verdict)

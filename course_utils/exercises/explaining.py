@@ -37,14 +37,14 @@ def explain(error: BaseException, answer: Any) -> str:
         text = ""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _file(answer)]
     # The check runs the answer from another file, so without a line of the learner's own the call itself did not fit.
-    advice = messages.OTHER_ARGUMENTS if name == "TypeError" and not lines else _advice(name, text)
+    what_to_do = messages.OTHER_ARGUMENTS if name == "TypeError" and not lines else advice(name, text)
     if text:
         template = messages.RAISED_ON_LINE_SAYING if lines else messages.RAISED_SAYING
     else:
         template = messages.RAISED_ON_LINE if lines else messages.RAISED
     ended = text if text.endswith((".", "!", "?")) else f"{text}."
     raised = say(template, error=name, line=lines[-1] if lines else None, text=ended)
-    return f"{raised} {advice}" if advice else raised
+    return f"{raised} {what_to_do}" if what_to_do else raised
 
 
 def own_frames(error: BaseException, answer: Any) -> str:
@@ -58,7 +58,8 @@ def own_frames(error: BaseException, answer: Any) -> str:
     return "\n".join(lines)[:TRACE_LIMIT]
 
 
-def _advice(name: str, text: str) -> str:
+def advice(name: str, text: str) -> str:
+    """For the well-known pitfalls of traces, by the name and text of an exception, what to do; else ""."""
     if name in ("UnboundLocalError", "NameError"):
         if text.count("'") < 2:
             return messages.SOMETHING_NOT_SAVED

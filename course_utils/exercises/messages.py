@@ -87,6 +87,10 @@ NOT_CALLABLE_A = "It is a {type}; a function or class was expected."
 NOT_CALLABLE_AN = "It is an {type}; a function or class was expected."
 OUT_OF_TIME = "Your code was still running after {seconds:.0f} seconds and was stopped."
 INTERRUPTED = "The check was interrupted."
+CHECK_INTERRUPTED = (
+    "○ {exercise} the check was interrupted, and does not count. To have it again, run the cell with your {name} again "
+    "first."
+)
 NOT_RUN = "It was not run on this case."
 RAISED = "Your code raised {error}."
 RAISED_ON_LINE = "Your code raised {error} on line {line}."
@@ -105,6 +109,14 @@ RETURN_IN_TRACE = "A trace's body cannot return: save the value there and return
 NO_SUCH_PART = "print(model) shows the names of the parts."
 TIMED_CELL = "Take %%time off the cell with your answer: nnsight reads a trace's source, and %%time hides it."
 EXITS = "An answer returns; it does not exit."
+
+# Below the traceback of a cell.
+CELL_INTERRUPTED = "The cell was stopped. The model is as it was: run the cell again, or go on."
+NAME_IS_GONE = (
+    "There is no '{name}' yet, or no more: after a restart nothing is defined. Run the cells above this one (menu "
+    "Run). If it was made inside a trace, it does not outlive it: save it there, {name} = ....save()."
+)
+WHOLE_TRACEBACK = "{advice} (%tb shows the whole traceback.)"
 
 # What it changed and should not have.
 INPUT_CHANGED = "The values are right, but your code changed its input in place: work on a copy (x = x.clone())."

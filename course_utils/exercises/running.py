@@ -123,7 +123,7 @@ def run_safely(drive: Callable[..., Any], answer: Any, args: tuple[Any, ...], kw
             out_of_time=True,
         )
     except KeyboardInterrupt:
-        outcome = Outcome("error", error=messages.INTERRUPTED, final=True)
+        outcome = Outcome("error", error=messages.INTERRUPTED, final=True, raised="KeyboardInterrupt")
     except BaseException as error:
         name = type(error).__name__[:200]
         outcome = Outcome("error", error=explain(error, answer), trace=own_frames(error, answer), raised=name)

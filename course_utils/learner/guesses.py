@@ -12,7 +12,7 @@ from course_utils.exercises import get_prediction, messages
 from course_utils.exercises.guess_kinds import Unreadable, read_guess
 from course_utils.exercises.messages import say
 from course_utils.exercises.predicting import Prediction
-from course_utils.learner import record
+from course_utils.learner import record, tracebacks
 from course_utils.learner.own_progress import greet
 
 _guesses: dict[str, Any] = {}  # as they were read
@@ -50,6 +50,18 @@ def predict(id: str, guess: Any = ...) -> None:
     record.note("predictions", id, lambda entry: _keep(entry, read, shown, late))
 
 
+def own_guess(id: str) -> Any:
+    """The guess that was made, for the picture that shows the answer: ``guess=(own_guess("2.3"), ...)``.
+
+    Returns a number, a text or a tuple of these, as the prediction asks for; None where no guess was made.
+
+    Raises:
+        KeyError: there is no prediction of that id.
+    """
+    prediction = get_prediction(id)
+    return _guesses.get(id, _guess_on_record(prediction))
+
+
 def reveal(id: str, truth: Any) -> None:
     """Show the answer, how near the guess was, and what a wrong guess overlooks.
 
@@ -67,7 +79,7 @@ def reveal(id: str, truth: Any) -> None:
         print(say(messages.NOT_TO_BE_READ, prediction=id, truth=_briefly(truth)))
         return
     _shown.add(id)
-    guess = _guesses.get(id, _guess_on_record(prediction))
+    guess = own_guess(id)
     shown = prediction.kind.show(answer)
     right = False
     if guess is None:
@@ -102,3 +114,6 @@ def _briefly(value: Any) -> str:
     except Exception:
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+tracebacks.install()

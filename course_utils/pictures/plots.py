@@ -264,6 +264,8 @@ class LineOptions(TypedDict, total=False):
         log_x, log_y: a logarithmic axis, to base 2 and to base 10.
         bands: half the width of a shaded band around the series of that name, such as a standard deviation.
         marks: vertical lines with their labels, at these x.
+        guess: the point (x, y) where a learner guessed; a coordinate that was not asked for is ``...``. One that is
+            None was not guessed, and nothing is drawn.
     """
 
     x: Values | None
@@ -271,6 +273,7 @@ class LineOptions(TypedDict, total=False):
     log_y: bool
     bands: Mapping[str, Values] | None
     marks: Mapping[str, float] | None
+    guess: tuple[Any, Any] | None
 
 
 def lines(
@@ -314,17 +317,38 @@ def lines(
         )
     if options.get("log_y"):
         axes.set_yscale("log")
+    guess = _given(options.get("guess"))
+    if guess is not None:
+        _draw_guess(axes, *guess)
     if options.get("log_x"):
         axes.set_xscale("log", base=2)
     elif x is None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(series) > 1:
+    if len(series) > 1 or guess is not None:
         axes.legend(frameon=False, fontsize=9)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     _name_axes(axes, title, xlabel, ylabel)
-    figure.words = words.of_lines(title, (xlabel, ylabel), drawn)
+    figure.words = words.of_lines(title, (xlabel, ylabel), drawn, guess)
     return figure
+
+
+def _given(guess: tuple[Any, Any] | None) -> tuple[float | None, float | None] | None:
+    """A guess as a point, with None for what was not asked; None itself if a coordinate was not guessed."""
+    if guess is None or any(one is None for one in guess):
+        return None
+    x, y = (None if one is ... else float(one) for one in guess)
+    return x, y
+
+
+def _draw_guess(axes: Axes, x: float | None, y: float | None) -> None:
+    look: dict[str, Any] = {"color": "#000000", "label": "your guess"}
+    if x is not None and y is not None:
+        axes.plot([x], [y], marker="*", markersize=12, linestyle="none", zorder=3, **look)
+    elif x is not None:
+        axes.axvline(x, linewidth=1.5, linestyle="--", **look)
+    elif y is not None:
+        axes.axhline(y, linewidth=1.5, linestyle="--", **look)
 
 
 def token_strip(

@@ -132,8 +132,15 @@ def of_tables(title: str, colour_label: str, tables: Mapping[str, np.ndarray]) -
     return sentence(f"{kind}; the strongest cell of each", listed(told, "maps"))
 
 
-def of_lines(title: str, axes: tuple[str, str], series: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
-    """Lines: where each begins and ends, and its highest and lowest point, as (x, y) arrays of the same length."""
+def of_lines(
+    title: str,
+    axes: tuple[str, str],
+    series: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    guess: tuple[float | None, float | None] | None = None,
+) -> str:
+    """Lines: where each begins and ends, and its highest and lowest point, as (x, y) arrays of the same length. A guess
+    that is drawn among them: its (x, y), None for one that was not asked for.
+    """
     kind = titled("Line" if len(series) == 1 else f"{len(series)} lines", title)
     over = f"{axes[1] or 'values'} over {axes[0] or 'their place'}"
     told = []
@@ -150,7 +157,12 @@ def of_lines(title: str, axes: tuple[str, str], series: Mapping[str, tuple[np.nd
             if rounded[place] not in (rounded[0], rounded[-1]):
                 points.append(f"{extreme} {number(y[place], scale)} at {number_of_place(x[place])}")
         told.append(f"{f'{name}: ' if len(series) > 1 or name.strip() else ''}{', '.join(points)}")
-    return sentence(f"{kind}: {over}", listed(told, "lines"))
+    guessed = ""
+    if guess is not None:
+        across, up = guess
+        parts = ["" if up is None else f"{up:,g}", "" if across is None else f"at {across:,g}"]
+        guessed = f"Your guess: {' '.join(filter(None, parts))}"
+    return sentence(f"{kind}: {over}", listed(told, "lines"), guessed)
 
 
 def of_text(title: str, colour_label: str, tokens: Sequence[str], values: np.ndarray) -> str:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+
+from tests.browser.jupyterlab import serve_lab
 
 SOURCE = """
 import torch
@@ -41,24 +37,8 @@ def lab(tmp_path: Path) -> Iterator[str]:
         ),
         tmp_path / "view.ipynb",
     )
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0", "--ip=127.0.0.1"]
-    command += [f"--ServerApp.root_dir={tmp_path}", "--IdentityProvider.token=", "--LabApp.news_url="]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    log = tmp_path / "log"
-    with log.open("w") as said:
-        server = subprocess.Popen(command, stdout=said, stderr=said, cwd=tmp_path)
-    try:
-        deadline = time.monotonic() + 120
-        address = None
-        while address is None:
-            address = re.search(r"http://127\.0\.0\.1:\d+/", log.read_text())
-            assert server.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
-            time.sleep(0.2)
-        assert json.load(urlopen(f"{address[0]}api"))["version"]
-        yield address[0]
-    finally:
-        server.terminate()
-        server.wait(30)
+    with serve_lab(tmp_path) as address:
+        yield address
 
 
 @pytest.mark.slow

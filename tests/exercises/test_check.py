@@ -464,7 +464,6 @@ WAYS = [
     (raises, "raised ValueError on line"),
     (raises_a_hostile_error, "raised HostileError on line"),
     (exits, "it does not exit"),
-    (interrupts, "The check was interrupted."),
     (recurses, "raised RecursionError"),
     (never_ends, "still running after 1 seconds"),
     (mutates_input, "changed its input in place"),
@@ -524,6 +523,23 @@ def test_every_way_to_break_a_check_gets_a_sentence(
     # The next learner's right answer on the same models is right.
     check("99.1", lambda model, prompt, scale: middle(model, prompt, scale))
     assert capsys.readouterr().out.startswith("✓")
+
+
+@pytest.mark.parametrize("who", ["the answer", "the reference"])
+def test_an_interrupted_check_counts_for_nothing(
+    who: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(course, "_watchers", [lambda event, id, value: told.append(event)])
+    answer = interrupts
+    if who == "the reference":  # it runs after the answer, so an interrupt may meet it
+        answer = middle
+        course.register(dataclasses.replace(TRIAL, id="99.7", reference=interrupts))
+    id = "99.1" if who == "the answer" else "99.7"
+    assert check(id, answer) is course.get_exercise(id).reference
+    said = capsys.readouterr().out
+    assert said.startswith(f"○ {id} the check was interrupted, and does not count.") and said.count("\n") == 1
+    assert told == []
 
 
 def settings(model: Any) -> Any:

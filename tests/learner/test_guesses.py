@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from course_utils.exercises import Verdict, get_quiz, messages
-from course_utils.learner import guesses, own_progress, predict, questions, quiz, record, reveal
+from course_utils.learner import guesses, own_guess, own_progress, predict, questions, quiz, record, reveal
 from tests.learner.conftest import Said
 
 
@@ -49,6 +49,18 @@ def test_the_example_of_logits_and_probabilities(said: Said) -> None:
     predict("6.1", 0.5)
     reveal("6.1", 4.265)
     assert "that would be a probability of 0.62" in said()
+
+
+def test_a_picture_can_ask_for_the_guess_also_after_a_restart(kept: Path) -> None:
+    assert own_guess("2.3") is None
+    predict("2.3", 15)
+    assert own_guess("2.3") == 15
+    restart()
+    assert own_guess("2.3") == 15
+    predict("2.5", ("attention 7", "MLP 12"))
+    assert own_guess("2.5") == ("attention 7", "MLP 12")
+    with pytest.raises(KeyError, match="There is no prediction"):
+        own_guess("2.99")
 
 
 @pytest.mark.parametrize("given", ["many", -1, 1e9, [], object(), {1: 2}, lambda: 3, 10**400])

@@ -42,6 +42,30 @@ def test_the_options_of_lines_reach_the_figure() -> None:
     assert len(axes.collections) == 1 and [text.get_text() for text in axes.texts] == ["m"]
 
 
+@pytest.mark.parametrize(
+    ("guess", "drawn", "said"),
+    [
+        ((2, ...), ([2, 2], [0, 1]), " Your guess: at 2."),
+        ((..., 0.5), ([0, 1], [0.5, 0.5]), " Your guess: 0.5."),
+        ((1, 4400.0), ([1], [4400]), " Your guess: 4,400 at 1."),
+    ],
+    ids=["where", "how much", "how much there"],
+)
+def test_a_guess_is_drawn_and_said(guess: Any, drawn: Any, said: str) -> None:
+    picture: Any = plots.lines({"one": [1.0, 3.0, 2.0]}, guess=guess)
+    line = picture.axes[0].lines[-1]
+    assert (list(line.get_xdata()), list(line.get_ydata())) == drawn
+    assert [text.get_text() for text in picture.axes[0].get_legend().get_texts()][-1] == "your guess"
+    assert picture.words.endswith(said)
+
+
+@pytest.mark.parametrize("guess", [None, (None, ...), (2, None)])
+def test_where_nothing_was_guessed_the_picture_is_as_ever(guess: Any) -> None:
+    picture: Any = plots.lines({"one": [1.0, 3.0, 2.0]}, guess=guess)
+    plain: Any = plots.lines({"one": [1.0, 3.0, 2.0]})
+    assert picture.words == plain.words and len(picture.axes[0].lines) == 1 and picture.axes[0].get_legend() is None
+
+
 def test_an_unknown_option_is_named_with_those_that_there_are() -> None:
     with pytest.raises(TypeError) as refused:
         plots.heatmap(TABLE, limits=5.0)  # type: ignore[call-arg]
