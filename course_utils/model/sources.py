@@ -301,6 +301,7 @@ def _read_weights(name: str | Path, dtype: torch.dtype | str, build: Any = None,
     """
     import torch
     from transformers import AutoModelForCausalLM
+
     with quiet_transformers():  # what it would report is told below
         module, found = (build or AutoModelForCausalLM).from_pretrained(
             name,
