@@ -173,8 +173,8 @@ def _prove_heads(
         )
     if pattern is not None and float(pattern.triu(pattern.shape[-1] - pattern.shape[-2] + 1).abs().max()) > 0:
         raise AnatomyError(
-            f"{parts.family}, layer {layer}: its tokens look at those after them, so it does not predict the next token "
-            "from those before it. Try another model."
+            f"{parts.family}, layer {layer}: its tokens look at those after them, so it does not predict the next "
+            "token from those before it. Try another model."
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nnsight
@@ -11,8 +13,11 @@ import torch
 from transformers import AutoConfig, AutoModelForMultimodalLM, DynamicCache
 
 from course_utils import ModelError, anatomy, load_model
+from course_utils.model.anatomy import AnatomyError, find
+from course_utils.model.finding import find_layers
+from course_utils.model.proving import prove
 from course_utils.model.sources import RemoteSource
-from course_utils.model.tiny import LAYERS, TINY_MODELS, tiny_config, tiny_tokenizer
+from course_utils.model.tiny import LAYERS, tiny_config, tiny_tokenizer
 from course_utils.model.twin import draw_loud
 from course_utils.residual import layer_output_with_hook, model_card, stream_parts
 from course_utils.sweeps import patch_heads
@@ -127,7 +132,35 @@ def test_the_card_tells_what_no_text_meets(pair: tuple[Any, Any]) -> None:
     text = {id(p): p.numel() for part in (theirs.get_decoder(), theirs.lm_head) for p in part.parameters()}
     everything = sum(p.numel() for p in theirs.parameters())
     assert card["parameters, pictures and sound"] == everything - sum(text.values()) > 0
-    assert TINY_MODELS and "parameters, pictures and sound" not in model_card(load_model("tiny-gemma3"))
+    assert "parameters, pictures and sound" not in model_card(load_model("tiny-gemma3"))
+
+
+@pytest.mark.parametrize("model_type", ["blip-2", "idefics", "voxtral_realtime"])
+def test_what_reads_more_than_a_text_is_refused_in_a_sentence(model_type: str, tiny: Any) -> None:
+    ours = copy.copy(tiny("tiny-llama")._module.config)
+    ours.model_type = model_type  # the whole's own; these cannot be made small
+    module = SimpleNamespace(config=ours)
+    with pytest.raises(AnatomyError, match=f"^{model_type}: it reads a picture or a sound with every text"):
+        find_layers(module, tiny("tiny-llama")._module.config)
+
+
+def test_what_looks_ahead_is_refused(tiny: Any) -> None:
+    """A mask that hides nothing, as an encoder's."""
+    model = load_model("tiny-llama", seed=9)
+    for layer in model._module.model.layers:
+        layer.self_attn.register_forward_pre_hook(
+            lambda _, inputs, named: (inputs, {**named, "attention_mask": None}), with_kwargs=True
+        )
+    with pytest.raises(AnatomyError, match="layer 0: its tokens look at those after them"):
+        prove(find(model))
+
+
+def test_a_load_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole("llava").save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    caplog.clear()
+    load_model(tmp_path, dtype="float32", device="cpu")
+    assert not caplog.records
 
 
 def test_a_remote_text_side_is_refused_in_a_sentence(tmp_path: Path) -> None:
