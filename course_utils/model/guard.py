@@ -90,6 +90,7 @@ def _forget_pictures(module: Any) -> None:
     """Let a run over text count its own positions: a model that sees (Qwen-VL) keeps how far the pictures of its last
     generation moved them, for each row of that batch, and would add it to whatever continues a cache.
     """
+    part: Any
     for part in (module, getattr(module, "model", None)):
         if getattr(part, "rope_deltas", None) is not None:
             part.rope_deltas = None
