@@ -96,7 +96,8 @@ def test_a_patched_head_is_what_a_hook_makes_of_it(pair: tuple[Any, Any]) -> Non
     parts, other = anatomy(ours), TOKENS.clone()
     other[0, 4] = 7
     name = {module: name for name, module in ours._module.named_modules()}[parts.out_projections[1]._module]
-    projection, width, seen = theirs.get_submodule(name), parts.head_width, []
+    projection, width = theirs.get_submodule(name), parts.head_width
+    seen: list[torch.Tensor] = []
 
     def put(_: Any, inputs: tuple) -> tuple:
         mixed = inputs[0].clone()
