@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import nnsight
 import torch
 
-from course_utils.model.anatomy import anatomy, first_of
+from course_utils.model.anatomy import Anatomy, anatomy, first_of
 from course_utils.model.experts import describe_mlp, find_experts
 from course_utils.model.prompts import token_id, token_ids
 from course_utils.model.whole_numbers import place
@@ -173,6 +173,15 @@ def count_parameters(model: TransformersModel) -> dict[str, int]:
     return counts | {"other": total - sum(counts.values()), "total": total}
 
 
+def _count_text_side(parts: Anatomy) -> int:
+    """How many numbers what runs on a text has learned: all but the towers of a model that also sees or hears."""
+    hf = parts.model._module
+    if hf.config.get_text_config(decoder=True) is hf.config:
+        return sum(weight.numel() for weight in hf.parameters())
+    modules = (hf.get_decoder(), parts.embedding._module, parts.unembedding._module)
+    return sum({id(weight): weight.numel() for one in modules for weight in one.parameters()}.values())
+
+
 # What each token looks at.
 
 
@@ -299,13 +308,14 @@ def blueprint(model_type: str, **settings: Any) -> TransformersModel:
     Raises:
         ValueError: transformers has no such model type.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
+    from course_utils.model.classes import auto_class
     from course_utils.model.tiny import tiny_tokenizer
 
     config = AutoConfig.for_model(model_type, **settings)
     with torch.device("meta"):
-        module = AutoModelForCausalLM.from_config(config).eval()
+        module = auto_class(config).from_config(config).eval()
     # A wrapper wants a tokenizer; no text will ever reach this one.
     return nnsight.TransformersModel(module, task="text-generation", tokenizer=tiny_tokenizer(), device="meta")
 
@@ -344,6 +354,8 @@ def model_card(model: TransformersModel) -> dict[str, Any]:
         "tied embedding": parts.embedding._module.weight is parts.unembedding._module.weight,
     }
     # What most models do not have is said of those that do.
+    if (towers := counts["total"] - _count_text_side(parts)) > 0:
+        card["parameters, pictures and sound"] = towers
     experts = find_experts(parts)
     if experts is not None:
         card["attention parameters"], card["MLP parameters"] = counts["attention"], counts["mlp"]

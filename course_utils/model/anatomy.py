@@ -294,7 +294,10 @@ class Anatomy:
         return stacked
 
     def kept(self, n_tokens: int) -> int:
-        """How many numbers a cache holds of one text of `n_tokens`, over all layers."""
+        """How many numbers a cache holds of one text of `n_tokens`, over all layers: keys and values.
+
+        The state of a recurrent layer or a convolution, as large however long the text, is not counted.
+        """
         layers = zip(self.kept_numbers, self.kept_windows, strict=True)
         return sum(numbers * (n_tokens if w is None else min(n_tokens, w - 1)) for numbers, w in layers)
 

@@ -147,6 +147,7 @@ _NORMED_STREAM = Family(
 _SEVERAL_STREAMS = Family(
     refused="its layers carry several residual streams side by side and mix them, and the lessons follow one"
 )
+_WANTS_A_PICTURE = Family(refused="it reads a picture or a sound with every text, and the lessons give it a text alone")
 _LOOPS = Family(refused="it runs the same layers several times over, so there is no one stream through its layers")
 _SHARED_ATTENTION = Family(
     refused="several layers share one attention block, which writes through a state space and not to the stream"
@@ -254,6 +255,14 @@ FAMILIES: dict[str, Family] = {
     "blt": Family(
         refused="it reads bytes, and joins them to patches of changing length, where the lessons read tokens"
     ),
+    # Whole models, by what the configuration of the whole is called.
+    "blip-2": _WANTS_A_PICTURE,
+    "idefics": _WANTS_A_PICTURE,
+    "instructblip": _WANTS_A_PICTURE,
+    "instructblipvideo": _WANTS_A_PICTURE,
+    "kosmos-2": _WANTS_A_PICTURE,
+    "voxtral_realtime": _WANTS_A_PICTURE,
+    "mllama_text_model": Family(refused="some of its layers look at pictures alone, and are passed over in a text"),
     "git": _NORMED_STREAM,
     "trocr": _NORMED_STREAM,
     "mamba": _NO_ATTENTION,

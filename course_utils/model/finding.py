@@ -67,8 +67,9 @@ def find_layers(hf: PreTrainedModel, config: PretrainedConfig) -> tuple[Module, 
     """
     name = config.model_type
     family = family_of(name)
-    if family.refused:
-        raise AnatomyError(f"{name}: {family.refused}. Try another model, such as GPT-2, Llama, Qwen or Gemma.")
+    for known in (hf.config.model_type, name):  # the whole, and its text side
+        if why := family_of(known).refused:
+            raise AnatomyError(f"{known}: {why}. Try another model, such as GPT-2, Llama, Qwen or Gemma.")
     holder, blocks = _layer_list(hf, config, name)
     kinds = _kinds(config, blocks)
     layers = [

@@ -82,6 +82,18 @@ def _before_run(module: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -
     if ids is not None:
         refuse_tokens(ids, module.get_input_embeddings().weight.shape[0])
     _refuse_mixed_frequencies(module.config, length, held, lengths)
+    if options.get("position_ids") is None:
+        _forget_pictures(module)
+
+
+def _forget_pictures(module: Any) -> None:
+    """Let a run over text count its own positions: a model that sees (Qwen-VL) keeps how far the pictures of its last
+    generation moved them, for each row of that batch, and would add it to whatever continues a cache.
+    """
+    part: Any
+    for part in (module, getattr(module, "model", None)):
+        if getattr(part, "rope_deltas", None) is not None:
+            part.rope_deltas = None
 
 
 def _refuse_mixed_frequencies(config: Any, length: int, held: int, lengths: torch.Tensor | None) -> None:

@@ -121,7 +121,7 @@ def prove_by_twin(parts: Anatomy, find: Find) -> Anatomy:
     Raises:
         AnatomyError: the twin cannot be built, or its parts do not add up.
     """
-    config = parts.model._module.config.get_text_config(decoder=True)
+    config = parts.model._module.config
     twin = _proven_twin(config.model_type, json.dumps(config.to_dict(), sort_keys=True, default=str), find)
     return dataclasses.replace(parts, shows_patterns=twin.shows_patterns, sinks=twin.sinks)
 
@@ -170,6 +170,11 @@ def _prove_heads(
     if pattern is not None and pattern.shape[1] != count:
         raise AnatomyError(
             f"{parts.family}, layer {layer}: there are patterns of {pattern.shape[1]} heads, and {count} were expected."
+        )
+    if pattern is not None and float(pattern.triu(pattern.shape[-1] - pattern.shape[-2] + 1).abs().max()) > 0:
+        raise AnatomyError(
+            f"{parts.family}, layer {layer}: its tokens look at those after them, so it does not predict the next "
+            "token from those before it. Try another model."
         )
 
 

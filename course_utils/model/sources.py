@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from course_utils.model import hub
+from course_utils.model.classes import auto_class, can_continue_text, reads_text_alone
 from course_utils.model.errors import ModelError
 from course_utils.model.messages import did_you_mean, quiet_transformers
 from course_utils.model.options import as_device
@@ -189,6 +190,11 @@ class RemoteSource(Source):
         files = _Files(self.name, self.revision, local=not hub.can_be_reached())
         with hub.plain_errors(self.name, files.local):
             config, tokenizer, _ = files.read_all_but_weights()
+            if not reads_text_alone(config):
+                raise ModelError(
+                    f"{self.name!r} is the text side of a model that also sees or hears ({config.model_type}), which "
+                    "the course runs on this machine only. Leave remote out, or name a model of text alone."
+                )
             model = remote_class()(
                 self.name,
                 task="text-generation",
@@ -254,18 +260,22 @@ class _Files:
 
     def load(self, dtype: torch.dtype | None, device: Device, remote: Rehearsal) -> Loaded:
         with hub.plain_errors(self.name, self.local):
-            _, tokenizer, commit = self.read_all_but_weights()
+            config, tokenizer, commit = self.read_all_but_weights()
+            build = auto_class(config)
             place = "auto" if device == "auto" else as_device(device)  # accelerate places the layers for "auto"
             module = _read_weights(
                 self.name,
                 dtype or "auto",
+                build,
                 device_map=None if str(place) == "cpu" else place,
                 revision=commit,
                 local_files_only=self.local,
             )
         model = wrap(module, tokenizer, remote, self.revision)
         # From this machine in any case: the files have just been read, and the hub need not be asked again.
-        return Loaded(model, lambda dtype: _read_weights(self.name, dtype, revision=commit, local_files_only=True))
+        return Loaded(
+            model, lambda dtype: _read_weights(self.name, dtype, build, revision=commit, local_files_only=True)
+        )
 
     def read_all_but_weights(self) -> tuple[PretrainedConfig, PreTrainedTokenizerBase, str | None]:
         """The configuration, the tokenizer, and the commit that both are from."""
@@ -285,13 +295,15 @@ class _Files:
         return config, tokenizer, commit
 
 
-def _read_weights(name: str | Path, dtype: torch.dtype | str, **where: Any) -> PreTrainedModel:
-    """The module with all of its weights; ModelError where some are missing, or have no place."""
+def _read_weights(name: str | Path, dtype: torch.dtype | str, build: Any = None, **where: Any) -> PreTrainedModel:
+    """The module with all of its weights, read by `build` (by default transformers' class for causal language models);
+    ModelError where some are missing, or have no place.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
     with quiet_transformers():  # what it would report is told below
-        module, found = AutoModelForCausalLM.from_pretrained(
+        module, found = (build or AutoModelForCausalLM).from_pretrained(
             name,
             dtype=dtype,
             attn_implementation="eager",
@@ -341,10 +353,7 @@ def _what_ails_the_tokenizer(folder: Path, error: Exception) -> str:
 
 def _refuse_other_architectures(config: PretrainedConfig, name: str) -> None:
     """Raise ModelError unless `config` is of a decoder-only language model, which is what the course is about."""
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    )
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
     kind = config.model_type
     instead = "The course needs a decoder-only language model, such as load_model() or load_model('gpt2')."
@@ -353,5 +362,5 @@ def _refuse_other_architectures(config: PretrainedConfig, name: str) -> None:
     # BERT and its relatives can be configured as decoders, so transformers lists them under both.
     if kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False):
         raise ModelError(f"{name!r} is an encoder-only model ({kind}). {instead}")
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    if not can_continue_text(config):
         raise ModelError(f"{name!r} is not a language model that transformers can generate with ({kind}). {instead}")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from course_utils.model.classes import class_of
+
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
@@ -53,6 +55,8 @@ _KV_HEAD_COUNTS = (
 _LAYER_COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_blocks")
 # Lists by number of layer, and not one entry for each: indices of the layers that are so.
 _LAYER_INDICES = ("moe_layers", "full_attn_idxs", "mlp_only_layers", "hybrid_layer_ids", "attn_layer_indices")
+# Sizes of a tower that are the width of the text side, which it writes to.
+_OF_TEXT = ("out_hidden_size", "text_hidden_size")
 _FIRST_DENSE = ("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index")
 
 # Sizes that hang on others of the same family, and periods that a few layers would not hold.
@@ -79,6 +83,7 @@ def small_config(config: PretrainedConfig) -> PretrainedConfig:
         _cut_sizes(part, heads)
     if given.get("head_dim") is not None and given.get("head_dim") == given.get("qk_rope_head_dim"):
         settings["head_dim"] = settings["qk_rope_head_dim"]  # what DeepSeek's configuration calls head_dim
+    _turn_in_three(settings)
     settings.update(_EXCEPTIONS.get(settings["model_type"], {}))
     for name in settings:
         if name.endswith("_token_id"):
@@ -89,22 +94,72 @@ def small_config(config: PretrainedConfig) -> PretrainedConfig:
 def small_twin(config: PretrainedConfig, seed: int = 0) -> PreTrainedModel:
     """A model of :func:`small_config`, in float32 on the CPU, in evaluation mode, with loud random weights.
 
-    torch's global random state is neither used nor changed.
+    Of a model that also sees or hears it is the whole class around a small text side, without its towers: no text
+    meets them. torch's global random state is neither used nor changed.
     """
     import torch
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM
 
+    build = class_of(config)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(seed)
         small = small_config(config)
-        # A model of pictures and text has its text alone in a class of its own, which only it is mapped to.
-        known = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
-        build = AutoModelForCausalLM.from_config
-        if type(small) not in MODEL_FOR_CAUSAL_LM_MAPPING and known is not None:
-            build = known._from_config
-        module = build(small, attn_implementation="eager", dtype=torch.float32)
+        how: dict[str, Any] = {"attn_implementation": "eager", "dtype": torch.float32}
+        if type(small) in (type(config), build.config_class):
+            module = build._from_config(small, **how)
+        else:
+            module = _without_towers(build, _around(config, small), how)
     draw_loud(module, seed)
     return module.eval().requires_grad_(False)
+
+
+def _around(config: PretrainedConfig, small: PretrainedConfig) -> PretrainedConfig:
+    """The configuration of the whole, with a small one of its text side inside."""
+    from transformers import CONFIG_MAPPING, PretrainedConfig
+
+    text = config.get_text_config(decoder=True)
+    settings = copy.deepcopy(config.to_dict())
+    for name, value in settings.items():
+        part = getattr(config, name, None)
+        if part is text:
+            settings[name] = small.to_dict()
+        elif isinstance(part, PretrainedConfig):
+            for size in _OF_TEXT:
+                if value.get(size) == text.hidden_size:
+                    value[size] = small.hidden_size
+        elif name.endswith(("_token_id", "_token_index")):
+            settings[name] = None if value is None else 1
+    return CONFIG_MAPPING[settings.pop("model_type")](**settings)
+
+
+def _without_towers(build: Any, config: PretrainedConfig, how: dict[str, Any]) -> PreTrainedModel:
+    """A model whose text side alone is made: what sees or hears is laid out without memory, and taken off."""
+    import torch
+
+    with torch.device("meta"):
+        whole = build._from_config(config, **how)
+    decoder, head = whole.get_decoder(), whole.get_output_embeddings()
+    names = {module: name for name, module in whole.named_modules()}
+    made = (
+        type(decoder)._from_config(decoder.config, **how),
+        torch.nn.Linear(head.in_features, head.out_features, bias=head.bias is not None),
+    )
+    for old, new in zip((decoder, head), made, strict=True):
+        whole.set_submodule(names[old], new)
+    whole.tie_weights()
+    _take_off(whole, made)
+    return whole
+
+
+def _take_off(module: Any, kept: tuple[Any, ...]) -> None:
+    """Let go of every part below a module that neither holds nor is one of those to keep, whatever it is."""
+    for name, child in list(module.named_children()):
+        if not any(one in child.modules() for one in kept):
+            setattr(module, name, None)
+        elif child not in kept:
+            _take_off(child, kept)
+    for name, parameter in list(module.named_parameters(recurse=False)):
+        if parameter.is_meta:  # what begins a line of a picture (LLaVA-NeXT)
+            setattr(module, name, None)
 
 
 def draw_loud(module: torch.nn.Module, seed: int) -> None:
@@ -138,6 +193,14 @@ def _cut_sizes(settings: dict[str, Any], heads: int | None) -> None:
         given = settings.get(name)
         if isinstance(given, int) and given:
             settings[name] = 1 if given == 1 else _HEADS if given == heads else 2
+
+
+def _turn_in_three(settings: dict[str, Any]) -> None:
+    """Split the rotary half of the narrow heads between time, height and width (Qwen2-VL), as that of the wide ones."""
+    rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
+    if rope.get("mrope_section") is not None:
+        half = int(_HEAD_WIDTH * (rope.get("partial_rotary_factor") or 1)) // 2
+        rope["mrope_section"] = [half - 2 * (half // 3), half // 3, half // 3]
 
 
 def _few_layers(settings: dict[str, Any]) -> None:

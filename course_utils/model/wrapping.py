@@ -30,6 +30,7 @@ def wrap(
     import nnsight
 
     from course_utils.model.guard import guard
+    from course_utils.model.messages import quiet_transformers
     from course_utils.model.prompts import add_no_end
 
     register_package()
@@ -39,7 +40,8 @@ def wrap(
     # Else the pipeline inside moves the model to what it thinks the best device.
     place = {} if getattr(module, "hf_device_map", None) else {"device": module.device}
     build = remote_class() if remote else nnsight.TransformersModel
-    model = build(module, task="text-generation", tokenizer=tokenizer, revision=revision, **place)
+    with quiet_transformers():  # its text pipeline does not know the models that also see, and runs them
+        model = build(module, task="text-generation", tokenizer=tokenizer, revision=revision, **place)
     if remote:
         model.run_remote = remote
     return model
