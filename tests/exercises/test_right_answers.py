@@ -29,6 +29,14 @@ def written() -> dict[str, list[Callable[..., Any]]]:
 
 
 RIGHT = written()
+
+FEWER = {
+    "2.4": (3, "the answer is a sentence of one's own"),
+    "4.8": (2, "the answer is the name of a landmark"),
+    "5.10": (4, "the answer is one vector, and another than the glad one that works has to be found at all"),
+}
+"""Where six styles would be one style six times: how many there are, and why."""
+
 BY_ID: dict[str, Exercise] = {exercise.id: exercise for lesson in LESSONS for exercise in exercises(lesson)}
 
 

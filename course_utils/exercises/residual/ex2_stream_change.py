@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.exercises.drawing import tiny, told
+from course_utils.exercises.drawing import ONE_TOKEN, tiny, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
-from course_utils.exercises.residual.drawing import ONE_TOKEN, models
+from course_utils.exercises.residual.drawing import models
 from course_utils.residual import residual_stream, stream_change
 
 if TYPE_CHECKING:

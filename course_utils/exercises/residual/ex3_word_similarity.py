@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.exercises.drawing import told
+from course_utils.exercises.drawing import ONE_TOKEN, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
-from course_utils.exercises.residual.drawing import ONE_TOKEN, models
+from course_utils.exercises.residual.drawing import models
 from course_utils.model.prompts import token_ids
 from course_utils.residual import residual_stream, word_position, word_similarity
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.exercises.drawing import tiny
+from course_utils.exercises.drawing import ONE_TOKEN, tiny
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
-from course_utils.exercises.residual.drawing import ONE_TOKEN, texts
+from course_utils.exercises.residual.drawing import texts
 from course_utils.model.prompts import token_ids
 from course_utils.residual import attention_patterns, previous_token_scores
 

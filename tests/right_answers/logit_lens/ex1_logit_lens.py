@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from course_utils.logit_lens import normed_stream
 from course_utils.model.anatomy import anatomy
 from course_utils.residual import residual_stream
 from tests.right_answers.plain_runs import hooked, ids_of, plain, stream_by_hooks
@@ -40,7 +39,7 @@ def output_hidden_states(model, prompt, top_k=5, normalize=True):
         normed = parts.normalise(state[0, -1]) if normalize and depth < parts.n_layers else state[0, -1]
         top = parts.logits(normed).topk(top_k)
         texts = [model.tokenizer.decode([i]) for i in top.indices.tolist()]
-        entries.append(dict(top_tokens=texts, top_token_logits=top.values.double().numpy()))
+        entries.append({"top_tokens": texts, "top_token_logits": top.values.double().numpy()})
     return entries
 
 
@@ -79,10 +78,11 @@ def takes_the_largest_away(model, prompt, top_k=5, normalize=True):
     return entries
 
 
-def from_the_lessons_normed_stream(model, prompt, top_k=5, normalize=True):
+def all_depths_in_one_product(model, prompt, top_k=5, normalize=True):
     parts = anatomy(model)
-    stream = normed_stream(model, ids_of(model, prompt))[:, -1] if normalize else residual_stream(model, prompt)[:, -1]
-    scores, ids = torch.topk(parts.logits(stream), top_k, dim=-1)
+    stream = residual_stream(model, prompt).select(1, -1)
+    normed = parts.normalise(stream) if normalize else stream
+    scores, ids = torch.topk(parts.logits(normed), top_k, dim=-1)
     texts = [list(map(model.tokenizer.decode, row)) for row in ids.tolist()]
     return [{"top_tokens": own, "top_token_logits": row} for own, row in zip(texts, scores.unbind(), strict=True)]
 
@@ -93,5 +93,5 @@ RIGHT = [
     output_hidden_states,
     reads_inside_the_trace,
     takes_the_largest_away,
-    from_the_lessons_normed_stream,
+    all_depths_in_one_product,
 ]

@@ -65,7 +65,7 @@ def inside_a_trace(model, prompt):
         scores = parts.unembed(torch.cat(stream)).log_softmax(-1).save()
     top = scores.max(dim=2)
     cross = torch.einsum("dpv,dpv->dp", scores.exp(), scores)
-    return dict(top_ids=top.indices, probability=top.values.exp(), entropy=cross.neg())
+    return {"top_ids": top.indices, "probability": top.values.exp(), "entropy": cross.neg()}
 
 
 def depth_by_depth(model, prompt):
