@@ -28,7 +28,9 @@ def direction_of_the_unembedding(model, prompt, answers=NAMES):
     parts = anatomy(model)
     first, second = (token_id(model, answer) for answer in answers)
     unembedding = parts.unembedding._module
-    given = parts.normalise(residual_stream(model, prompt)[-1, -1]) @ (unembedding.weight[first] - unembedding.weight[second])
+    given = parts.normalise(residual_stream(model, prompt)[-1, -1]) @ (
+        unembedding.weight[first] - unembedding.weight[second]
+    )
     if unembedding.bias is not None:
         given = given + unembedding.bias[first] - unembedding.bias[second]
     return float(given)
@@ -49,7 +51,7 @@ def signs(model, prompt, answers=NAMES):
 
 
 def inside_the_trace(model, prompt, answers=NAMES):
-    first, second = map(lambda name: token_id(model, name), answers)
+    first, second = (token_id(model, name) for name in answers)
     with model.trace([model.tokenizer(prompt)["input_ids"]]):
         logits = model.output.logits[0][-1]
         found = (logits[first] - logits[second]).save()
