@@ -25,6 +25,9 @@ ONE_TOKEN = [
 """Each of them, with a space before it, is one token, for the tiny models' tokenizer and for SmolLM2's."""
 # fmt: on
 
+SEVERAL_TOKENS = ("Strawberries", "Zoologically", "Quizzical", "Hyperbolic")
+"""Each of them is several tokens for these tokenizers, also in small letters and behind a space."""
+
 PLACES = (
     ("The Eiffel Tower", "Paris"),
     ("The Colosseum", "Rome"),

@@ -31,6 +31,8 @@ def _cases(rng: random.Random) -> list[Case]:
         *cases,
         Case(told(Model()), (Model(), prefix, endings)),
         Case("endings of one token and of several", (model, text(rng, 4), [one, other, one])),
+        # Taken together, the space and the word behind it are one token.
+        Case("a prefix that ends in a space", (model, f"{text(rng, 4)} ", [one.strip(), other.strip()])),
         Case("no ending", (model, text(rng, 4), []), raises=True),
         Case("an empty ending", (replace(model, begins=False), text(rng, 4), [one, ""]), raises=True),
         Case("an empty prefix", (replace(model, begins=False), "", [one]), raises=True),

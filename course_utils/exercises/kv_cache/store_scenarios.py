@@ -74,6 +74,7 @@ def _what_does_not_fit(run: RecordedStore) -> None:
         "a head more": torch.ones(batch, n_heads + 1, 2, head_width),
         "a batch of more": torch.ones(batch + 1, n_heads, 2, head_width),
         "numbers more": torch.ones(batch, n_heads, 2, head_width + 1),
+        "one head alone": torch.ones(batch, 1, 2, head_width),
         "two axes alone": torch.ones(2, head_width),
         "one position": torch.ones(batch, n_heads, 1, head_width),
     }.items():

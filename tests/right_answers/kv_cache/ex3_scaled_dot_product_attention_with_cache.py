@@ -26,8 +26,9 @@ class ConcatenatedPairs(ScaledDotProductAttention):
         size = self.get_cache_size()
         if cache_position is None:
             return size
-        first = int(torch.as_tensor(cache_position).reshape(-1)[0])
-        if not 0 <= first <= size:
+        places = torch.as_tensor(cache_position).reshape(-1).tolist()
+        first = places[0]
+        if places != list(range(first, first + len(places))) or not 0 <= first <= size:
             raise ValueError(f"{first} leaves a gap after {size}")
         return first
 
