@@ -123,7 +123,14 @@ class AppendsFirst(Cached):
         return self.look(q, k, v, self.widen(attn_mask, k.shape[2]), is_causal)
 
 
+class LooksAtTheFirstPlaceAlone(Cached):
+    def fits(self, places):
+        if places[0] > self.get_cache_size():
+            raise ValueError("a gap")
+
+
 WRONG = [
+    Wrong("3.3", LooksAtTheFirstPlaceAlone, says="On places that leave a gap"),
     Wrong("3.3", LeavesGaps, "a gap is taken"),
     Wrong("3.3", AppendsFirst, "kept before it looked"),
     Wrong("3.3", MaskFromTheStart, "mask not shifted by the cache"),
