@@ -17,6 +17,17 @@ WORDS = [
 ]
 # fmt: on
 
+# fmt: off
+ONE_TOKEN = [
+    "house", "water", "coffee", "train", "book", "school", "garden", "music", "story", "night", "table", "city",
+    "bread", "river", "fire", "doctor",
+]
+"""Each of them, with a space before it, is one token, for the tiny models' tokenizer and for SmolLM2's."""
+# fmt: on
+
+SEVERAL_TOKENS = ("Strawberries", "Zoologically", "Quizzical", "Hyperbolic")
+"""Each of them is several tokens for these tokenizers, also in small letters and behind a space."""
+
 PLACES = (
     ("The Eiffel Tower", "Paris"),
     ("The Colosseum", "Rome"),
@@ -30,6 +41,11 @@ PLACES = (
 def text(rng: random.Random, n_words: int = 6) -> str:
     """That many random English words, with a capital letter in front."""
     return " ".join(rng.choices(WORDS, k=n_words)).capitalize()
+
+
+def one_token(rng: random.Random) -> str:
+    """A random text of a single token, with the space that belongs to it."""
+    return f" {rng.choice(ONE_TOKEN)}"
 
 
 def tiny_pair(rng: random.Random, *families: str) -> list[Model]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +120,12 @@ def in_form(answer: Callable[..., Any], form: Form) -> Callable[..., Any]:
 
 
 def as_form(form: Form, value: Any) -> Any:
-    """``value`` in ``form``; as it is where it cannot be had in it."""
+    """``value`` in ``form``; as it is where it cannot be had in it.
+
+    What a generator raises while it is run through is the answer's own error, and goes on its way.
+    """
+    if isinstance(value, Iterator):
+        value = list(itertools.islice(value, MOST_ITEMS + 1))
     try:
         return _as_form(form, value)
     except (TypeError, ValueError, RuntimeError, OverflowError):

@@ -143,6 +143,16 @@ def test_an_answer_that_something_is_done_with_may_come_in_another_container_too
     assert type(broken) is list and {type(n) for n in broken} == {int} and whole is None
 
 
+def test_what_a_generator_raises_is_told_as_any_other_error(capsys: pytest.CaptureFixture[str]) -> None:
+    def mine(layer, x):
+        yield 1
+        yield int("no number")
+
+    check("3.9", mine)
+    told = capsys.readouterr().out
+    assert "Your code raised ValueError" in told and "invalid literal for int()" in told
+
+
 @pytest.mark.parametrize(
     ("form", "value"),
     [

@@ -144,6 +144,22 @@ def test_is_complete(exercise: Exercise) -> None:
     assert any(case_is_fresh(exercise, label) for label in {case.label for case in exercise.cases(1)})
 
 
+def test_a_case_of_one_token_has_one_on_every_seed() -> None:
+    """What is wrong on a single token only was ticked where most of the drawn words were two."""
+    found = 0
+    for exercise in ALL:
+        for case in (case for seed in range(1, 6) for case in exercise.cases(seed) if "one token" in case.label):
+            if not case.args or not isinstance(case.args[0], Model):
+                continue
+            tokenizer = load_once(case.args[0]).tokenizer
+            texts = [arg for arg in case.args[1:] if isinstance(arg, str)]
+            texts += [text for arg in case.args[1:] if isinstance(arg, list) for text in arg]
+            sizes = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+            assert 1 in sizes, f"{exercise.id}, {case.label}: {texts}"
+            found += 1
+    assert found > 40
+
+
 def case_is_fresh(exercise: Exercise, label: str) -> bool:
     """Whether the case of this label has other inputs under another seed (else a hard-coded answer would pass)."""
     drawn = [repr([case for case in exercise.cases(seed) if case.label == label]) for seed in (1, 2)]

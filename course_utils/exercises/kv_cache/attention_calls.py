@@ -28,6 +28,20 @@ def _batch_of_masks(seed: int) -> torch.Tensor:
     return torch.stack([random_mask(seed, N, N), random_mask(seed + 1, N, N)])
 
 
+def _hides_all_from_one(seed: int) -> torch.Tensor:
+    """An additive mask (query, key): query 2 may look at nothing."""
+    mask = torch.randn(N, N, generator=torch.Generator().manual_seed(seed + 4))
+    mask[2] = -torch.inf
+    return mask
+
+
+def _later_keys_alone(seed: int) -> torch.Tensor:
+    """Query 1 may look at keys that come after it, and, where is_causal hides those, at nothing."""
+    mask = random_mask(seed, N, N) | torch.eye(N, dtype=torch.bool)
+    mask[1] = torch.arange(N) > 1
+    return mask
+
+
 CALLS: dict[str, Callable[[int], dict[str, Any]]] = {
     "one look at everything": lambda seed: {"is_causal": False},
     "a causal run": lambda seed: {"is_causal": True},
@@ -39,6 +53,12 @@ CALLS: dict[str, Callable[[int], dict[str, Any]]] = {
         "is_causal": True,
     },
     "a mask of its own for each text": lambda seed: {"attn_mask": _batch_of_masks(seed)},
+    "an additive mask of its own for each text": lambda seed: {"attn_mask": _additive_mask(seed)[:, 0]},
+    "an additive mask that hides everything from a query": lambda seed: {"attn_mask": _hides_all_from_one(seed)},
+    "a mask that leaves a query later keys alone, together with is_causal": lambda seed: {
+        "attn_mask": _later_keys_alone(seed),
+        "is_causal": True,
+    },
     "a query that may look at nothing": lambda seed: {"attn_mask": _one_key_or_none(seed)},
 }
 """By the case's label, what a seed gives to ``forward`` beside its input."""

@@ -43,6 +43,8 @@ class AttentionInSteps(nn.Module):
         n_new, n_keys = scores.shape[-2:]
         allowed = self.causal(n_new, n_keys) if is_causal else torch.ones(n_new, n_keys, dtype=torch.bool)
         if attn_mask is not None:
+            if attn_mask.shape[-2] not in (1, n_new):
+                raise ValueError("another number of queries")
             scores, allowed = self.masked(scores, allowed, self.widened(attn_mask, n_keys))
         weights = self.dropped(self.weights(scores, allowed))
         return self.output(self.joined(weights @ values)), weights
@@ -146,7 +148,12 @@ class CachedAttentionInSteps(AttentionInSteps):
         raise ValueError("a gap")
 
     def first_place(self, cache_position: torch.Tensor | int | None) -> int:
-        return self.get_cache_size() if cache_position is None else int(torch.as_tensor(cache_position).flatten()[0])
+        if cache_position is None:
+            return self.get_cache_size()
+        places = torch.as_tensor(cache_position).flatten()
+        if not (places.diff() == 1).all():
+            self.meet_gap()
+        return int(places[0])
 
     def together(self, old: Held, new: Held) -> Held:
         return tuple(torch.cat(pair, dim=-2) for pair in zip(old, new, strict=True))

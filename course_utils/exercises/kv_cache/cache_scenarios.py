@@ -80,12 +80,7 @@ def _given_places(run: Recorded) -> None:
 
 def _another_batch(run: Recorded) -> None:
     run.prefill(4)
-    try:
-        run.layer(run.x[:1, :2], is_causal=True, use_cache=True)
-        run.steps["a batch of another size"] = "taken"
-    except (ValueError, RuntimeError):
-        run.steps["a batch of another size"] = "refused"
-    run.steps["held after it"] = run.layer.get_cache_size()
+    run.refused("a batch of another size", run.x[:1, :2], is_causal=True)
     run.step("the next token of the first batch", run.x[:, 4:5], is_causal=True)
 
 
@@ -99,13 +94,28 @@ def _a_gap(run: Recorded) -> None:
     run.prefill(4)
     run.refused("place 6 after 4 held", run.x[:, 4:5], is_causal=True, cache_position=torch.tensor([6]))
     run.refused("place 5 after 4 held", run.x[:, 4:5], is_causal=True, cache_position=5)
+    run.refused("places 3 and 5", run.x[:, 4:6], is_causal=True, cache_position=torch.tensor([3, 5]))
     run.step("the next token", run.x[:, 4:5], is_causal=True)
 
 
 def _a_wrong_mask(run: Recorded) -> None:
     run.prefill(4)
     run.refused("a mask over 9 keys, where there are 6", run.x[:, 4:6], attn_mask=random_mask(run.seed, 2, 9))
+    run.refused("a mask for 3 queries, where there are 2", run.x[:, 4:6], attn_mask=random_mask(run.seed, 3, 6))
     run.step("the next token", run.x[:, 4:5], is_causal=True)
+
+
+def _masks_of_other_kinds(run: Recorded) -> None:
+    source = torch.Generator().manual_seed(run.seed + 5)
+    run.prefill(3)
+    run.step(
+        "chunk of 2, additive mask over its own 2 keys", run.x[:, 3:5], attn_mask=torch.randn(2, 2, generator=source)
+    )
+    both = random_mask(run.seed, 2, 7)
+    both[:, 0] = True
+    run.step("chunk of 2, mask over 7 keys and is_causal", run.x[:, 5:7], attn_mask=both, is_causal=True)
+    each = torch.stack([random_mask(run.seed + text, 2, 9) for text in range(2)])
+    run.step("chunk of 2, a mask of its own for each text", run.x[:, 7:9], attn_mask=each)
 
 
 def _without_and_cleared(run: Recorded) -> None:
@@ -148,6 +158,7 @@ SCENARIOS: dict[str, Callable[[Recorded], None]] = {
     "a prompt, then token after token": _token_by_token,
     "a prompt in two chunks, then a token": _two_chunks,
     "masks over all keys and over the new ones": _masks,
+    "additive masks, masks with is_causal and masks for each text": _masks_of_other_kinds,
     "places given with cache_position": _given_places,
     "a place given as a number": _a_place_alone,
     "places that leave a gap": _a_gap,

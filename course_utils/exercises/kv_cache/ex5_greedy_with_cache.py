@@ -25,6 +25,7 @@ def _cases(rng: random.Random) -> list[Case]:
         Case("a text that comes to an end", (model, text(rng), 6, True)),
         Case("one new token", (model, text(rng, 3), 1)),
         Case("no new token", (model, text(rng, 3), 0), raises=True),
+        Case("fewer new tokens than none", (model, text(rng, 3), -1), raises=True),
         Case("an empty prompt", (model, "", 3), raises=True),
     ]
 

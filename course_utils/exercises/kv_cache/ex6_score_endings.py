@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from course_utils.exercises.drawing import PLACES, text, tiny, tiny_pair, told
+from course_utils.exercises.drawing import PLACES, one_token, text, tiny, tiny_pair, told
 from course_utils.exercises.forms import NUMBERS
 from course_utils.exercises.kv_cache.passes import TokensRead, logits_of
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
@@ -26,11 +26,13 @@ def _cases(rng: random.Random) -> list[Case]:
     endings = [f" {city}, in {rng.choice(('spring', 'summer', 'winter'))}" for _, city in rng.sample(PLACES, 2)]
     prefix = f"I wrote to my friend that we should meet in front of it. {place} is in the city of"
     model = tiny(rng, "tiny-llama")
-    one, other = f" {text(rng, 1).lower()}", f" {text(rng, 2).lower()}"
+    one, other = one_token(rng), f" {text(rng, 2).lower()}"
     return [
         *cases,
         Case(told(Model()), (Model(), prefix, endings)),
-        Case("endings of one token", (model, text(rng, 4), [one, other, one])),
+        Case("endings of one token and of several", (model, text(rng, 4), [one, other, one])),
+        # Taken together, the space and the word behind it are one token.
+        Case("a prefix that ends in a space", (model, f"{text(rng, 4)} ", [one.strip(), other.strip()])),
         Case("no ending", (model, text(rng, 4), []), raises=True),
         Case("an empty ending", (replace(model, begins=False), text(rng, 4), [one, ""]), raises=True),
         Case("an empty prefix", (replace(model, begins=False), "", [one]), raises=True),

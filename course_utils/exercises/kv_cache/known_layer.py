@@ -53,7 +53,7 @@ def random_mask(seed: int, *shape: int) -> torch.Tensor:
 
 def named(result: Any) -> dict[str, Any]:
     """What came out of a layer's forward, by name."""
-    if not isinstance(result, tuple) or len(result) != 2:
+    if not isinstance(result, tuple | list) or len(result) != 2:
         raise TypeError("forward must return two tensors: the output and the attention weights.")
     return {WEIGHTS: result[1], OUTPUT: result[0]}
 

@@ -23,7 +23,7 @@ class RecordedStore:
         batch, n_heads, head_width = self.sizes
         keys, values = (torch.randn(batch, n_heads, n, head_width, generator=self.source) for _ in range(2))
         held = self.store.append(keys, values)
-        if not isinstance(held, tuple) or len(held) != 2:
+        if not isinstance(held, tuple | list) or len(held) != 2:
             raise TypeError("append must return two tensors: all keys and all values that are held.")
         self.places.add((held[0].untyped_storage().data_ptr(), held[1].untyped_storage().data_ptr()))
         self.steps[name] = {"keys": held[0].clone(), "values": held[1].clone()}
@@ -74,6 +74,7 @@ def _what_does_not_fit(run: RecordedStore) -> None:
         "a head more": torch.ones(batch, n_heads + 1, 2, head_width),
         "a batch of more": torch.ones(batch + 1, n_heads, 2, head_width),
         "numbers more": torch.ones(batch, n_heads, 2, head_width + 1),
+        "one head alone": torch.ones(batch, 1, 2, head_width),
         "two axes alone": torch.ones(2, head_width),
         "one position": torch.ones(batch, n_heads, 1, head_width),
     }.items():

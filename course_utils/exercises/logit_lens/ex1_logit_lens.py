@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from course_utils.exercises.drawing import text, tiny
+from course_utils.exercises.drawing import one_token, text, tiny
 from course_utils.exercises.logit_lens.prompts import on_prompts
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.logit_lens import logit_lens
@@ -28,7 +28,7 @@ def _cases(rng: random.Random) -> list[Case]:
         *cases,
         bare,
         Case("a prompt that ends in a space, top_k and normalize left out", (model, f"{text(rng, 4)} ")),
-        Case("one token and top_k = 1", (model, text(rng, 1)), {"top_k": 1}),
+        Case("one token and top_k = 1", (model, one_token(rng)), {"top_k": 1}),
     ]
 
 

@@ -13,10 +13,15 @@ from course_utils.logit_lens import kl_from_last
 
 def _cases(rng: random.Random) -> list[Case]:
     source = torch.Generator().manual_seed(rng.randrange(2**31))
+    # So sure that a small number added to each probability, or put in the place of smaller ones, shows.
+    sure = (10 * torch.randn(4, 3, 6, generator=source)).log_softmax(dim=-1)
     return [
-        Case(f"{depths} depths, {positions} positions and a vocabulary of {vocabulary}", (log_probs,))
-        for depths, positions, vocabulary in ((3, 2, 5), (7, 4, 300), (1, 1, 4))
-        for log_probs in [(2 * torch.randn(depths, positions, vocabulary, generator=source)).log_softmax(dim=-1)]
+        *(
+            Case(f"{depths} depths, {positions} positions and a vocabulary of {vocabulary}", (log_probs,))
+            for depths, positions, vocabulary in ((3, 2, 5), (7, 4, 300), (1, 1, 4))
+            for log_probs in [(2 * torch.randn(depths, positions, vocabulary, generator=source)).log_softmax(dim=-1)]
+        ),
+        Case("depths that are sure of one token each", (sure,)),
     ]
 
 

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
 def _cases(rng: random.Random) -> list[Case]:
     cases = [Case(case.label, (*case.args, *rng.sample(ONE_TOKEN, 2))) for case in on_prompts(rng)]
-    # Logits that are scaled, and an unembedding with a bias.
-    others = [tiny(rng, "tiny-cohere"), replace(tiny(rng, "tiny-gpt2"), unembedding_bias=True)]
-    labels = ["a tiny random cohere", "a model whose unembedding has a bias"]
+    # An unembedding with a bias, logits that are scaled with it, and halves that are normed before they are added.
+    biased = [replace(tiny(rng, family), unembedding_bias=True) for family in ("tiny-cohere", "tiny-gpt2")]
+    others = [*biased, tiny(rng, "tiny-gemma2")]
+    labels = [
+        "a tiny random cohere whose unembedding has a bias",
+        "a model whose unembedding has a bias",
+        "a tiny random gemma2",
+    ]
     drawn = [(model, text(rng, 5), *rng.sample(ONE_TOKEN, 2)) for model in others]
     return cases + [Case(*case) for case in zip(labels, drawn, strict=True)]
 

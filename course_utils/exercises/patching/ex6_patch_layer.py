@@ -31,7 +31,8 @@ def _pairs_and_layers(rng: random.Random) -> list[Case]:
 def _count_runs(answer: Any, model: Any, *args: Any) -> dict[str, Any]:
     """The learner's logit differences, and how often the model ran for them."""
     runs: list[int] = []
-    counter = anatomy(model).norm._module.register_forward_pre_hook(lambda module, inputs: runs.append(1))
+    # At the embedding, where every run begins: some stop before the last norm.
+    counter = anatomy(model).embedding._module.register_forward_pre_hook(lambda module, inputs: runs.append(1))
     try:
         return {"logit differences": answer(model, *args), "at most two runs": len(runs) <= 2}
     finally:

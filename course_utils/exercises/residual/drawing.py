@@ -7,14 +7,6 @@ import random
 from course_utils.exercises.drawing import text, tiny_pair, told
 from course_utils.exercises.protocol import Case, Model
 
-# fmt: off
-ONE_TOKEN = [
-    "house", "water", "coffee", "train", "book", "school", "garden", "music", "story", "night", "table", "city",
-    "bread", "river", "fire", "doctor",
-]
-"""Each of them is one token, for the tiny models' tokenizer and for SmolLM2's."""
-# fmt: on
-
 
 def models(rng: random.Random, *families: str) -> list[Model]:
     """Two tiny models (of these families, if any are named) and the lesson's own."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.exercises.drawing import tiny, told
+from course_utils.exercises.drawing import ONE_TOKEN, SEVERAL_TOKENS, tiny, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
-from course_utils.exercises.residual.drawing import ONE_TOKEN, models
+from course_utils.exercises.residual.drawing import models
 from course_utils.residual import residual_stream, stream_change
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def _on_changed_texts(rng: random.Random) -> list[Case]:
     # One token broadcasts against any number, without an error of torch's.
     model, words = tiny(rng, "tiny-gpt2"), rng.sample(ONE_TOKEN, 4)
     several = " ".join(["The", *words])
-    unequal = ("The", several), (several, " ".join(["The", *words[:2]]))
+    shorter = " ".join(["The", *words[:2]])
+    unequal = [("The", several), (several, shorter), (shorter, several)]
+    unequal.append((f"The {words[0]}", f"The {rng.choice(SEVERAL_TOKENS).lower()}"))  # as many words, more tokens
     return cases + [Case("prompts of unequal lengths", (model, *pair), raises=True) for pair in unequal]
 
 

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.exercises.drawing import told
+from course_utils.exercises.drawing import ONE_TOKEN, SEVERAL_TOKENS, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
-from course_utils.exercises.residual.drawing import ONE_TOKEN, models
+from course_utils.exercises.residual.drawing import models
 from course_utils.model.prompts import token_ids
 from course_utils.residual import residual_stream, word_position, word_similarity
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
-
-
-SEVERAL_TOKENS = ("Strawberries", "Zoologically", "Quizzical", "Hyperbolic")
 
 
 def _on_word_pairs(rng: random.Random) -> list[Case]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from course_utils.exercises.drawing import tiny
+from course_utils.exercises.drawing import ONE_TOKEN, SEVERAL_TOKENS, tiny
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
-from course_utils.exercises.residual.drawing import ONE_TOKEN, texts
+from course_utils.exercises.residual.drawing import texts
 from course_utils.model.prompts import token_ids
 from course_utils.residual import attention_patterns, previous_token_scores
 
@@ -23,6 +23,7 @@ def _texts(rng: random.Random) -> list[Case]:
     return [
         *texts(rng),
         Case("a prompt of two tokens", (model, f"The {word}")),
+        Case("a prompt of one word and several tokens", (model, rng.choice(SEVERAL_TOKENS))),
         Case("a prompt of one token", (model, f" {word}"), raises=True),
     ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from course_utils import steering
-from course_utils.exercises.drawing import text, tiny, tiny_pair, told
+from course_utils.exercises.drawing import one_token, text, tiny, tiny_pair, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.steering.drawing import layer_to_steer, tiny_and_real
 from course_utils.exercises.steering.sentences import INPUT_NOT_OUTPUT
@@ -32,7 +32,7 @@ def _two_sides(rng: random.Random) -> list[Case]:
     return [
         *cases,
         Case("one prompt on each side", (single, *prompts, layer_to_steer(rng, single))),
-        Case("prompts of one token and the last layer", (one, [text(rng, 1)], [text(rng, 1), text(rng, 3)], 2)),
+        Case("prompts of one token and the last layer", (one, [one_token(rng)], [one_token(rng), text(rng, 3)], 2)),
     ]
 
 

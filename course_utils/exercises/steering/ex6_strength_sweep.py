@@ -38,7 +38,8 @@ def _three_strengths(rng: random.Random) -> list[Case]:
 def _count_runs(answer: Any, model: TransformersModel, *args: Any) -> dict[str, Any]:
     """The learner's logits, and how often the model ran for them."""
     runs: list[int] = []
-    counter = anatomy(model).norm._module.register_forward_pre_hook(lambda module, inputs: runs.append(1))
+    # At the embedding, where every run begins: some stop before the last norm.
+    counter = anatomy(model).embedding._module.register_forward_pre_hook(lambda module, inputs: runs.append(1))
     try:
         logits = answer(model, *args)
     finally:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from course_utils import tokens
-from course_utils.exercises.drawing import text, tiny
+from course_utils.exercises.drawing import one_token, text, tiny
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.tokens.drawing import texts
 from course_utils.exercises.tokens.forward import logits_of
@@ -19,7 +19,7 @@ def _prompts_with_k(rng: random.Random) -> list[Case]:
     return [
         *(Case(case.label, case.args, {"k": rng.randint(3, 7)}) for case in texts(rng)),
         Case("a prompt that ends in a space, k left out", (model, f"{text(rng, 4)} ")),
-        Case("one token, k = 1", (model, text(rng, 1)), {"k": 1}),
+        Case("one token, k = 1", (model, one_token(rng)), {"k": 1}),
     ]
 
 

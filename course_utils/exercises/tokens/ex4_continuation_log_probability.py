@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from course_utils import tokens
-from course_utils.exercises.drawing import PLACES, text, tiny, tiny_pair, told
+from course_utils.exercises.drawing import PLACES, one_token, text, tiny, tiny_pair, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 
 
@@ -18,7 +18,7 @@ def _continuations(rng: random.Random) -> list[Case]:
         *(Case(told(model), (model, text(rng, 4), f" {text(rng, 3).lower()}")) for model in tiny_pair(rng)),
         Case(told(Model()), (Model(), f"{place} is in the city of", f" {city}, in the {text(rng, 1).lower()}")),
         Case("a prompt that ends in a space", (model, f"{text(rng, 3)} ", text(rng, 3).lower())),
-        Case("one token after one token", (model, text(rng, 1), f" {text(rng, 1).lower()}")),
+        Case("one token after one token", (model, one_token(rng), one_token(rng))),
     ]
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from course_utils import tokens
-from course_utils.exercises.drawing import text, tiny
+from course_utils.exercises.drawing import one_token, tiny
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.tokens.drawing import texts
 from course_utils.exercises.tokens.forward import logits_of
 
 
 def _texts(rng: random.Random) -> list[Case]:
-    return [*texts(rng), Case("a text of one token", (tiny(rng, "tiny-gpt2"), text(rng, 1)))]
+    return [*texts(rng), Case("a text of one token", (tiny(rng, "tiny-gpt2"), one_token(rng)))]
 
 
 # What learners do instead.

@@ -107,7 +107,7 @@ class NeverGrowsMask(Cached):
 
 
 class LeavesGaps(Cached):
-    def fits(self, x, start):
+    def fits(self, places):
         pass
 
 
@@ -115,16 +115,22 @@ class AppendsFirst(Cached):
     def forward(self, x, attn_mask=None, is_causal=False, use_cache=False, cache_position=None):
         if not use_cache:
             return super().forward(x, attn_mask, is_causal)
-        start = self.get_cache_size() if cache_position is None else int(torch.as_tensor(cache_position).view(-1)[0])
-        self.fits(x, start)
+        start = self.start(cache_position)
         q, k, v = self.project(x)
         k, v = self.extend(k, v, start)
-        if attn_mask is not None and attn_mask.shape[-1] > k.shape[2]:
+        if attn_mask is not None and (attn_mask.shape[-1] > k.shape[2] or attn_mask.shape[-2] != x.shape[1]):
             raise ValueError("mask")
         return self.look(q, k, v, self.widen(attn_mask, k.shape[2]), is_causal)
 
 
+class LooksAtTheFirstPlaceAlone(Cached):
+    def fits(self, places):
+        if places[0] > self.get_cache_size():
+            raise ValueError("a gap")
+
+
 WRONG = [
+    Wrong("3.3", LooksAtTheFirstPlaceAlone, says="On places that leave a gap"),
     Wrong("3.3", LeavesGaps, "a gap is taken"),
     Wrong("3.3", AppendsFirst, "kept before it looked"),
     Wrong("3.3", MaskFromTheStart, "mask not shifted by the cache"),

@@ -75,15 +75,24 @@ class Cached(Attention):
     def widen(self, attn_mask, n_keys):
         if attn_mask is None or attn_mask.shape[-1] == n_keys:
             return attn_mask
-        front = torch.ones(*attn_mask.shape[:-1], n_keys - attn_mask.shape[-1]).to(attn_mask.dtype)
-        return torch.cat([front, attn_mask], -1)
+        sees = True if attn_mask.dtype == torch.bool else 0.0
+        return F.pad(attn_mask, (n_keys - attn_mask.shape[-1], 0), value=sees)
 
-    def fits(self, x, start):
-        """Raises where it does not."""
-        if start > self.get_cache_size():
+    def start(self, cache_position):
+        if cache_position is None:
+            return self.get_cache_size()
+        places = torch.as_tensor(cache_position).view(-1)
+        self.fits(places)
+        return int(places[0])
+
+    def fits(self, places):
+        """Raises where they do not."""
+        if places[0] > self.get_cache_size() or (places.diff() != 1).any():
             raise ValueError("a gap")
 
     def extend(self, k, v, start):
+        if self.cache is not None and self.cache[0].shape[0] != k.shape[0]:
+            raise ValueError("another batch")
         if self.cache is not None:
             k, v = torch.cat([self.cache[0][:, :, :start], k], 2), torch.cat([self.cache[1][:, :, :start], v], 2)
         self.cache = (k, v)
@@ -92,11 +101,10 @@ class Cached(Attention):
     def forward(self, x, attn_mask=None, is_causal=False, use_cache=False, cache_position=None):
         q, k, v = self.heads(self.W_q(x)), self.heads(self.W_k(x)), self.heads(self.W_v(x))
         if use_cache:
-            start = (
-                self.get_cache_size() if cache_position is None else int(torch.as_tensor(cache_position).view(-1)[0])
-            )
-            self.fits(x, start)
+            start = self.start(cache_position)
             if attn_mask is not None and attn_mask.shape[-1] > start + x.shape[1]:
+                raise ValueError("mask")
+            if attn_mask is not None and attn_mask.shape[-2] != x.shape[1]:
                 raise ValueError("mask")
             k, v = self.extend(k, v, start)
         return self.look(q, k, v, self.widen(attn_mask, k.shape[2]), is_causal)

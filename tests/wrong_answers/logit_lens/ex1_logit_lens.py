@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from course_utils.logit_lens import normed_stream
 from course_utils.model.anatomy import anatomy
+from course_utils.model.prompts import token_ids
 from tests.wrong_answers import Wrong
 from tests.wrong_answers.logit_lens.own_stream import stream_of
 
@@ -105,6 +107,14 @@ def lens_of_layers_only(model, prompt, top_k=5, normalize=True):
     return say(model, final(model, stream_of(model, prompt)[1:, -1], normalize), top_k)
 
 
+def lens_of_windows(model, prompt, top_k=5, normalize=True):
+    """The lesson's normed_stream leaves each window's first token out, and here that may be the only one."""
+    if not normalize:
+        return say(model, final(model, stream_of(model, prompt)[:, -1], normalize), top_k)
+    normed = normed_stream(model, torch.tensor([token_ids(model, prompt)]))[:, -1]
+    return say(model, anatomy(model).logits(normed), top_k)
+
+
 WRONG = [
     Wrong("4.1", lens_without_norm, "no final norm"),
     Wrong("4.1", lens_ignores_normalize, "normalize ignored"),
@@ -118,4 +128,5 @@ WRONG = [
     Wrong("4.1", lens_takes_batch_for_tuple, says="too many indices"),
     Wrong("4.1", lens_forgets_save, says="save it there"),
     Wrong("4.1", lens_of_layers_only, says="3 entries came; expected 4"),
+    Wrong("4.1", lens_of_windows, says="with two positions or more"),
 ]

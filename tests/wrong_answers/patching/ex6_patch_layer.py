@@ -85,7 +85,23 @@ def runs_each_head_alone(model, clean, corrupted, layer, answers=(" Mike", " Emm
     return torch.tensor([patch_head(model, clean, corrupted, layer, head, answers) for head in heads])
 
 
+def runs_each_head_alone_and_stops(model, clean, corrupted, layer, answers=(" Mike", " Emma")):
+    """Each run ends before the last norm, which is called outside."""
+    parts, (a, b), found = anatomy(model), ids(model, answers), []
+    with model.trace(clean):
+        kept = parts.heads(layer).clone().save()
+    for head in range(parts.n_heads):
+        with model.trace(corrupted) as tracer:
+            parts.heads(layer)[:, :, head] = kept[:, :, head]
+            last = parts.layers[-1].output[0, -1].save()
+            tracer.stop()
+        logits = parts.unembed(last)
+        found.append(logits[a] - logits[b])
+    return torch.stack(found)
+
+
 WRONG = [
+    Wrong("6.6", runs_each_head_alone_and_stops, "one run for each head"),
     Wrong("6.6", runs_each_head_alone, "one run for each head"),
     Wrong("6.6", whole_layer_in_each_row, "every row gets every head"),
     Wrong("6.6", heads_pile_up, "earlier heads stay"),
