@@ -62,6 +62,7 @@ def test_every_group_declares_its_arguments(group: cli.Group, capsys: pytest.Cap
     assert group.summary in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
@@ -129,6 +130,7 @@ def test_run_brings_a_lesson_into_order_and_check_says_so(checkout: Path, capsys
     assert (checkout / "notebooks" / "07_small.ipynb").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_run_writes_nothing_when_a_cell_fails(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = checkout / "notebooks" / "07_small.ipynb"
     notebook = files.read(path)
@@ -357,6 +359,7 @@ def test_where_packages_are_missing_a_command_says_what_to_do(command: list[str]
     assert "`course doctor` says what is missing here" in ran.stderr
 
 
+@pytest.mark.slow
 def test_without_the_extra_for_marking_the_command_names_it(tmp_path: Path) -> None:
     without = WITHOUT.replace(
         '("torch", "transformers", "nnsight", "numpy", "packaging", "platformdirs")', '("msgspec",)'

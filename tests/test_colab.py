@@ -102,6 +102,7 @@ def test_every_lesson_begins_with_this_cell(path: Path) -> None:
     assert not any(cell.source.startswith(colab.MARK) for cell in code[1:])
 
 
+@pytest.mark.slow
 def test_where_the_package_is_there_already_the_cell_only_says_what_it_found(tmp_path: Path) -> None:
     twice = run(Path(sys.executable), f"{CELL}\n{CELL}", tmp_path)
     assert twice.returncode == 0, twice.stderr

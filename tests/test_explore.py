@@ -93,6 +93,7 @@ def test_wrong_requests_are_refused(tiny: Tiny) -> None:
         explore.patched_pair(model, CLEAN, CORRUPTED, orders=-1)
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_patching_map_shows_what_the_single_experiments_give(tiny: Tiny, name: str) -> None:
     model = tiny(name)
@@ -121,6 +122,7 @@ def test_the_patching_map_shows_what_the_single_experiments_give(tiny: Tiny, nam
     assert part > 3 and moved[..., :part].abs().max() < 0.05 < moved[..., part:].abs().max()
 
 
+@pytest.mark.slow
 def test_copy_scores_are_shown_where_the_names_are_tokens(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = explore.patching_map(tiny("tiny-llama"), CLEAN, CORRUPTED).data["copy"]
     torch.testing.assert_close(torch.tensor(copy), patching.copy_scores(tiny("tiny-llama")), atol=0.051, rtol=0)

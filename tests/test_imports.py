@@ -86,6 +86,7 @@ def test_imports_run_one_way(module: str) -> None:
     assert told == {}, f"{module} is in {here}, which may import from {sorted(allowed)}"
 
 
+@pytest.mark.slow
 def test_no_module_imports_itself_through_others() -> None:
     """Not through an import inside a function either: it hides a circle from Python, not from the reader."""
     graph = {name: imported(name, path, typing_too=False) for name, path in MODULES.items()}

@@ -341,6 +341,7 @@ def test_the_small_model_refuses_what_it_cannot_do() -> None:
 # The cache of a real model.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_tokens", [3, 20])
 def test_formula_is_what_transformers_holds(model: Any, n_tokens: int) -> None:
     """Held against the tensors in the cache that transformers itself makes; 20 tokens reach past the tiny windows."""
@@ -382,6 +383,7 @@ def test_bytes_refuses_what_is_no_count() -> None:
             cache_bytes(kv_cache.PUBLISHED["GPT-2"], *arguments)
 
 
+@pytest.mark.slow
 def test_filled_cache_holds_transformers_keys_and_values(model: Any) -> None:
     """Held against the cache of a plain forward of transformers, with no tracing."""
     ids = model.tokenizer(TEXT, return_tensors="pt").input_ids
@@ -398,6 +400,7 @@ def test_filled_cache_holds_transformers_keys_and_values(model: Any) -> None:
         assert got.keys.shape == (1, parts.n_kv_heads, held, parts.head_width)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 12])
 def test_greedy_is_generate(model: Any, n: int) -> None:
     """Token for token what transformers' `generate` gives."""
@@ -428,6 +431,7 @@ def test_greedy_stops_at_the_end_token(tiny: Tiny, monkeypatch: pytest.MonkeyPat
     assert kv_cache.greedy_with_cache(model, TEXT, 8) == whole
 
 
+@pytest.mark.slow
 def test_endings_are_scored_as_if_each_had_been_run_alone(model: Any) -> None:
     """Held against transformers' forward over prefix and ending together, without a cache."""
     endings = [" Paris", " Rome and the old river", " the city"]
@@ -506,6 +510,7 @@ def test_rotate_is_transformers_rotary(tiny: Any) -> None:
     torch.testing.assert_close(kv_cache.rotate(turned, -places, base), x, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny-llama", "embedded"])
 def test_own_cache_gives_transformers_logits(name: str, tiny: Any, real_model: Any) -> None:
     """However the text is cut, against one pass of transformers without a cache."""

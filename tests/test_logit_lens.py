@@ -311,6 +311,7 @@ def test_tuned_lens_is_nearer_on_text_it_has_not_seen(real_model: Any) -> None:
         assert tuned < plain / 2, f"depth {depth}: {tuned:.2f} against {plain:.2f}"
 
 
+@pytest.mark.slow
 def test_held_out_text_is_other_text() -> None:
     model = load_model("tiny-llama")
     shown, unseen = (

@@ -82,6 +82,7 @@ def test_the_link_checker_finds_a_dead_one(tmp_path: Path) -> None:
     assert anchors(page) == {"a-title-code-and-more"}
 
 
+@pytest.mark.slow
 def test_everything_is_spelled(tmp_path: Path) -> None:
     """The code, the pages and the lessons; of a lesson what was written, not what the model said or a picture holds."""
     for path in LESSONS:
@@ -111,6 +112,7 @@ def test_actionlint_accepts_the_workflows(tmp_path: Path) -> None:
     assert actionlint(str(broken)).returncode != 0
 
 
+@pytest.mark.slow
 def test_the_weekly_run_goes_every_way_and_tells_of_a_failure() -> None:
     workflow = yaml.safe_load((ROOT / ".github/workflows/versions.yml").read_text(encoding="utf-8"))
     assert "schedule" in workflow[True]  # YAML reads `on` as true

@@ -84,6 +84,7 @@ def test_logit_difference_is_that_of_transformers(model: Any) -> None:
     close(patching.logit_difference(model, CLEAN, OTHER), difference(model, hooked(model, CLEAN)[0], OTHER))
 
 
+@pytest.mark.slow
 def test_logit_differences_of_prompts_of_many_lengths_are_those_one_by_one(model: Any) -> None:
     pairs = ioi_pairs(8, seed=3)
     prompts = [pair.clean for pair in pairs] + ["Mike"]
@@ -135,6 +136,7 @@ def test_patch_head_is_a_hook_that_transplants(model: Any) -> None:
         close(patching.patch_head(model, CLEAN, CORRUPTED, layer, head), expected)
 
 
+@pytest.mark.slow
 def test_patch_layer_and_the_sweep_are_the_single_patches(model: Any) -> None:
     """The slow loop of the exercises, the batch and the fast path give one table."""
     parts = anatomy(model)
@@ -190,6 +192,7 @@ def test_patch_and_hold_is_hooks_from_both_runs(model: Any) -> None:
     close(patching.patch_and_hold(model, CLEAN, CORRUPTED, patched, []), free)
 
 
+@pytest.mark.slow
 def test_patch_sets_is_patch_and_hold_for_each_set(model: Any) -> None:
     """That one is held against hooks above. Among the sets are an empty one and a head that is patched *and* held."""
     sets = [[(1, 0), (0, 3)], [], [(2, 1), (2, 0), (0, 2)], [(1, 1)]]
@@ -319,6 +322,7 @@ def test_all_heads_of_all_layers_together_leave_only_the_direct_path_of_the_toke
     )
 
 
+@pytest.mark.slow
 def test_on_the_real_model(real_model: Any) -> None:
     """The same hooks on the lesson's model; the two differences are those of the course's measurements."""
     assert patching.logit_difference(real_model, CLEAN) == pytest.approx(4.265, abs=2e-3)
@@ -354,6 +358,7 @@ def test_pairs_follow_their_seed() -> None:
     assert ioi_pairs(6, seed=2) == ioi_pairs(12, seed=2)[:6]
 
 
+@pytest.mark.slow
 def test_the_real_model_does_the_task_on_the_pairs(real_model: Any) -> None:
     pairs = ioi_pairs(16, seed=0)
     found = patching.logit_differences(real_model, [p.clean for p in pairs], [p.answers for p in pairs])

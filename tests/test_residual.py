@@ -68,6 +68,7 @@ def hooked(model: Any, prompt: str, modules: list[Any]) -> list[torch.Tensor]:
 # The stream.
 
 
+@pytest.mark.slow
 def test_stream_is_what_transformers_calls_hidden_states(model: Any) -> None:
     """Against transformers' hidden_states, whose last entry is after the final norm, and plain hooks for that one."""
     stream = residual_stream(model, PROMPT)
@@ -80,6 +81,7 @@ def test_stream_is_what_transformers_calls_hidden_states(model: Any) -> None:
     torch.testing.assert_close(stream[-1], last, rtol=1e-4, atol=1e-5 * float(last.abs().max()))
 
 
+@pytest.mark.slow
 def test_a_later_token_cannot_change_an_earlier_one(model: Any) -> None:
     """Against the prompt itself: every mask is causal, so before the change the streams are equal bit by bit."""
     change = stream_change(model, PROMPT, CHANGED)
@@ -103,6 +105,7 @@ def test_change_is_relative_to_the_first_prompt(tiny: Callable[..., Any]) -> Non
     torch.testing.assert_close(stream_change(model, PROMPT, CHANGED)[1], expected, **CLOSE)
 
 
+@pytest.mark.slow
 def test_word_similarity(model: Any) -> None:
     """Against transformers' hidden states and the definition of the cosine."""
     first, second = "The coffee in the cafe was good", "After that we drink a coffee and go"
@@ -125,6 +128,7 @@ def test_word_similarity(model: Any) -> None:
 # The sum.
 
 
+@pytest.mark.slow
 def test_parts_add_up_to_every_depth(model: Any) -> None:
     """Against transformers' hidden states: the sum so far is the stream at each depth."""
     parts = stream_parts(model, PROMPT)
@@ -227,6 +231,7 @@ def test_the_kind_of_norm_is_how_it_behaves(model: Any) -> None:
 # Masks and patterns.
 
 
+@pytest.mark.slow
 def test_mask_is_what_the_model_uses(model: Any) -> None:
     """Against the attention weights of transformers: they are 0 exactly where the mask hides.
 
@@ -253,6 +258,7 @@ def test_mask_kinds() -> None:
         mask_kind(torch.randn(4, 4))
 
 
+@pytest.mark.slow
 def test_patterns_and_previous_token_scores(model: Any) -> None:
     """Against transformers' output_attentions, and a plain loop over the positions."""
     weights = torch.cat(run_transformers(model, PROMPT, output_attentions=True).attentions)
@@ -263,6 +269,7 @@ def test_patterns_and_previous_token_scores(model: Any) -> None:
     torch.testing.assert_close(previous_token_scores(model, PROMPT), expected, **CLOSE)
 
 
+@pytest.mark.slow
 def test_induction_scores(model: Any) -> None:
     """Against transformers' output_attentions, and a plain loop over the second half."""
     half = [300, 421, 508, 777, 640, 555, 901]
@@ -273,6 +280,7 @@ def test_induction_scores(model: Any) -> None:
     torch.testing.assert_close(induction_scores(model, half), expected, **CLOSE)
 
 
+@pytest.mark.slow
 def test_the_real_model_has_induction_heads(real_model: Any) -> None:
     """Against the model's own predictions: on the repetition it says what comes next.
 
@@ -288,6 +296,7 @@ def test_the_real_model_has_induction_heads(real_model: Any) -> None:
     assert float(nats[30:].mean()) < float(nats[:29].mean()) - 5
 
 
+@pytest.mark.slow
 def test_hook_reads_what_the_trace_reads(model: Any) -> None:
     """The function is itself the plain hook: it must agree with the trace, and leave no hook, even if the run fails."""
     stream = residual_stream(model, PROMPT)

@@ -51,6 +51,7 @@ def run(folder: Path, ci: str, source: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_in_ci_a_missing_tool_fails_and_a_permitted_reason_does_not(tmp_path: Path) -> None:
     done = run(tmp_path, "true", TESTS)
     assert done.returncode == 1, done.stdout
@@ -58,12 +59,14 @@ def test_in_ci_a_missing_tool_fails_and_a_permitted_reason_does_not(tmp_path: Pa
     assert "1 skipped, 1 xfailed, 1 error" in done.stdout
 
 
+@pytest.mark.slow
 def test_in_ci_a_module_that_lacks_a_package_fails(tmp_path: Path) -> None:
     done = run(tmp_path, "true", MODULE)
     assert done.returncode == 2, done.stdout
     assert "no test may be skipped for this: could not import 'a_package_that_nobody_has'" in done.stdout
 
 
+@pytest.mark.slow
 def test_elsewhere_it_is_said_what_was_skipped_and_how_to_get_it(tmp_path: Path) -> None:
     done = run(tmp_path, "", TESTS)
     assert done.returncode == 0, done.stdout

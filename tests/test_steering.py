@@ -99,6 +99,7 @@ def n_hooks(model: Any) -> int:
 # The functions.
 
 
+@pytest.mark.slow
 def test_direction_is_the_difference_of_means_of_transformers_hidden_states(model: Any) -> None:
     for layer in (0, len(blocks(model)) - 2):
         expected = last_residuals(model, GLAD, layer).mean(dim=0) - last_residuals(model, SAD, layer).mean(dim=0)
@@ -116,6 +117,7 @@ def test_one_prompt_is_a_list_of_one(tiny: Tiny) -> None:
     )
 
 
+@pytest.mark.slow
 def test_steered_logits_are_those_of_a_plain_hook(model: Any) -> None:
     vector = vectors_for(model)
     for layer in (0, len(blocks(model)) - 1):
@@ -127,6 +129,7 @@ def test_steered_logits_are_those_of_a_plain_hook(model: Any) -> None:
     assert n_hooks(model) == 0
 
 
+@pytest.mark.slow
 def test_strength_sweep_is_one_plain_hook_for_each_strength(model: Any) -> None:
     direction, strengths = vectors_for(model), [-1.0, 0.0, 0.5, 2.0]
     found = steering.strength_sweep(model, PROMPT, 1, direction, strengths)
@@ -142,6 +145,7 @@ def test_log_odds_is_the_logarithm_of_a_quotient_of_probabilities() -> None:
     torch.testing.assert_close(steering.log_odds(logits, [1, 2, 3], [7, 9]).double(), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_odds_shift_is_the_change_under_a_plain_hook(model: Any) -> None:
     vectors = vectors_for(model, 2)
     found = steering.odds_shift(model, PROMPT, 1, vectors, [5, 6], [7, 8, 9])
@@ -161,6 +165,7 @@ def test_contrasts_are_directions_of_the_filled_frames(tiny: Tiny) -> None:
         torch.testing.assert_close(direction, steering.concept_directions(model, *sides), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_removal_is_a_plain_hook_at_every_layer(model: Any) -> None:
     n_layers = len(blocks(model))
     directions = vectors_for(model, 2, n_layers)
@@ -181,6 +186,7 @@ def test_removal_is_a_plain_hook_at_every_layer(model: Any) -> None:
         steering.removed_log_odds(model, PROMPT, directions[:, :1], [5], [6])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompt_only", [False, True])
 def test_generation_is_transformers_generate_under_a_hook(model: Any, prompt_only: bool) -> None:
     vectors = vectors_for(model, 3)
@@ -192,6 +198,7 @@ def test_generation_is_transformers_generate_under_a_hook(model: Any, prompt_onl
     assert found[1] == plain_text(model, PROMPT, 6)
 
 
+@pytest.mark.slow
 def test_generation_passes_its_arguments_on_and_is_quiet(real_model: Any) -> None:
     question, vectors = "What is the capital of France?", torch.zeros(2, 576)
     with warnings.catch_warnings():
@@ -202,6 +209,7 @@ def test_generation_passes_its_arguments_on_and_is_quiet(real_model: Any) -> Non
     assert plain and steering.steered_generate(real_model, question, 3, vectors[:1], 5, min_new_tokens=4) == [plain]
 
 
+@pytest.mark.slow
 def test_growing_batch_is_one_plain_hook_for_each_layer_and_strength(model: Any) -> None:
     n_layers = len(blocks(model))
     layers = [0, n_layers // 2, n_layers - 1]
@@ -262,6 +270,7 @@ def test_best_setting_is_the_largest_shift_that_is_allowed() -> None:
         sweep.best(limit=0.9)
 
 
+@pytest.mark.slow
 def test_norms_are_those_of_transformers_hidden_states(model: Any) -> None:
     with torch.no_grad():
         states = model._module(ids_of(model, PROMPT), output_hidden_states=True).hidden_states
@@ -311,6 +320,7 @@ class Interrupts:
         pass
 
 
+@pytest.mark.slow
 def test_steerer_writes_what_a_plain_hook_would(model: Any) -> None:
     vector = 2.0 * (last_residuals(model, GLAD, 0).mean(dim=0) - last_residuals(model, SAD, 0).mean(dim=0))
     steerer = LLMSteering(model).set_steering(GLAD, SAD, layer=0, strength=2.0)
@@ -344,6 +354,7 @@ def test_model_is_clean_after_an_interrupted_run(error: type[BaseException], tin
     assert steerer.generate(PROMPT, 6) == steered
 
 
+@pytest.mark.slow
 def test_model_is_clean_after_the_steerer_is_deleted(tiny: Tiny) -> None:
     model = tiny("tiny-qwen2", seed=5)
     plain = plain_text(model, PROMPT, 6)

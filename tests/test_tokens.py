@@ -28,6 +28,7 @@ def model(request: pytest.FixtureRequest, tiny: Tiny) -> Any:
     return request.getfixturevalue("real_model") if request.param == "embedded" else tiny(request.param, seed=4)
 
 
+@pytest.mark.slow
 def test_probabilities_are_transformers(model: Any) -> None:
     expected = plain_logits(model, TEXT).softmax(dim=-1)
     torch.testing.assert_close(tokens.next_token_probabilities(model, TEXT), expected, rtol=1e-4, atol=1e-6)
@@ -37,6 +38,7 @@ def test_probabilities_are_transformers(model: Any) -> None:
     assert [p for _, p in top] == pytest.approx(values.tolist(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_surprisal_and_perplexity_are_transformers_loss(model: Any) -> None:
     ids = model.tokenizer(TEXT, return_tensors="pt")["input_ids"]
     with torch.no_grad():
@@ -60,6 +62,7 @@ def test_settled_surprisals_are_transformers_loss_on_all_but_the_first_predictio
     assert float(bits.mean()) * math.log(2) == pytest.approx(loss, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_perplexity_in_batches_is_that_of_the_single_texts(model: Any) -> None:
     """Left padding must not change what is predicted; the reference is transformers' loss on each text alone."""
     texts = [TEXT, "The cat sat.", "A long winter night in the old house by the river.", "One", "Two birds"]
@@ -83,6 +86,7 @@ def test_continuation_is_the_sum_of_transformers_log_probabilities(model: Any) -
     assert tokens.continuation_log_probability(model, prompt, continuation) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_greedy_is_transformers_generate(model: Any) -> None:
     ids = model.tokenizer(TEXT, return_tensors="pt")["input_ids"]
     ours = tokens.greedy(model, TEXT, 6)

@@ -66,6 +66,7 @@ def test_a_payload_of_another_course_is_said_in_words(open_view: Open, change: d
     assert page.locator(".course-view").inner_text() == one.words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["patching_map", "lens", "attention"])
 def test_the_whole_grid_is_one_stop_and_is_walked_with_the_arrow_keys(open_view: Open, name: str) -> None:
     page = open_view(EXAMPLES[name]().payload)

@@ -78,6 +78,7 @@ def trial() -> Iterator[None]:
     course._registered.pop("99.1")
 
 
+@pytest.mark.slow
 def test_right_answer(capsys: pytest.CaptureFixture[str]) -> None:
     def mine(model, prompt, scale):
         return middle(model, prompt, scale)
@@ -97,6 +98,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_right_answer_in_another_form_is_right_and_comes_back_in_the_references(
     form: str, capsys: pytest.CaptureFixture[str]
@@ -510,6 +512,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "sentence"), WAYS, ids=[getattr(way, "__name__", repr(way)) for way, _ in WAYS])
 def test_every_way_to_break_a_check_gets_a_sentence(
     answer: Any, sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -615,6 +618,7 @@ def test_a_check_in_inference_mode(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("✓")
 
 
+@pytest.mark.slow
 def test_weights_changed_by_an_answer_are_put_back_on_the_real_model(real_model: Any, capsys: Any) -> None:
     def spoils(model, prompt, scale):
         right = middle(model, prompt, scale)

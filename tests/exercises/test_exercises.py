@@ -59,6 +59,7 @@ ONE_A_LESSON = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", ONE_A_LESSON)
 def test_reference_is_right(exercise: Exercise, real_model: Any, tmp_path: Path) -> None:
     """Itself, and what `solution` prints where nothing else was imported."""

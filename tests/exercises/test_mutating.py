@@ -27,6 +27,7 @@ def area(width: int, height: int = 2) -> int:
     return sum(a * height for a, _ in zip([width], [height], strict=True))
 
 
+@pytest.mark.slow
 def test_a_mutant_is_the_reference_changed_in_one_place() -> None:
     made = mutants(area)
     defaults = "def area(width: int, height: int = 2) -> int:", "def area(width: int, height: int = 3) -> int:"
@@ -45,6 +46,7 @@ def test_what_is_equivalent_everywhere_has_its_reason() -> None:
     assert reasons["if width <= 0:"] == ""
 
 
+@pytest.mark.slow
 def test_a_case_that_is_never_drawn_shows(tmp_path: Path) -> None:
     whole = get_exercise("3.2")
     narrow = dataclasses.replace(whole, draw=lambda rng: [Case("an empty cache", (rng.randint(3, 6),))])
@@ -107,6 +109,7 @@ def test_a_sample_of_the_mutants_is_refused(exercise: Exercise, real_model: Any,
         assert not bench.seeds_passed(mutant, tmp_path / f"mutant{number}.py"), f"taken for right: {mutant}"
 
 
+@pytest.mark.slow
 def test_the_command_tells_what_passed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -469,6 +469,7 @@ def test_every_question_of_the_course_has_a_rubric() -> None:
         assert asked and asked == {question.id for question in one.questions}
 
 
+@pytest.mark.slow
 def test_each_lesson_is_taken_for_itself_and_for_no_other() -> None:
     """All lessons begin with the same setup cell."""
     known = [load_lesson(number) for number in LESSONS]

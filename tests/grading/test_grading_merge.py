@@ -247,6 +247,7 @@ EDITS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: str(edit.__name__))
 def test_no_honest_edit_costs_a_point(lesson: Lesson, edit: Callable[[Book], None]) -> None:
     book = solved()

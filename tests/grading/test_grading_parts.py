@@ -125,6 +125,7 @@ def test_no_reference_comes_before_its_question(lesson: Lesson) -> None:
 # --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_copy_holds_no_reference_and_no_mistake(tmp_path: Path, lesson: Lesson) -> None:
     stripped_package.copy_stripped_package(lesson, tmp_path)
     text = (tmp_path / "lesson" / "similarity_exercises.py").read_text(encoding="utf-8")
@@ -236,6 +237,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_copy_has_no_function_that_only_a_mistake_uses(copy_for_lesson_1: Path) -> None:
     """Also none of those that several exercises share in a module of their own."""
     from course_utils.exercises import LESSONS, exercises

@@ -61,6 +61,7 @@ def test_a_key_of_the_parent_is_not_found_in_a_keyring_of_its_own() -> None:
     assert in_a_child(behind)
 
 
+@pytest.mark.slow
 @needs_filter
 @pytest.mark.parametrize("name", sorted({one for names in syscall_filter.REFUSED.values() for one in names}))
 def test_each_call_of_the_list_is_refused(name: str) -> None:
@@ -84,6 +85,7 @@ def test_each_call_of_the_list_is_refused(name: str) -> None:
     assert in_a_child(refused)
 
 
+@pytest.mark.slow
 @needs_filter
 def test_what_lessons_use_still_works() -> None:
     program = compile_filter()

@@ -23,6 +23,7 @@ def lesson(number: str) -> Lesson:
 ANSWER = "def {name}(*given):\n    return {use}(*given)\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("id", "imports", "use", "taken"),
     [
@@ -87,6 +88,7 @@ def test_every_sweep_that_a_lesson_can_call_is_known() -> None:
     assert homes <= teaching_modules(lesson("7"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", LESSONS)
 def test_solutions_and_stubs_take_nothing(number: str) -> None:
     for exercise in lesson(number).exercises:

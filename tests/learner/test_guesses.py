@@ -187,6 +187,7 @@ DAMAGED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_record_ends_no_cell_and_is_set_aside_with_a_line(text: str, kept: Path, said: Said) -> None:
     wrong = Verdict("1.1", "wrong", 0, 1, "m")

@@ -22,6 +22,7 @@ def all_right(contents: record.Contents) -> None:
             contents["exercises"][exercise.id] = done
 
 
+@pytest.mark.slow
 def test_a_walk_through_one_exercise_leaves_just_that(kept: Path, said: Said) -> None:
     """A guess, two wrong tries, a hint, the right answer: with a tiny exercise, the mask of lesson 3."""
     reference = get_exercise("3.2").reference

@@ -155,6 +155,7 @@ def test_a_full_disk(monkeypatch: Break, tmp_path: Path) -> None:
     fault(set_up.cache(), "has 0.1 GB left; the model needs 1", mend="export COURSE_CACHE=")
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_there_or_damaged(monkeypatch: Break, tmp_path: Path) -> None:
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
     fault(set_up.model(), "not here yet", mend="course fetch")
@@ -269,6 +270,7 @@ def test_the_command_says_all_and_exits_with_it(
     assert json.loads(capsys.readouterr().out)[0]["name"] == "this"
 
 
+@pytest.mark.slow
 def test_every_check_of_this_machine_answers() -> None:
     found = list(set_up.examine())
     assert len(found) == len(set_up.CHECKS)

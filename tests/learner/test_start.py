@@ -143,6 +143,7 @@ def test_the_six_lessons_are_found() -> None:
     assert names[0] == "01_tokens_and_logits.ipynb" and len(names) >= 6
 
 
+@pytest.mark.slow
 def test_a_real_lesson_comes_through_an_update_whole(tmp_path: Path) -> None:
     lessons = tmp_path / "course" / "lessons"
     lessons.mkdir(parents=True)

@@ -29,6 +29,7 @@ def transformers_run(model: Any) -> Any:
         return model._module(ids, output_hidden_states=True, output_attentions=True)
 
 
+@pytest.mark.slow
 def test_residual_stream_and_attention_are_transformers(model: Any) -> None:
     parts = anatomy(model)
     theirs = transformers_run(model)
@@ -59,6 +60,7 @@ def test_layer_is_input_plus_what_was_written(model: Any) -> None:
         torch.testing.assert_close(before + attention + mlp, after, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_heads_are_what_the_output_projection_reads(model: Any) -> None:
     """A plain PyTorch hook on the projection sees the same numbers, in head order."""
     parts = anatomy(model)

@@ -100,6 +100,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "said"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_folder_is_told_in_one_sentence(spoil: Callable[[Path], Any], said: str, folder: Path) -> None:
     spoil(folder)
@@ -108,12 +109,14 @@ def test_a_broken_folder_is_told_in_one_sentence(spoil: Callable[[Path], Any], s
     assert "weights_only" not in str(refused.value), "torch's way around its protection is nobody's advice"
 
 
+@pytest.mark.slow
 def test_the_pickles_of_plain_tensors_are_read(folder: Path) -> None:
     pickled(folder, build_tiny("tiny-llama", seed=5).state_dict())
     model = load_model(folder)
     torch.testing.assert_close(model._module.state_dict(), build_tiny("tiny-llama", seed=5).state_dict())
 
 
+@pytest.mark.slow
 def test_torch_s_advice_is_not_in_the_traceback_either(folder: Path) -> None:
     pickled(folder, {"a": Foreign()})
     with pytest.raises(ModelError) as refused:
@@ -152,6 +155,7 @@ def test_a_mixture_of_experts_in_float64(tmp_path: Path) -> None:
 # The machine under it.
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="HOME")
 def test_without_a_home_folder_it_is_said_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     import pwd
@@ -202,6 +206,7 @@ def test_slerp_in_half_precision(dtype: torch.dtype) -> None:
         torch.testing.assert_close(ours.double(), exact, atol=0.05, rtol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_a_tuned_lens_in_half_precision(dtype: str) -> None:
     model, whole = load_model("tiny-llama", dtype=dtype), load_model("tiny-llama")
@@ -215,6 +220,7 @@ def test_a_tuned_lens_in_half_precision(dtype: str) -> None:
 SWEEPS = (sweeps.patch_heads, sweeps.patch_paths, sweeps.edge_attribution, sweeps.attribution_patching)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_inference_mode_changes_no_sweep(sweep: Any, tiny: Any) -> None:
     with torch.inference_mode():
@@ -230,6 +236,7 @@ def test_inference_mode_changes_no_sweep(sweep: Any, tiny: Any) -> None:
 # A plain transformers model.
 
 
+@pytest.mark.slow
 def test_a_plain_transformers_model_is_taken_as_it_is(folder: Path) -> None:
     plain = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager")
     model = load_model(folder)

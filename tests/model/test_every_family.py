@@ -60,6 +60,7 @@ def test_what_does_not_add_up_is_refused(model_type: str) -> None:
         anatomy(variant(model_type))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_type", ["mamba", "rwkv", "xlstm", "openai-gpt", "jetmoe", "longcat_flash", "hrm_text"])
 def test_what_the_lessons_do_not_fit_is_refused_in_a_sentence(model_type: str) -> None:
     with pytest.raises(AnatomyError, match=f"^{model_type}: {FAMILIES[model_type].refused[:20]}"):

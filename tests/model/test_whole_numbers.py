@@ -44,6 +44,7 @@ def test_there_is_none_of_that_number(given: int) -> None:
         place(given, 3, "layer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [np.int64(1), torch.tensor(1)])
 def test_the_functions_of_the_lessons_take_them(layer: Any, tiny: Any) -> None:
     model, prompts = tiny("tiny-llama"), ("a b c d", "a b e d")

@@ -23,6 +23,7 @@ COMMITTED = files.lessons(ROOT)
 lesson = pytest.mark.parametrize("path", COMMITTED, ids=[path.stem for path in COMMITTED])
 
 
+@pytest.mark.slow
 @lesson
 def test_lesson_has_the_words_of_its_exercises(path: Path) -> None:
     notebook = files.read(path)
@@ -32,6 +33,7 @@ def test_lesson_has_the_words_of_its_exercises(path: Path) -> None:
     assert furnish.furnish(written, path.stem, **files.project_settings(ROOT)) == written
 
 
+@pytest.mark.slow
 @lesson
 def test_a_change_in_any_exercise_is_seen_in_its_lesson_and_undone_by_the_tool(path: Path) -> None:
     """Also that each exercise's words are found where they stand, and not written a second time beside them."""
@@ -207,6 +209,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_check_reports_a_hint_changed_in_the_code_and_furnish_writes_it(
     checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

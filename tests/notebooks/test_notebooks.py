@@ -49,6 +49,7 @@ def test_lesson_is_in_order(path: Path) -> None:
     assert counts == list(range(1, len(counts) + 1))
 
 
+@pytest.mark.slow
 @lesson
 def test_lesson_is_really_compared(path: Path) -> None:
     notebook = files.read(path)
@@ -57,6 +58,7 @@ def test_lesson_is_really_compared(path: Path) -> None:
     assert len(compare.compared_cells(notebook)) >= MINIMUM_SHARE * (code - stubs)
 
 
+@pytest.mark.slow
 @lesson
 def test_lesson_has_all_its_exercises_with_the_stubs_of_their_references(path: Path) -> None:
     notebook = files.read(path)
@@ -278,6 +280,7 @@ def test_a_cell_that_was_edited_as_text_loses_its_output_and_no_other_does() -> 
     assert result.cells[4].outputs == notebook.cells[4].outputs and result.cells[4].execution_count == 4
 
 
+@pytest.mark.slow
 @lesson
 def test_lesson_survives_the_round_trip_through_text(path: Path) -> None:
     notebook = files.read(path)
@@ -444,6 +447,7 @@ def test_a_lesson_that_cannot_be_executed_says_where(source: str, told: str, tmp
         execute.execute(notebook, tmp_path, timeout=3)
 
 
+@pytest.mark.slow
 def test_a_lesson_that_prints_what_is_stored_passes(tmp_path: Path) -> None:
     path = written(tmp_path, said("print('a')", "a"), said("x = 1"), said("print(x)", "1"))
     before = path.read_bytes()

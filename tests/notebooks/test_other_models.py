@@ -88,6 +88,7 @@ def test_every_lesson_goes_on_the_same_when_every_stub_is_solved() -> None:
     assert list(map(str, solve.parted(committed, solved))) == []
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_would_be_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = new_notebook(cells=[new_code_cell("kept = 1"), new_code_cell("1 / 0"), new_code_cell("kept")])
     for name in ("01_first", "02_second"):

@@ -210,6 +210,7 @@ def test_the_reference_has_a_page_for_each_lesson_and_module() -> None:
         assert module in pages["reference/index.md"]
 
 
+@pytest.mark.slow
 def test_the_source_has_every_page_and_no_gap(tmp_path: Path) -> None:
     build.write_source(ROOT, tmp_path)
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}

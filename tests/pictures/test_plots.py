@@ -115,6 +115,7 @@ def test_each_kind_of_picture_is_here() -> None:
     assert pictures == set(every_picture())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(every_picture()))
 def test_a_picture_draws_dollar_signs_as_they_are_and_says_its_words(kind: str) -> None:
     """`$$` in a title crashed, `$x$` came out in italics without its dollars."""
@@ -128,6 +129,7 @@ def test_a_picture_draws_dollar_signs_as_they_are_and_says_its_words(kind: str) 
     assert drawn and not [text.get_text() for text in drawn if text._preprocess_math(text.get_text())[1]]
 
 
+@pytest.mark.slow
 def test_words_name_the_numbers_that_matter() -> None:
     table = [[0.0] * 9 for _ in range(30)]
     table[23][3], table[17][4], table[29][0] = 4.7123, 2.9, -2.15

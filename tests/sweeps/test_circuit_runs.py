@@ -84,6 +84,7 @@ def drawn(model: Any, share: float, seed: int) -> set[Edge]:
     return {edge for edge in all_edges(anatomy(model)) if rng.random() < share}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_any_circuit_is_that_of_the_hooks(tiny: Callable[..., Any], name: str) -> None:
     model = tiny(name, seed=1)
@@ -93,6 +94,7 @@ def test_any_circuit_is_that_of_the_hooks(tiny: Callable[..., Any], name: str) -
     must_agree(run_circuits(model, CLEAN, CORRUPTED, ANSWERS, circuits=circuits), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_against_the_mean_it_is_that_of_the_hooks(tiny: Callable[..., Any], name: str) -> None:
     model = tiny(name, seed=1)

@@ -27,6 +27,7 @@ def alone(model: Any, clean: str, corrupted: str, sender: Sender) -> float:
     return difference(model, frozen_logits(model, corrupted, seen[0] - seen[1])[None, None])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 @pytest.mark.parametrize("clean", [CLEAN, LONGER])
 def test_each_is_that_of_a_run_in_which_nothing_else_changes(tiny: Callable[..., Any], name: str, clean: str) -> None:

@@ -57,6 +57,7 @@ def test_every_edge_is_that_of_the_loop_of_hooks(tiny: Callable[..., Any], name:
     assert int(found.numbers.isnan().sum()) == found.numbers.numel() - len(edges)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("through", [None, "mlps"])
 def test_the_other_direction_is_the_two_prompts_exchanged(tiny: Callable[..., Any], through: Any) -> None:
     model = tiny("tiny-qwen3", seed=1)
@@ -76,6 +77,7 @@ def test_the_other_direction_is_the_two_prompts_exchanged(tiny: Callable[..., An
 SOME = ["embedding", "0.1", "mlp 0", "1.2", "mlp 1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 @pytest.mark.parametrize(("clean", "corrupted"), [(CLEAN, LONGER), (LONGER, CLEAN), (SHORTER, LONGER)])
 def test_prompts_of_different_lengths_are_aligned_at_their_ends(
@@ -87,6 +89,7 @@ def test_prompts_of_different_lengths_are_aligned_at_their_ends(
     must_agree(of_map(found, edges), loop(model, clean, corrupted, edges, through="mlps"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_no_common_beginning(tiny: Callable[..., Any], name: str) -> None:
     model = tiny(name, seed=1)
@@ -96,6 +99,7 @@ def test_no_common_beginning(tiny: Callable[..., Any], name: str) -> None:
     must_agree(of_map(found, edges), loop(model, CLEAN, model.tokenizer.decode(unlike), edges))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("positions", [[-1], [10, 11], 12])
 def test_the_change_is_read_at_the_positions_asked_for(tiny: Callable[..., Any], positions: Any) -> None:
     model = tiny("tiny-gemma3", seed=1)
@@ -165,6 +169,7 @@ def test_names_come_back_in_the_order_asked_for(tiny: Callable[..., Any]) -> Non
 # Each shortcut, and what a model may do.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny-gpt2", "tiny-gemma3", "tiny-gpt-neox"])
 def test_each_shortcut_alone_and_each_one_missing_gives_the_same(tiny: Callable[..., Any], name: str) -> None:
     model = tiny(name, seed=2)
@@ -187,6 +192,7 @@ def test_each_shortcut_alone_and_each_one_missing_gives_the_same(tiny: Callable[
             must_agree(of_map(found, edges), expected)
 
 
+@pytest.mark.slow
 def test_a_small_bound_on_memory_cuts_the_work_and_changes_nothing(tiny: Callable[..., Any], monkeypatch: Any) -> None:
     from course_utils.sweeps import paths
 
@@ -207,6 +213,7 @@ def test_a_small_bound_on_memory_cuts_the_work_and_changes_nothing(tiny: Callabl
         patch_paths(model, CLEAN, CORRUPTED, ANSWERS, memory_mb=0.05)
 
 
+@pytest.mark.slow
 def test_the_bound_that_the_message_asks_for_is_enough(tiny: Callable[..., Any]) -> None:
     model = tiny("tiny-gemma3", seed=1)
     with pytest.raises(SweepError) as refused:

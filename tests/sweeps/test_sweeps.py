@@ -196,6 +196,7 @@ def test_heads_are_those_of_the_loop_of_hooks(tiny: Callable[..., Any], name: st
     must_agree(patch_heads(model, CLEAN, CORRUPTED, ANSWERS), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 @pytest.mark.parametrize("site", ["residual", "attention", "mlp"])
 def test_positions_are_those_of_the_loop_of_hooks(tiny: Callable[..., Any], name: str, site: str) -> None:
@@ -206,6 +207,7 @@ def test_positions_are_those_of_the_loop_of_hooks(tiny: Callable[..., Any], name
     must_agree(sweep(model, CLEAN, CORRUPTED, ANSWERS), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_permuted_and_ablated_heads_are_those_of_the_loop_of_hooks(tiny: Callable[..., Any], name: str) -> None:
     model = tiny(name, seed=1)
@@ -237,6 +239,7 @@ def test_the_mean_is_over_the_tokens_of_all_prompts(tiny: Callable[..., Any]) ->
 # Each shortcut.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_each_shortcut_alone_and_each_one_missing_gives_the_loop_s_numbers(tiny: Callable[..., Any], name: str) -> None:
     model = tiny(name, seed=2)
@@ -248,6 +251,7 @@ def test_each_shortcut_alone_and_each_one_missing_gives_the_loop_s_numbers(tiny:
         must_agree(patch_heads(model, CLEAN, CORRUPTED, ANSWERS, shortcuts=missing), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("site", ["residual", "attention", "mlp"])
 @pytest.mark.parametrize("chosen", NAMES)
 def test_each_shortcut_alone_at_the_other_sites(tiny: Callable[..., Any], site: str, chosen: str) -> None:
@@ -338,6 +342,7 @@ def test_a_model_that_does_not_repeat_itself_is_found_out(tiny: Callable[..., An
 # Prompts as they come.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 @pytest.mark.parametrize(("clean", "corrupted"), [(CLEAN, LONGER), (LONGER, CLEAN), (SHORTER, LONGER)])
 def test_prompts_of_different_lengths_are_aligned_at_their_ends(
@@ -372,6 +377,7 @@ def test_one_token(tiny: Callable[..., Any]) -> None:
     must_agree(patch_heads(model, " Mike", " Emma", ANSWERS), loop_patch_heads(model, " Mike", " Emma"))
 
 
+@pytest.mark.slow
 def test_many_pairs_are_each_one_alone(tiny: Callable[..., Any]) -> None:
     clean = [CLEAN, CORRUPTED, LONGER, SHORTER, CLEAN]
     corrupted = [CORRUPTED, CLEAN, LONGER.replace(" Emma gave", " Mike gave"), LONGER, CORRUPTED]
@@ -399,6 +405,7 @@ def test_token_ids_in_place_of_texts(tiny: Callable[..., Any]) -> None:
     must_agree(patch_heads(model, CLEAN, CORRUPTED, (ids[0], ids[1])), patch_heads(model, CLEAN, CORRUPTED, ANSWERS), 0)
 
 
+@pytest.mark.slow
 def test_a_choice_of_layers_heads_and_positions(tiny: Callable[..., Any]) -> None:
     model = tiny("tiny-qwen2", seed=1)
     every = patch_heads(model, CLEAN, CORRUPTED, ANSWERS)
@@ -411,6 +418,7 @@ def test_a_choice_of_layers_heads_and_positions(tiny: Callable[..., Any]) -> Non
     must_agree(columns, patch_residual(model, CLEAN, CORRUPTED, ANSWERS)[[1]][:, [-1, 9]], 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_a_metric_of_all_logits(tiny: Callable[..., Any], name: str) -> None:
     model = tiny(name, seed=1)
@@ -430,6 +438,7 @@ def test_a_metric_of_all_logits(tiny: Callable[..., Any], name: str) -> None:
     must_agree(patch_heads(model, CLEAN, CORRUPTED, metric=entropy, shortcuts=Shortcuts.none()), expected)
 
 
+@pytest.mark.slow
 def test_bfloat16_within_what_it_allows() -> None:
     from course_utils import load_model
 
@@ -586,6 +595,7 @@ def test_the_model_is_left_as_it_was(tiny: Callable[..., Any]) -> None:
 # The approximation.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY_MODELS)
 def test_attribution_is_the_gradient_that_autograd_gives(tiny: Callable[..., Any], name: str) -> None:
     model = tiny(name, seed=1)

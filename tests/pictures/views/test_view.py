@@ -24,6 +24,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view, "_kernel_is_here", lambda: True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_view_shows_a_still_its_data_and_its_words(name: str) -> None:
     one = EXAMPLES[name]()
