@@ -29,12 +29,26 @@ def _on_layers(rng: random.Random) -> list[Case]:
     return [
         *cases,
         Case("a run that fails", (model, text(rng, 5), 1), {"fails": True}),
+        Case("a layer that someone else listens to", (model, text(rng, 5), rng.randrange(3)), {"listened_to": True}),
         Case("the last layer", (model, text(rng, 5), 2)),
         *(Case(f"layer {layer} of 0 to 2", (model, text(rng, 5), layer), raises=True) for layer in (3, -1)),
     ]
 
 
-def _use(answer: Any, model: TransformersModel, prompt: str, layer: int, fails: bool = False) -> Any:
+def _use(
+    answer: Any, model: TransformersModel, prompt: str, layer: int, fails: bool = False, listened_to: bool = False
+) -> Any:
+    if listened_to:
+        heard: list[int] = []
+        module = anatomy(model).layers[layer]._module
+        handle = module.register_forward_hook(lambda *_: heard.append(1))
+        try:
+            answer(model, prompt, layer)
+            heard.clear()
+            model._module(model.tokenizer(prompt, return_tensors="pt")["input_ids"])
+        finally:
+            handle.remove()
+        return "the other hook is still there" if heard else "the other hook is gone"
     if not fails:
         return answer(model, prompt, layer)
     # Behind all layers, so that the answer's own hook is in place by then. What it leaves is seen by whoever runs this.
@@ -78,6 +92,11 @@ def _hidden_state(model: TransformersModel, prompt: str, layer: int) -> torch.Te
     stream = residual_stream(model, prompt)
     stream[-1] = anatomy(model).normalise(stream[-1])
     return stream[layer + 1]
+
+
+def _all_removed(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor:
+    anatomy(model).layers[layer]._module._forward_hooks.clear()
+    return residual_stream(model, prompt)[layer + 1]
 
 
 def _hook_left(model: TransformersModel, prompt: str, layer: int) -> torch.Tensor:
@@ -131,6 +150,11 @@ EXERCISE = Exercise(
             "attention only", _attention_only, "This is what the layer's attention puts out: hook the whole layer."
         ),
         Mistake("MLP only", _mlp_only, "This is what the layer's MLP puts out: hook the whole layer."),
+        Mistake(
+            "everyone's hooks removed",
+            _all_removed,
+            "You clear all hooks of the layer, other people's too. Remove your own only: by the handle that you got.",
+        ),
         Mistake(
             "hook left behind",
             _hook_left,

@@ -98,7 +98,21 @@ def hook_removed_only_after_success(model, prompt, layer):
     return found["x"]
 
 
+def clears_all_hooks(model, prompt, layer):
+    layers = anatomy(model).layers
+    if layer not in range(len(layers)):
+        raise ValueError
+    module, found = layers[layer]._module, {}
+    module.register_forward_hook(lambda module, inputs, output: found.update(x=output[0].clone()))
+    try:
+        model._module(torch.tensor([ids_of(model, prompt)]))
+    finally:
+        module._forward_hooks.clear()
+    return found["x"]
+
+
 WRONG = [
+    Wrong("2.10", clears_all_hooks, "everyone's hooks removed"),
     Wrong("2.10", asks_for_hidden_states, "the last hidden state"),
     Wrong("2.10", hook_before, "layer's input"),
     Wrong("2.10", hook_counts_from_one, "one layer too far"),
