@@ -87,13 +87,18 @@ class Number:
         return round(truth, self.digits) if self.figures is None else float(f"{truth:.{self.figures}g}")
 
     def show(self, value: float) -> str:
-        return f"{_plain(value)}{self.unit}"
+        return self._counted(_plain(value))
+
+    def _counted(self, number: str) -> str:
+        """With the unit, of one as of one: " tokens", " entries" and the like."""
+        unit = self.unit.replace("ies", "y").removesuffix("s") if number == "1" else self.unit
+        return f"{number}{unit}"
 
     def distance(self, guess: float, truth: float) -> tuple[bool, str]:
         if not self.factors:
             off = abs(guess - truth)
             template = messages.TOO_LOW if guess < truth else messages.TOO_HIGH
-            right, told = off <= self.near + 1e-9, say(template, off=f"{_plain(_short(off))}{self.unit}")
+            right, told = off <= self.near + 1e-9, say(template, off=self._counted(_plain(_short(off))))
         elif guess <= 0 or truth <= 0:
             right, told = guess == truth, messages.NOT_A_SIZE
         else:

@@ -57,7 +57,7 @@ def test_a_learner_clicks_through_an_exercise(chromium: Any, tmp_path: Path) -> 
         lesson.run()
         assert "✓ 1.1 · 1 of 1 points" in lesson.run()
         lesson.run_until('reveal("1.1"')
-        assert "The answer: 7 tokens. You said 6 tokens. That is 1 tokens too low. One for each word" in lesson.run()
+        assert "The answer: 7 tokens. You said 6 tokens. That is 1 token too low. One for each word" in lesson.run()
         lesson.save()
 
         lesson.restart()

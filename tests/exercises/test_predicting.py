@@ -12,6 +12,7 @@ from course_utils.exercises.guess_kinds import Choice, Kind, Number, Several, To
 from course_utils.exercises.predicting import Guess, Prediction
 
 COUNT = Number(1, 100, near=2, unit=" tokens")
+ONE = Number(1, 100, near=0, unit=" entries")
 SIZE = Number(1, 1e9, near=2, figures=2, unit=" times", factors=True)
 WHICH = Choice(("the vase", "the coffee", "equally near"))
 BOTH = Several((Token(), Number(0, 1, near=0.1, digits=2)))
@@ -74,6 +75,7 @@ def test_what_is_no_guess_of_this_form_says_what_was_expected(kind: Kind, given:
     [
         (COUNT, 6.0, 8.0, ""),
         (COUNT, 5.0, 8.0, "That is 3 tokens too low."),
+        (ONE, 7.0, 8.0, "That is 1 entry too low."),
         (COUNT, 18.0, 8.0, "That is 10 tokens too high."),
         (SIZE, 10.0, 28000.0, "That is 2,800 times too small."),
         (SIZE, 1e6, 28000.0, "That is 36 times too large."),
