@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="those in whose description this stands")
     parser.add_argument("--boxed", default="", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if not chosen.boxed and os.getuid() == 0:
+    if not chosen.boxed and can_box():
         return _boxed(sys.argv[1:], user=chosen.user)
     mine = [one for one in attacks() if not chosen.only or any(some in one.what for some in chosen.only)]
     with tempfile.TemporaryDirectory(prefix="h-", dir=chosen.boxed or None) as place:
@@ -49,21 +49,36 @@ def main() -> int:
     return int(bool(came.points or came.seen or came.left or came.lost))
 
 
+_UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--ipc", "--net", "--uts", "--mount-proc")
 _BOX = """\
 set -e
 mount --make-rprivate /
 mount --bind "$PLACE" "$PLACE"
-mkdir "$PLACE/python" && mount --bind "$PYTHON" "$PLACE/python"
+for name in python course; do
+    case "$name" in python) from=$PYTHON;; course) from=$COURSE;; esac
+    mkdir "$PLACE/$name" && mount --bind "$from" "$PLACE/$name"
+done
 if [ -n "$USER_ID" ]; then mount -t tmpfs -o mode=755 none /root; fi
-case "$USER_ID:$PYTHON" in
-    [0-9]*:/root/*) mkdir -p "$PYTHON" && mount --bind "$PLACE/python" "$PYTHON";;
-esac
 mount -o remount,bind,ro /
 for place in /tmp /run /dev/shm; do mount -t tmpfs -o mode=1777 none $place; done
+for name in python course; do  # what lay below one of these folders
+    case "$name" in python) at=$PYTHON;; course) at=$COURSE;; esac
+    [ -d "$at" ] || { mkdir -p "$at" && mount --bind "$PLACE/$name" "$at"; }
+done
 ip link set lo up 2>/dev/null || true
 if [ -n "$USER_ID" ]; then exec setpriv --reuid=$USER_ID --regid=$USER_ID --clear-groups "$@"; fi
 exec "$@"
 """
+
+
+def can_box() -> bool:
+    """Whether this is root, and may leave the machine's namespaces."""
+    return os.getuid() == 0 and subprocess.run([*_UNSHARE, "true"], capture_output=True).returncode == 0
+
+
+def is_everyones() -> bool:
+    """Whether another user could come into the course's folder at all."""
+    return all(folder.stat().st_mode & 0o005 == 0o005 for folder in (ROOT, *ROOT.parents))
 
 
 def _boxed(arguments: list[str], *, user: bool) -> int:
@@ -73,13 +88,15 @@ def _boxed(arguments: list[str], *, user: bool) -> int:
     """
     place = tempfile.mkdtemp(prefix="hostile-", dir="/var/tmp")
     # Where Python lies in root's home nobody else would find it.
-    environment = {**os.environ, "PLACE": place, "PYTHON": sys.base_prefix, "USER_ID": str(SOMEBODY) if user else ""}
+    environment = {
+        **os.environ, "PLACE": place, "PYTHON": sys.base_prefix, "COURSE": str(ROOT),
+        "USER_ID": str(SOMEBODY) if user else "",
+    }  # fmt: skip
     if user:
         os.chown(place, SOMEBODY, SOMEBODY)
-    box = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--ipc", "--net", "--uts", "--mount-proc"]
     again = [sys.executable, "-m", "tests.grading.hostile", *arguments, "--boxed", place]
     try:
-        return subprocess.run([*box, "sh", "-c", _BOX, "box", *again], env=environment, cwd=ROOT).returncode
+        return subprocess.run([*_UNSHARE, "sh", "-c", _BOX, "box", *again], env=environment, cwd=ROOT).returncode
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
