@@ -73,7 +73,8 @@ exec "$@"
 
 def can_box() -> bool:
     """Whether this is root, and may leave the machine's namespaces."""
-    return os.getuid() == 0 and subprocess.run([*_UNSHARE, "true"], capture_output=True).returncode == 0
+    root = hasattr(os, "getuid") and os.getuid() == 0 and shutil.which("unshare")
+    return bool(root) and subprocess.run([*_UNSHARE, "true"], capture_output=True).returncode == 0
 
 
 def is_everyones() -> bool:
