@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
@@ -15,6 +16,7 @@ import pytest
 
 from course_utils.pictures.views.view import STATIC
 
+HERE = Path(__file__).parent
 HOST = "http://course.test"
 NAMES = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser")  # on Ubuntu the last two may be empty
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A view</title>
@@ -26,6 +28,14 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A vi
   globalThis.away = mount(document.querySelector("#place"), await (await fetch("/payload.json")).json());
   globalThis.mounted = true;
 </script></body></html>"""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this folder is slow: a browser has to start first."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ def cell(page: Any, query: int, key: int) -> Any:
     return page.locator(f'td[data-row="{query}"][data-column="{key}"]')
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("layer", "head"), [(1, 2), (0, 0), (2, 3)])
 def test_every_weight_is_said(open_view: Open, layer: int, head: int) -> None:
     page = open_view(attention().payload)

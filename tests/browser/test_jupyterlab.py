@@ -42,7 +42,6 @@ def lab(tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.mark.slow
 def test_a_view_is_alive_and_its_field_asks_the_kernel(chromium: Any, lab: str) -> None:
     page = chromium.new_page(viewport={"width": 1200, "height": 900})
     elsewhere: list[str] = []

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import pytest
 
 from course_utils.exercises import get_quiz
 from tests.browser.jupyterlab import NotebookPage, serve_lab
@@ -23,7 +22,6 @@ NAMES_ALONE = RIGHT.replace("(i, model.tokenizer.decode([i]))", "model.tokenizer
 RIGHT_LETTER = next(letter for letter, option in get_quiz("1.a").lettered.items() if option.right)
 
 
-@pytest.mark.slow
 def test_a_learner_clicks_through_an_exercise(chromium: Any, tmp_path: Path) -> None:
     environment = surroundings(tmp_path / "home", COURSE_MODEL="tiny-gpt2")
 

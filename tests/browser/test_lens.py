@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from tests.pictures.views.examples import TOKENS, lens, lens_table
 
 Open = Callable[..., Any]
@@ -20,7 +18,6 @@ def readable(token: str) -> str:
     return token.replace(" ", "·").replace("\n", "↵")
 
 
-@pytest.mark.slow
 def test_every_cell_shows_the_best_and_its_card_the_others(open_view: Open) -> None:
     page = open_view(lens().payload)
     table = lens_table(0)

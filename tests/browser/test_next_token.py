@@ -32,7 +32,6 @@ def set_slider(page: Any, name: str, words: str) -> None:
     raise AssertionError(f"{name} never says {words}")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("temperature", "k", "p"), [("1.0", None, None), ("0.3", None, "0.9"), ("2.0", "20", None), ("1.4", "10", "0.7"),
                                 ("0.1", "1", "0.1"), ("2.0", None, "0.5")],
@@ -59,7 +58,6 @@ def test_the_list_is_what_torch_leaves(open_view: Open, temperature: str, k: str
     assert float(said[2]) / 100 == pytest.approx(float(before[left > 0].sum()), abs=4e-3)
 
 
-@pytest.mark.slow
 def test_the_die_falls_as_the_probabilities_say(open_view: Open) -> None:
     page = open_view(next_token().payload)
     set_slider(page, "Top-k", "3")

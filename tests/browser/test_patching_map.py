@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 
 from tests.pictures.views.examples import TOKENS, draw, pair, patching_map
@@ -24,7 +23,6 @@ def rows(card: Any) -> dict[str, str]:
     }
 
 
-@pytest.mark.slow
 def test_every_cell_and_every_card_says_its_numbers(open_view: Open) -> None:
     page = open_view(patching_map().payload)
     one, copy = pair(), 3 * draw(5, 4, seed=3)
@@ -62,7 +60,6 @@ def test_two_heads_are_kept_side_by_side(open_view: Open) -> None:
     assert names() == ["Head 4.1", "Head 1.2"] and page.locator('td[aria-selected="true"]').count() == 1
 
 
-@pytest.mark.slow
 def test_enter_keeps_and_a_tap_keeps(open_view: Open) -> None:
     page = open_view(patching_map().payload)
     page.locator('.cv-grid [tabindex="0"]').focus()

@@ -28,7 +28,6 @@ from tests.browser import screenshots
 from tests.notebooks.test_pages import PIXEL
 from tests.pictures.views import examples
 
-pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 LESSONS = [path.stem for path in files.lessons(ROOT)]
 WIDE, NARROW = {"width": 1200, "height": 900}, {"width": 400, "height": 900}

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from tests.pictures.views.examples import BAND, DAMAGE, LAYERS, ODDS, STRENGTHS, steering
 
 Open = Callable[..., Any]
 
 
-@pytest.mark.slow
 def test_every_layer_and_strength_says_its_text_and_numbers(open_view: Open) -> None:
     page = open_view(steering().payload)
     for row, layer in enumerate(LAYERS):

@@ -18,7 +18,6 @@ OUTSIDE = """() => { const view = document.querySelector(".course-view").getBoun
     return box.width && (box.right > view.right + 1 || box.left < view.left - 1); }).map((one) => one.outerHTML); }"""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 400])
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -34,7 +33,6 @@ def test_it_fits_and_axe_finds_nothing(open_view: Open, name: str, width: int, s
     assert found.violations_count == 0, found.generate_report()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_dark_is_dark_and_a_page_may_choose_for_itself(open_view: Open, name: str) -> None:
     payload = EXAMPLES[name]().payload
@@ -50,7 +48,6 @@ def test_dark_is_dark_and_a_page_may_choose_for_itself(open_view: Open, name: st
     assert ground(light) < 150 and ground(dark) > 600
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_it_can_be_taken_away(open_view: Open, name: str) -> None:
     page = open_view(EXAMPLES[name]().payload)
@@ -66,7 +63,6 @@ def test_a_payload_of_another_course_is_said_in_words(open_view: Open, change: d
     assert page.locator(".course-view").inner_text() == one.words
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["patching_map", "lens", "attention"])
 def test_the_whole_grid_is_one_stop_and_is_walked_with_the_arrow_keys(open_view: Open, name: str) -> None:
     page = open_view(EXAMPLES[name]().payload)
