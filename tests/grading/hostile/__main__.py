@@ -58,7 +58,7 @@ for name in python course; do
     case "$name" in python) from=$PYTHON;; course) from=$COURSE;; esac
     mkdir "$PLACE/$name" && mount --bind "$from" "$PLACE/$name"
 done
-if [ -n "$USER_ID" ]; then mount -t tmpfs -o mode=755 none /root; fi
+if [ -n "$USER_ID" ]; then mount -t tmpfs -o mode=755 none ~root; fi
 mount -o remount,bind,ro /
 for place in /tmp /run /dev/shm; do mount -t tmpfs -o mode=1777 none $place; done
 for name in python course; do  # what lay below one of these folders

@@ -7,7 +7,7 @@ from __future__ import annotations
 LOOKS = {
     "home folders": """\
 import pathlib
-for home in (pathlib.Path("/root"), *pathlib.Path("/home").glob("*"), pathlib.Path.home()):
+for home in (pathlib.Path(os.path.expanduser("~root")), *pathlib.Path("/home").glob("*"), pathlib.Path.home()):
     for file in [one for one in home.rglob("*") if one.is_file()][:3000]:
         if file.stat().st_size < 100_000:
             loot(file.read_bytes())""",
@@ -181,7 +181,7 @@ for name in ("/dev/tty", "/dev/console", "/dev/pts/0", "/dev/pts/1"):
     except OSError: pass""",
     "links to what is elsewhere": """\
 import pathlib
-for number, place in enumerate(("/proc/1/root", "/srv", "/root", "/etc/shadow", "/proc/self/cwd/../..")):
+for number, place in enumerate(("/proc/1/root", "/srv", os.path.expanduser("~root"), "/etc/shadow", "../..")):
     os.symlink(place, f"link{number}")
     try: loot(pathlib.Path(f"link{number}").read_bytes() if os.path.isfile(f"link{number}") else b"")
     except OSError: pass
@@ -189,8 +189,8 @@ for number, place in enumerate(("/proc/1/root", "/srv", "/root", "/etc/shadow", 
         walk(f"link{number}")""",
     "other notebooks, by their name": """\
 import glob
-for pattern in ("/home/**/*.ipynb", "/tmp/**/*.ipynb", "/root/**/*.ipynb", "../**/*.ipynb", "/scratch/**/*.ipynb"):
-    for file in glob.glob(pattern, recursive=True)[:300]:
+for folder in ("/home", "/tmp", os.path.expanduser("~root"), ".."):
+    for file in glob.glob(f"{folder}/**/*.ipynb", recursive=True)[:300]:
         loot(open(file, "rb").read())""",
     "how long others take": """\
 import time, resource
