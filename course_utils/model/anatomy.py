@@ -44,11 +44,13 @@ Sources = tuple[tuple["Envoy", Scale], ...]
 class StreamOfTuple:
     """A layer that puts out a tuple, seen as one that puts out the stream: the tuple's first.
 
+    In some versions of transformers the layers of such a family put out the stream itself; that is seen when one runs.
     Reads and writes `input`, `output` and `skip` as an nnsight envoy does; anything else is the envoy's own.
     """
 
     def __init__(self, envoy: Envoy):
         self._envoy = envoy
+        self._is_bare = False
 
     @property
     def input(self) -> Any:
@@ -60,14 +62,17 @@ class StreamOfTuple:
 
     @property
     def output(self) -> Any:
-        return self._envoy.output[0]
+        whole = self._envoy.output
+        self._is_bare = isinstance(whole, torch.Tensor)
+        return whole if self._is_bare else whole[0]
 
     @output.setter
     def output(self, stream: torch.Tensor) -> None:
-        self._envoy.output = (stream, *self._envoy.output[1:])
+        whole = self._envoy.output
+        self._envoy.output = stream if isinstance(whole, torch.Tensor) else (stream, *whole[1:])
 
     def skip(self, stream: torch.Tensor) -> None:
-        self._envoy.skip((stream, None))
+        self._envoy.skip(stream if self._is_bare else (stream, None))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "_envoy":  # copying and pickling ask before there is an envoy

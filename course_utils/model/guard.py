@@ -70,8 +70,9 @@ def _before_run(module: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -
     given = options.get("inputs_embeds") if ids is None else ids
     if not isinstance(given, torch.Tensor) or given.is_meta or given.ndim < 2:
         return  # a run without data, which only asks for shapes; or none that transformers would take
-    mask: Any
-    cache, mask = options.get("past_key_values"), options.get("attention_mask")
+    names = ("past_key_values", "cache")  # before and since transformers 5.24
+    cache = next((options[name] for name in names if options.get(name) is not None), None)
+    mask: Any = options.get("attention_mask")
     held = int(cache.get_seq_length()) if cache is not None else 0
     length = held + given.shape[1] if given.shape[1] else 0
     refuse_length(length, context_of(module.config))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from course_utils.kv_cache import cache_bytes
-from course_utils.model.anatomy import AnatomyError, anatomy, find
+from course_utils.model.anatomy import AnatomyError, StreamOfTuple, anatomy, find
 from course_utils.model.proving import prove
 from course_utils.model.twin import small_config, small_twin
 from course_utils.residual import attention_patterns, blueprint, model_card
@@ -25,17 +25,36 @@ def test_what_is_refused_with_weights_is_refused_without(model_type: str) -> Non
 
 
 def test_the_twin_of_a_blueprint_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What makes GPT-J acceptable is the line that says that its layers put out tuples."""
+    """What makes MPT acceptable is the line that says where its MLP writes and that its layers put out tuples."""
     from course_utils.model import anatomy as room
     from course_utils.model import proving
     from course_utils.model.families import Family
 
-    assert anatomy(blueprint("gptj")).n_layers == 28
+    assert anatomy(blueprint("mpt")).n_layers == 24
     monkeypatch.setattr(room, "family_of", lambda name: Family())
     proving._proven_twin.cache_clear()
-    with pytest.raises(AnatomyError, match="gptj: a layer puts out a tuple"):
-        anatomy(blueprint("gptj"))
+    with pytest.raises(AnatomyError, match="mpt: "):
+        anatomy(blueprint("mpt"))
     proving._proven_twin.cache_clear()
+
+
+def test_a_layer_of_gptj_may_put_out_a_tuple_or_the_stream() -> None:
+    """It did the one until transformers 5.23, and does the other since."""
+
+    class Envoy:
+        def __init__(self, output: Any):
+            self.output = output
+
+        def skip(self, output: Any) -> None:
+            self.output = output
+
+    stream, other = torch.zeros(1, 2, 4), torch.ones(1, 2, 4)
+    for whole, expected in (((stream, None), (other, None)), (stream, other)):
+        for write in (lambda layer: setattr(layer, "output", other), lambda layer: layer.skip(other)):
+            layer = StreamOfTuple(Envoy(whole))
+            assert layer.output is stream
+            write(layer)
+            assert layer.output is other and type(layer._envoy.output) is type(expected)
 
 
 def test_a_twin_that_does_not_run_is_a_sentence() -> None:
