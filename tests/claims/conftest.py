@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+pytest.register_assert_rewrite("tests.claims.predicted")  # so that a failed claim shows its values
 
 
 @pytest.hookimpl(tryfirst=True)  # before those that are slow are left out

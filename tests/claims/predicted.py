@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 
 from course_utils.exercises import predictions
 from course_utils.learner import predict, reveal
@@ -19,15 +20,10 @@ Claims = dict[str, dict[str, Callable[[Any], Any]]]
 Truths = dict[str, Callable[[Any], Any]]
 
 
-def all_of(claims: Claims) -> list[tuple[str, str]]:
-    """What to parametrise a test with: each claim's prediction and name."""
-    return [(id, name) for id, named in claims.items() for name in named]
-
-
 def not_held(lesson: str, claims: Claims) -> set[tuple[str, str]]:
     """The remarks of a lesson without a claim, and the claims without a remark."""
     remarks = {(each.id, guess.name) for each in predictions(lesson) for guess in each.guesses}
-    return remarks ^ set(all_of(claims))
+    return remarks ^ {(id, name) for id, named in claims.items() for name in named}
 
 
 def stored_answer(id: str) -> str:
@@ -47,3 +43,20 @@ def shown(id: str, truth: Any, say: Callable[[], str]) -> str:
     say()
     reveal(id, truth)
     return say().strip()
+
+
+def tests_of(lesson: str, claims: Claims, truths: Truths) -> tuple[Callable[..., None], ...]:
+    """What each lesson's module tests: no remark without a claim, that each claim is true, and what is revealed."""
+
+    def each_remark_has_its_claim() -> None:
+        assert not not_held(lesson, claims)
+
+    @pytest.mark.parametrize(("id", "name"), [(id, name) for id, named in claims.items() for name in named])
+    def what_is_said_of_a_guess_is_so(id: str, name: str, real_model: Any) -> None:
+        assert claims[id][name](real_model)
+
+    @pytest.mark.parametrize("id", truths)
+    def the_lesson_reveals_what_is_so(id: str, real_model: Any, capsys: pytest.CaptureFixture[str]) -> None:
+        assert stored_answer(id) == shown(id, truths[id](real_model), lambda: capsys.readouterr().out)
+
+    return each_remark_has_its_claim, what_is_said_of_a_guess_is_so, the_lesson_reveals_what_is_so

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import pytest
 import torch
 
 from course_utils.circuits import (
@@ -20,9 +19,7 @@ from course_utils.circuits import (
 )
 from course_utils.patching import ioi_pairs, logit_difference, patch_head
 from course_utils.sweeps import edge_attribution, patch_paths, run_circuits
-from tests.claims.predicted import Claims, Truths, all_of, not_held, shown, stored_answer
-
-pytestmark = pytest.mark.slow
+from tests.claims.predicted import Claims, Truths, tests_of
 
 CLEAN = "When Mike and Emma went to the cafe, Emma gave a coffee to"
 CORRUPTED = "When Mike and Emma went to the cafe, Mike gave a coffee to"
@@ -186,15 +183,8 @@ CLAIMS: Claims = {
 }
 
 
-def test_each_remark_has_its_claim() -> None:
-    assert not not_held("7", CLAIMS)
-
-
-@pytest.mark.parametrize(("id", "name"), all_of(CLAIMS))
-def test_what_is_said_of_a_guess_is_so(id: str, name: str, real_model: Any) -> None:
-    assert CLAIMS[id][name](real_model)
-
-
-@pytest.mark.parametrize("id", TRUTHS)
-def test_the_lesson_reveals_what_is_so(id: str, real_model: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stored_answer(id) == shown(id, TRUTHS[id](real_model), lambda: capsys.readouterr().out)
+(
+    test_each_remark_has_its_claim,
+    test_what_is_said_of_a_guess_is_so,
+    test_the_lesson_reveals_what_is_so,
+) = tests_of("7", CLAIMS, TRUTHS)

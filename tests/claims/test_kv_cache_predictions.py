@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, cast
 
-import pytest
 import torch
 
 from course_utils.exercises.kv_cache.four_layers import FOUR_LAYERS
@@ -20,7 +19,7 @@ from course_utils.kv_cache import (
     score_endings,
 )
 from course_utils.model.anatomy import anatomy
-from tests.claims.predicted import Claims, Truths, all_of, not_held, shown, stored_answer
+from tests.claims.predicted import Claims, Truths, tests_of
 
 EIFFEL = "The Eiffel Tower is in the city of"
 LONGER = EIFFEL + " Paris, and the Colosseum is in"
@@ -174,15 +173,8 @@ CLAIMS: Claims = {
 }  # fmt: skip
 
 
-def test_each_remark_has_its_claim() -> None:
-    assert not not_held("3", CLAIMS)
-
-
-@pytest.mark.parametrize(("id", "name"), all_of(CLAIMS))
-def test_what_is_said_of_a_guess_is_so(id: str, name: str, real_model: Any) -> None:
-    assert CLAIMS[id][name](real_model)
-
-
-@pytest.mark.parametrize("id", TRUTHS)
-def test_the_lesson_reveals_what_is_so(id: str, real_model: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stored_answer(id) == shown(id, TRUTHS[id](real_model), lambda: capsys.readouterr().out)
+(
+    test_each_remark_has_its_claim,
+    test_what_is_said_of_a_guess_is_so,
+    test_the_lesson_reveals_what_is_so,
+) = tests_of("3", CLAIMS, TRUTHS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import pytest
 import torch
 
 from course_utils.logit_lens import (
@@ -23,7 +22,7 @@ from course_utils.logit_lens import (
 from course_utils.model.anatomy import anatomy
 from course_utils.residual import residual_stream
 from course_utils.tokens import split_tokens, token_id
-from tests.claims.predicted import Claims, Truths, all_of, not_held, shown, stored_answer
+from tests.claims.predicted import Claims, Truths, tests_of
 
 EIFFEL = "The Eiffel Tower is in the city of"
 SENTENCE = "Paris is the capital of France"
@@ -184,15 +183,8 @@ CLAIMS: Claims = {
 }  # fmt: skip
 
 
-def test_each_remark_has_its_claim() -> None:
-    assert not not_held("4", CLAIMS)
-
-
-@pytest.mark.parametrize(("id", "name"), all_of(CLAIMS))
-def test_what_is_said_of_a_guess_is_so(id: str, name: str, real_model: Any) -> None:
-    assert CLAIMS[id][name](real_model)
-
-
-@pytest.mark.parametrize("id", TRUTHS)
-def test_the_lesson_reveals_what_is_so(id: str, real_model: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stored_answer(id) == shown(id, TRUTHS[id](real_model), lambda: capsys.readouterr().out)
+(
+    test_each_remark_has_its_claim,
+    test_what_is_said_of_a_guess_is_so,
+    test_the_lesson_reveals_what_is_so,
+) = tests_of("4", CLAIMS, TRUTHS)

@@ -6,7 +6,6 @@ import math
 from functools import cache
 from typing import Any
 
-import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -22,7 +21,7 @@ from course_utils.patching import (
     selectivity,
 )
 from course_utils.tokens import next_token_probabilities, token_id, token_ids
-from tests.claims.predicted import Claims, Truths, all_of, not_held, shown, stored_answer
+from tests.claims.predicted import Claims, Truths, tests_of
 
 CLEAN = "When Mike and Emma went to the cafe, Emma gave a coffee to"
 CORRUPTED = "When Mike and Emma went to the cafe, Mike gave a coffee to"
@@ -182,15 +181,8 @@ CLAIMS: Claims = {
 }  # fmt: skip
 
 
-def test_each_remark_has_its_claim() -> None:
-    assert not not_held("6", CLAIMS)
-
-
-@pytest.mark.parametrize(("id", "name"), all_of(CLAIMS))
-def test_what_is_said_of_a_guess_is_so(id: str, name: str, real_model: Any) -> None:
-    assert CLAIMS[id][name](real_model)
-
-
-@pytest.mark.parametrize("id", TRUTHS)
-def test_the_lesson_reveals_what_is_so(id: str, real_model: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stored_answer(id) == shown(id, TRUTHS[id](real_model), lambda: capsys.readouterr().out)
+(
+    test_each_remark_has_its_claim,
+    test_what_is_said_of_a_guess_is_so,
+    test_the_lesson_reveals_what_is_so,
+) = tests_of("6", CLAIMS, TRUTHS)

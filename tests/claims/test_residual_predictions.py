@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import pytest
 import torch
 
 from course_utils.model.anatomy import anatomy
@@ -20,7 +19,7 @@ from course_utils.residual import (
     word_similarity,
 )
 from course_utils.tokens import token_ids
-from tests.claims.predicted import Claims, Truths, all_of, not_held, shown, stored_answer
+from tests.claims.predicted import Claims, Truths, tests_of
 
 EIFFEL = "The Eiffel Tower is in the city of"
 RIVER = "The old man went to the river and his daughter sang a quiet song"
@@ -197,15 +196,8 @@ CLAIMS: Claims = {
 }  # fmt: skip
 
 
-def test_each_remark_has_its_claim() -> None:
-    assert not not_held("2", CLAIMS)
-
-
-@pytest.mark.parametrize(("id", "name"), all_of(CLAIMS))
-def test_what_is_said_of_a_guess_is_so(id: str, name: str, real_model: Any) -> None:
-    assert CLAIMS[id][name](real_model)
-
-
-@pytest.mark.parametrize("id", TRUTHS)
-def test_the_lesson_reveals_what_is_so(id: str, real_model: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stored_answer(id) == shown(id, TRUTHS[id](real_model), lambda: capsys.readouterr().out)
+(
+    test_each_remark_has_its_claim,
+    test_what_is_said_of_a_guess_is_so,
+    test_the_lesson_reveals_what_is_so,
+) = tests_of("2", CLAIMS, TRUTHS)

@@ -6,7 +6,6 @@ import math
 from functools import cache
 from typing import Any
 
-import pytest
 import torch
 
 from course_utils.steering import (
@@ -23,7 +22,7 @@ from course_utils.steering import (
     word_ids,
 )
 from course_utils.tokens import token_id
-from tests.claims.predicted import Claims, Truths, all_of, not_held, shown, stored_answer
+from tests.claims.predicted import Claims, Truths, stored_answer, tests_of
 
 MOVIE = "I think that this movie is"
 BEGIN = "My friend wrote something about the river, the hills and the evening. It begins like this:"
@@ -180,18 +179,11 @@ CLAIMS: Claims = {
 }  # fmt: skip
 
 
-def test_each_remark_has_its_claim() -> None:
-    assert not not_held("5", CLAIMS)
-
-
-@pytest.mark.parametrize(("id", "name"), all_of(CLAIMS))
-def test_what_is_said_of_a_guess_is_so(id: str, name: str, real_model: Any) -> None:
-    assert CLAIMS[id][name](real_model)
-
-
-@pytest.mark.parametrize("id", TRUTHS)
-def test_the_lesson_reveals_what_is_so(id: str, real_model: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stored_answer(id) == shown(id, TRUTHS[id](real_model), lambda: capsys.readouterr().out)
+(
+    test_each_remark_has_its_claim,
+    test_what_is_said_of_a_guess_is_so,
+    test_the_lesson_reveals_what_is_so,
+) = tests_of("5", CLAIMS, TRUTHS)
 
 
 def test_the_best_of_sixty_is_what_the_lesson_prints_above() -> None:
