@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 NAMED = 200  # tokens that the next-token view knows by name
 NULLS = 20  # random directions whose effects make the band behind a steering curve
-ORDERS = 4  # random orders of a head's numbers whose mean the map "scrambled" shows, as in lesson 6
+ORDERS = 2  # random orders of a head's numbers whose mean the map "scrambled" shows, as in lesson 6
 
 
 def pieces(model: TransformersModel, text: str) -> list[str]:

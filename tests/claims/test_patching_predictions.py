@@ -44,9 +44,9 @@ def says(model: Any, name: str) -> float:
 
 
 @cache
-def scrambled(model: Any) -> list[float]:
-    """The mean change of the answer by layer, two random orders as in the lesson."""
-    both = [permute_heads(model, CLEAN, ANSWERS, seed=seed, progress=False) for seed in range(2)]
+def scrambled(model: Any, seeds: tuple[int, ...] = (0, 1)) -> list[float]:
+    """The mean change of the answer by layer, two random orders as in the lesson, or others."""
+    both = [permute_heads(model, CLEAN, ANSWERS, seed=seed, progress=False) for seed in seeds]
     return (torch.stack(both).mean(dim=0) - ends(model)[0]).abs().mean(dim=1).tolist()
 
 
@@ -124,7 +124,9 @@ CLAIMS: Claims = {
         ),
     },
     "6.2": {
-        "where it is said": lambda m: scrambled(m)[0] > max(scrambled(m)[22:]),
+        "where it is said": lambda m: (
+            scrambled(m)[0] > max(scrambled(m)[22:]) and scrambled(m, (6, 7))[23] == max(scrambled(m, (6, 7)))
+        ),
         "where it is thought": lambda m: scrambled(m)[0] > 2 * max(scrambled(m)[8:22]),
         "early, not first": lambda m: max(scrambled(m)[2:8]) < scrambled(m)[0] / 4,
     },

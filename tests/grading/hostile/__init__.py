@@ -1,4 +1,4 @@
-"""Hostile answers to one exercise, more than a hundred and twenty of them: what they try, and what may come of it.
+"""Hostile answers to one exercise, two hundred of them: what they try, and what may come of it.
 
 None of them answers the exercise: each point that one of them has, it stole. What is secret begins with ``SECRET-``:
 each notebook has a word of its own, and so have the reference, the teacher's environment, home and network. An answer
