@@ -5,6 +5,7 @@ them by ``python -m tests.grading.hostile`` (see CONTRIBUTING.md).
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from course_utils.grading.inside import linux
 from course_utils.grading.readable import for_page
 from course_utils.grading.sandbox import probe_bubblewrap
 from tests.grading.hostile import attacks
@@ -29,6 +31,15 @@ def test_there_are_as_many_as_promised() -> None:
     every = attacks()
     assert len({one.body for one in every}) == len(every) >= 120
     assert min(Counter(one.kind for one in every).values()) >= 20
+
+
+def test_what_the_tests_import_is_there_without_the_modules_of_posix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else these tests could not even be collected on Windows."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    for name in ("fcntl", "resource"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert not runpy.run_path(linux.__file__)["AVAILABLE"]
+    assert "can_box" in runpy.run_path(str(ROOT / "tests" / "grading" / "hostile" / "__main__.py"))
 
 
 def test_a_page_shows_what_a_terminal_would_obey() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import sys
 from base64 import b64decode
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from course_utils.grading.syscall_filter import compile_filter
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="keyrings and seccomp are Linux's")
 needs_filter = pytest.mark.skipif(compile_filter() is None, reason="no libseccomp: apt install libseccomp2")
-_ADD_KEY, _SEARCH, _SESSION = {"x86_64": (248, 10, -3), "aarch64": (217, 10, -3)}.get(os.uname().machine, (0, 0, 0))
+_ADD_KEY, _SEARCH, _SESSION = {"x86_64": (248, 10, -3), "aarch64": (217, 10, -3)}.get(platform.machine(), (0, 0, 0))
 
 
 def in_a_child(what: Callable[[], bool]) -> bool:
