@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from course_utils.grading.inside import linux
-from course_utils.grading.readable import for_page
+from course_utils.grading.readable import for_page, for_terminal
 from course_utils.grading.sandbox import probe_bubblewrap
 from course_utils.grading.syscall_filter import compile_filter
 from tests.grading.hostile import attacks
@@ -49,6 +49,8 @@ def test_what_the_tests_import_is_there_without_the_modules_of_posix(monkeypatch
 
 def test_a_page_shows_what_a_terminal_would_obey() -> None:
     assert for_page("\x1b[2J a\tb\nc \u202e \x07") == "\ufffd[2J a\tb\nc \ufffd \ufffd"
+    for shown in (for_page, for_terminal):  # a line end of Windows is one; a return alone hides what is before it
+        assert shown("a\r\nb\rc\r") == "a\nb\ufffdc\ufffd"
     assert for_page("می\u200cخواهم") == "می\u200cخواهم"
 
 
