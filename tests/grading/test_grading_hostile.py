@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -45,6 +46,27 @@ def test_what_the_tests_import_is_there_without_the_modules_of_posix(monkeypatch
         monkeypatch.setitem(sys.modules, name, None)
     assert not runpy.run_path(linux.__file__)["AVAILABLE"]
     assert "can_box" in runpy.run_path(str(ROOT / "tests" / "grading" / "hostile" / "__main__.py"))
+
+
+ENDLESS = """
+import sys
+from tests.grading.hostile import __main__ as hostile
+hostile.can_box = lambda: True
+hostile._UNSHARE = ("sh", "-c", 'echo "$PLACE"; exec sleep 100')
+sys.exit(hostile.main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no getrusage on Windows")
+def test_ended_from_outside_it_leaves_no_folder() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", ENDLESS]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        place = Path(running.stdout.readline().strip())
+        assert place.name.startswith("hostile-") and place.is_dir()
+        running.terminate()
+        assert running.wait(60) == 128 + signal.SIGTERM and not place.exists()
 
 
 def test_a_page_shows_what_a_terminal_would_obey() -> None:
