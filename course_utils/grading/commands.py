@@ -78,7 +78,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from course_utils.grading.inside import linux
     from course_utils.grading.lesson import load_lesson
     from course_utils.grading.mark_folder import Plan, mark_folder
     from course_utils.grading.sandbox import NOT_PROTECTED, choose_level
@@ -95,8 +94,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if NOT_PROTECTED[level]:
         reason = f" Reason: {why}." if why else ""
         print(f"course: warning: {NOT_PROTECTED[level]}.{reason}", file=sys.stderr)
-    if level == "rlimits" and linux.AVAILABLE:
-        linux.keep_out()  # what is marked has the same user, and the marks are in this process's memory
+    if level == "rlimits":
+        from course_utils.grading.inside import linux  # not above: it needs fcntl, which Windows has not
+
+        if linux.AVAILABLE:
+            linux.keep_out()  # what is marked has the same user, and the marks are in this process's memory
     lesson = load_lesson(arguments.lesson or _guess(submissions))
     out.mkdir(parents=True, exist_ok=True)
     plan = Plan(

@@ -25,12 +25,16 @@ def readable(text: str, longest: int = LONGEST) -> str:
 
 
 def for_page(text: str) -> str:
-    """Text for a page, lines and tabs as they are: without what a terminal would obey, and without what lets code be
-    read in another order than it runs in.
+    """Text for a page, lines (Windows' too) and tabs as they are: without what a terminal would obey, and without what
+    lets code be read in another order than it runs in.
     """
-    return _UNFIT_ON_A_PAGE.sub("\ufffd", text)
+    return _UNFIT_ON_A_PAGE.sub("\ufffd", "\n".join(_lines(text)))
 
 
 def for_terminal(text: str) -> str:
-    """Lines of text without what a terminal would obey."""
-    return "\n".join(readable(line.replace("\t", "    "), 2000) for line in text.split("\n"))
+    """Lines of text, Windows' too, without what a terminal would obey."""
+    return "\n".join(readable(line.replace("\t", "    "), 2000) for line in _lines(text))
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").split("\n")

@@ -42,8 +42,8 @@ NOT_PROTECTED = {
     "bubblewrap": "",
     "docker": "never tried with a real engine: nothing is known of what it keeps",
     "podman": "never tried with a real engine: nothing is known of what it keeps",
-    "rlimits": "not protected from hostile code: the files (the course's solutions among them), the environment and, "
-    "but for Linux with libseccomp, the network of the account that marks",
+    "rlimits": "not protected from hostile code: the files (the course's solutions among them), the environment, the "
+    "memory of other programs and, but for Linux with libseccomp, the network of the account that marks",
 }
 COPY, SOCKETS = (
     "/course",

@@ -39,11 +39,16 @@ REFUSED = {
     # Where there is no namespace for them, what is put there stays for the next one.
     "memory that outlives it": ("shmget", "semget", "msgget", "mq_open"),
 }
-# Refused where they are meant for another one than the caller: the place of the argument that says so (0: itself).
+# Allowed only where they are meant for the caller: what each argument, by its place, must be for that. A 0 says
+# "itself" of a process, but of a user "all that are mine": the first argument of the last two says which it is of.
 # Not the calls that place threads on processors: ZeroMQ makes them for each thread of its own, by number.
+_PRIO_PROCESS, _IOPRIO_WHO_PROCESS = 0, 1
 OF_OTHERS = {
-    **dict.fromkeys(("prlimit64", "migrate_pages", "move_pages"), 0),
-    **dict.fromkeys(("setpriority", "ioprio_set"), 1),
+    "prlimit64": {0: 0},
+    "migrate_pages": {0: 0},
+    "move_pages": {0: 0},
+    "setpriority": {0: _PRIO_PROCESS, 1: 0},
+    "ioprio_set": {0: _IOPRIO_WHO_PROCESS, 1: 0},
 }
 NETWORK, PROCESSES, SIGNALS = "the network", "another program", "another process"
 _STARTS, _SIGNALS = ("fork", "vfork"), ("kill", "tkill", "tgkill")
@@ -109,9 +114,10 @@ def _program(library: Any, ask: int | None) -> str:
         for name in names:
             if library.resolve_syscall(library.Arch.NATIVE, name) >= 0:
                 rules.add_rule(refuse, name)
-    for name, place in OF_OTHERS.items():
+    for name, own in OF_OTHERS.items():
         if library.resolve_syscall(library.Arch.NATIVE, name) >= 0:
-            rules.add_rule(refuse, name, library.Arg(place, library.NE, 0))
+            for place, value in own.items():
+                rules.add_rule(refuse, name, library.Arg(place, library.NE, value))
     # Its flags lie in memory, where no filter can look: as if the system were too old for it, clone is used instead.
     rules.add_rule(library.ERRNO(errno.ENOSYS), "clone3")
     for flag in _NEW_NAMESPACES:

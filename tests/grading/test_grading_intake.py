@@ -8,18 +8,20 @@ from __future__ import annotations
 import csv
 import io
 import os
+import sys
 import tracemalloc
 import unicodedata
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from course_utils.cli import main
 from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS
-from course_utils.grading import commands, exports, handed_in, intake, report
+from course_utils.grading import commands, exports, handed_in, inside, intake, report, sandbox
 from course_utils.grading.flags import Flag
 from course_utils.grading.handed_in import read_folder
 from course_utils.grading.intake import Submission, collect
@@ -443,6 +445,23 @@ def test_points_by_hand_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     with pytest.raises(CourseError, match="given by hand cannot be read"):
         mark_folder(lesson, plan(folder, out, again=True))
     assert Marked({}) == result.marked
+
+
+def test_without_fork_it_says_so_and_what_was_marked_can_be_read(
+    tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on Windows, where marks from elsewhere may be looked at: there is no fcntl."""
+    folder = fill(tmp_path / "in", "Ada.ipynb", data=b"")
+    mark_folder(lesson, plan(folder, tmp_path / "in-marked"))
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.delitem(sys.modules, "course_utils.grading.inside.linux", raising=False)
+    monkeypatch.delattr(inside, "linux", raising=False)
+    monkeypatch.setattr(sandbox, "os", SimpleNamespace(name="nt"))
+    assert main(["grade", str(folder)]) == 1
+    assert "marking needs Linux or macOS" in (told := capsys.readouterr().err) and "use WSL" in told
+    assert main(["grade", str(folder), "--explain", "Ada", "m.1"]) == 0
+    assert "Ada: unreadable" in capsys.readouterr().out
+    assert main(["grade", str(folder), "--set", "Ada", "m.1", "1", "--because", "It is right."]) == 0
 
 
 def test_answers_in_words_get_points_against_their_rubric(tmp_path: Path, lesson: Lesson) -> None:

@@ -43,6 +43,7 @@ from course_utils.grading import (
     verdicts,
 )
 from course_utils.grading.class_flags import add_class_flags
+from course_utils.grading.explain import explain
 from course_utils.grading.flags import Flag
 from course_utils.grading.inside import used
 from course_utils.grading.kernel_channel import KernelDied, TooMuchOutput
@@ -565,6 +566,15 @@ def test_report_is_escaped_and_shows_no_flag_to_students(tmp_path: Path, lesson:
     assert not any(
         "same code as" in page.read_text(encoding="utf-8") for page in pages if page.parent.name == "students"
     )
+
+
+def test_the_story_of_an_answer_says_what_its_level_does_not_keep(tmp_path: Path, lesson: Lesson) -> None:
+    result = results_of(lesson, tmp_path)[0]
+    for level, told in sandbox.NOT_PROTECTED.items():
+        Store(tmp_path).save(replace(result, marked=replace(result.marked, level=level)))
+        story = explain(tmp_path, result.student.name, "m.1")
+        assert f"sandbox: {level}" in story and ("at this level:" in story) == bool(told) and told in story
+    assert sandbox.NOT_PROTECTED["rlimits"]
 
 
 def test_three_megabytes_of_words_make_no_large_page(tmp_path: Path, lesson: Lesson) -> None:

@@ -6,20 +6,24 @@ What they are worth inside one, at both levels and flagged, is in the cohort (Ka
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import platform
+import subprocess
 import sys
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from course_utils.grading import syscall_filter
 from course_utils.grading.inside import linux
 from course_utils.grading.syscall_filter import compile_filter
+from tests.grading.hostile.__main__ import SOMEBODY
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="keyrings and seccomp are Linux's")
 needs_filter = pytest.mark.skipif(compile_filter() is None, reason="no libseccomp: apt install libseccomp2")
-_ADD_KEY, _SEARCH, _SESSION = {"x86_64": (248, 10, -3), "aarch64": (217, 10, -3)}.get(os.uname().machine, (0, 0, 0))
+_ADD_KEY, _SEARCH, _SESSION = {"x86_64": (248, 10, -3), "aarch64": (217, 10, -3)}.get(platform.machine(), (0, 0, 0))
 
 
 def in_a_child(what: Callable[[], bool]) -> bool:
@@ -83,6 +87,78 @@ def test_each_call_of_the_list_is_refused(name: str) -> None:
         return libc.syscall(number, -1, -1, -1, -1, -1, -1) == -1 and ctypes.get_errno() == 1
 
     assert in_a_child(refused)
+
+
+@pytest.fixture
+def sleeper() -> Iterator[int]:
+    """The number of another process of the same user."""
+    with subprocess.Popen(["sleep", "100"]) as process:
+        yield process.pid
+        process.kill()
+
+
+# How a process is named to each call of the second list, 0 for the caller; they ask, or set what is so already.
+ON_A_PROCESS: dict[str, Callable[[int], tuple[int, ...]]] = {
+    "prlimit64": lambda pid: (pid, 7, 0, 0),
+    "migrate_pages": lambda pid: (pid, 0, 0, 0),
+    "move_pages": lambda pid: (pid, 0, 0, 0, 0, 0),
+    "setpriority": lambda pid: (0, pid, 19),
+    "ioprio_set": lambda pid: (1, pid, 2 << 13 | 7),
+}
+
+
+def error_of(name: str, *arguments: int, filtered: bool = True, without_rights: bool = False) -> int:
+    """What the call fails with in a process of its own, with the plain program or without; 0 if it does not fail."""
+    import pyseccomp
+
+    program, number = compile_filter(), pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
+    assert program is not None
+    libc = ctypes.CDLL(None, use_errno=True)
+    reader, writer = os.pipe()
+
+    def call() -> bool:
+        if without_rights:
+            os.setsid()
+            if os.getuid() == 0:
+                os.setuid(SOMEBODY)
+        if filtered:
+            linux.no_new_privileges()
+            linux.install_filter(b64decode(program["plain"]), watched=False)
+        failed = libc.syscall(number, *arguments) == -1
+        os.write(writer, bytes([ctypes.get_errno() if failed else 0]))
+        return True
+
+    assert in_a_child(call)
+    error = os.read(reader, 1)[0]
+    os.close(reader)
+    os.close(writer)
+    return error
+
+
+def test_each_call_on_others_is_tried() -> None:
+    assert ON_A_PROCESS.keys() == syscall_filter.OF_OTHERS.keys()
+
+
+@needs_filter
+@pytest.mark.parametrize("name", syscall_filter.OF_OTHERS)
+def test_a_call_on_another_process_is_refused_and_on_itself_is_not(name: str, sleeper: int) -> None:
+    """Without a sandbox this alone keeps the processes of one user apart."""
+    asked = ON_A_PROCESS[name]
+    assert error_of(name, *asked(sleeper), filtered=False) != errno.EPERM, "the system would refuse it by itself"
+    assert error_of(name, *asked(sleeper)) == errno.EPERM
+    assert error_of(name, *asked(0)) != errno.EPERM
+
+
+@needs_filter
+@pytest.mark.parametrize("whose", [1, 2], ids=["group", "user"])
+@pytest.mark.parametrize("name", ["setpriority", "ioprio_set"])
+def test_a_call_on_all_processes_of_a_group_or_user_is_refused(name: str, whose: int) -> None:
+    """Of the caller's own, which 0 names too. What is asked for is not to be had, so that a filter with a hole in it
+    makes no process of the tester's slower: EACCES or EINVAL, by the system itself.
+    """
+    asked = (whose, 0, -20) if name == "setpriority" else (whose + 1, 0, 7 << 13)
+    assert error_of(name, *asked, filtered=False, without_rights=True) in (errno.EACCES, errno.EINVAL)
+    assert error_of(name, *asked, without_rights=True) == errno.EPERM
 
 
 @pytest.mark.slow

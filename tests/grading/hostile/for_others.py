@@ -409,6 +409,15 @@ got("scheduler")""",
     "goes before all others": """\
 os.nice(-15)
 got("nice")""",
+    "goes behind with all others of its user": """\
+import ctypes
+libc = ctypes.CDLL(None)
+for which in (os.PRIO_PGRP, os.PRIO_USER):
+    if libc.setpriority(which, 0, 19) == 0:
+        got("priority")
+for which in (2, 3):
+    if libc.syscall(251, which, 0, 3 << 13) == 0:
+        got("priority of the disc")""",
     "moves others to one processor": """\
 for pid in sorted(int(one) for one in os.listdir("/proc") if one.isdigit()):
     if pid != os.getpid() and "GRADING_SECRET" in open(f"/proc/{pid}/environ", errors="replace").read():
