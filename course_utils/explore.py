@@ -270,7 +270,8 @@ def map_of_pairs(
     The pair of one's own stands in front of the others, and the next one takes its place.
 
     Args:
-        copy: copy scores, (layer, head). answers: what stands in the fields at first, with the first pair's prompts.
+        copy: copy scores, (layer, head). answers: what stands in the fields at first where the first pair does not say
+            what was asked. Its prompts are read from its tokens then, and left empty where these do not tell them.
 
     Raises:
         ValueError: the pairs do not fit together, or there is none.
@@ -283,8 +284,21 @@ def map_of_pairs(
         return _asking(views.patching_map([own, *pairs], copy), ask, _pair_fields(clean, corrupted, (right, other)))
 
     view = views.patching_map(pairs, copy)
-    prompts = ["".join(tokens) for tokens in pairs[0].prompts.values()] or ["", ""]
-    return _asking(view, ask, _pair_fields(prompts[0], prompts[-1], answers))
+    if pairs[0].asked is not None:
+        clean, corrupted, right, other = pairs[0].asked
+        return _asking(view, ask, _pair_fields(clean, corrupted, (right, other)))
+    texts = [_text_of(model, tokens) for tokens in pairs[0].prompts.values()] or [""]
+    return _asking(view, ask, _pair_fields(texts[0], texts[-1], answers))
+
+
+def _text_of(model: TransformersModel, tokens: Sequence[str]) -> str:
+    """The text that is these tokens to the model; "" where they do not tell it.
+
+    They do not where a tokenizer drops a token's space as it writes it alone, or a character is several tokens.
+    """
+    front = next((i for i, token in enumerate(tokens) if token not in model.tokenizer.all_special_tokens), 0)
+    text = "".join(tokens[front:])
+    return text if pieces(model, text) == list(tokens) else ""
 
 
 def patched_pair(
@@ -335,6 +349,7 @@ def patched_pair(
         prompts={name: pieces(model, text) for name, text in prompts.items()},
         attention={name: patching.attention_to(model, text, range(count)) for name, text in prompts.items()},
         by_position=moved,
+        asked=(clean, corrupted, *answers),
     )
 
 

@@ -311,13 +311,15 @@ def blueprint(model_type: str, **settings: Any) -> TransformersModel:
     from transformers import AutoConfig
 
     from course_utils.model.classes import auto_class
+    from course_utils.model.messages import quiet_transformers
     from course_utils.model.tiny import tiny_tokenizer
 
     config = AutoConfig.for_model(model_type, **settings)
     with torch.device("meta"):
         module = auto_class(config).from_config(config).eval()
     # A wrapper wants a tokenizer; no text will ever reach this one.
-    return nnsight.TransformersModel(module, task="text-generation", tokenizer=tiny_tokenizer(), device="meta")
+    with quiet_transformers():  # its text pipeline reports each model that also sees as one that it does not know
+        return nnsight.TransformersModel(module, task="text-generation", tokenizer=tiny_tokenizer(), device="meta")
 
 
 def model_card(model: TransformersModel) -> dict[str, Any]:

@@ -45,6 +45,8 @@ PERMITTED = (
          "run it on Linux, on macOS or in WSL"),
     Skip("no Chromium is installed", (MACOS, WINDOWS), "a page is the same from each system",
          "install Chromium or Chrome"),
+    Skip("root may do all, and there is no setpriv", (MACOS,), "setpriv is Linux's",
+         "run it as another user than root"),
     Skip("no Slurm is installed", ANYWHERE, "a cluster's services, which root alone may start",
          "as root on Debian or Ubuntu: apt-get install slurm-wlm munge"),
     Skip("this PyTorch has no oneDNN", (MACOS, WINDOWS), "builds for other processors are without it",

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from course_utils import explore, patching
+from course_utils.exercises import Model
+from course_utils.pictures import views
 from course_utils.pictures.views.packing import unpacked
 
 CLEAN = "When Mike and Emma went to the cafe, Emma gave a coffee to"
@@ -299,8 +301,32 @@ def test_a_map_of_measured_pairs_puts_a_pair_of_ones_own_in_front(tiny: Tiny) ->
     assert plain.ask is not None
     shown = [[one["name"] for one in pair["maps"]] for pair in plain.ask(*view.asks.values()).data["pairs"]]
     assert shown == [["patched alone", "direct", "through others"]] * 2
-    bare = explore.map_of_pairs(model, [dataclasses.replace(pairs[0], prompts={}, attention={})])
+    bare = explore.map_of_pairs(model, [dataclasses.replace(pairs[0], prompts={}, attention={}, asked=None)])
     assert list(bare.asks.values())[:2] == ["", ""]
+
+
+def test_a_map_of_measured_pairs_asks_what_was_asked_where_a_token_stands_in_front() -> None:
+    model = Model("tiny-llama", begins=True).load()
+    pair = explore.patched_pair(model, CLEAN, CORRUPTED, (" Mike", " park"), orders=0)
+    assert pair.prompts["clean"][0] == model.tokenizer.bos_token
+    view = explore.map_of_pairs(model, [pair])
+    assert view.ask is not None and list(view.asks.values()) == [CLEAN, CORRUPTED, " Mike", " park"]
+    again = view.ask(*view.asks.values())
+    assert again.data["pairs"][0] == view.data["pairs"][0] and again.asks == view.asks
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_of_a_pair_made_by_hand_the_prompts_are_read_from_its_tokens(begins: bool) -> None:
+    """As lesson 6 makes one."""
+    model = Model("tiny-llama", begins=begins).load()
+    prompts = {"clean": explore.pieces(model, CLEAN), "corrupted": explore.pieces(model, CORRUPTED)}
+    attention = {name: torch.zeros(3, 4, len(tokens)) for name, tokens in prompts.items()}
+    pair = views.PatchedPair("ours", 1.0, {"patched alone": torch.zeros(3, 4)}, prompts, attention)
+    assert list(explore.map_of_pairs(model, [pair]).asks.values()) == [CLEAN, CORRUPTED, " Mike", " Emma"]
+    asks = explore.map_of_pairs(model, [pair], answers=(" park", " school")).asks
+    assert list(asks.values())[2:] == [" park", " school"]
+    bare = dataclasses.replace(pair, prompts={name: [t.strip() for t in ts] for name, ts in prompts.items()})
+    assert list(explore.map_of_pairs(model, [bare]).asks.values())[:2] == ["", ""], "its tokens do not tell the spaces"
 
 
 def test_by_hand_asks_for_a_layer_and_a_position_too(tiny: Tiny) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -221,6 +224,42 @@ class TestMakeSetsItselfUp:
         (folder / ".venv.lock").write_text(f"{gone.pid}\n")
         assert self.make(folder, "html").returncode == 0
         assert len(self.asked(folder)) == 2 and not list(folder.glob(".venv.lock*"))
+
+    @pytest.fixture
+    def nobodys(self) -> Iterator[tuple[Path, list[str]]]:
+        """The folder where anybody gets to it, and what to put before a command so that root does not run it."""
+        unprivileged: list[str] = []
+        if os.geteuid() == 0:
+            if not shutil.which("setpriv"):
+                pytest.skip("root may do all, and there is no setpriv")
+            unprivileged = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        with tempfile.TemporaryDirectory() as made:
+            folder = self.folder(Path(made))
+            (folder / "asked").touch()
+            for path in (folder, folder / "asked"):
+                path.chmod(0o777)
+            yield folder, unprivileged
+
+    def test_a_folder_that_may_not_be_written_is_named(self, nobodys: tuple[Path, list[str]]) -> None:
+        folder, unprivileged = nobodys
+        folder.chmod(0o555)
+        script = [*unprivileged, "bash", ".ci/install", "lab", f"{folder}/stand-in", ".venv/bin"]
+        refused = subprocess.run(script, cwd=folder, capture_output=True, text=True, timeout=60)
+        folder.chmod(0o777)
+        assert refused.returncode != 0 and f"You may not write into {folder}" in refused.stdout
+        assert not list(folder.glob(".venv*"))
+
+    def test_the_lock_of_another_user_who_installs_is_left_to_them(self, nobodys: tuple[Path, list[str]]) -> None:
+        folder, unprivileged = nobodys
+        (folder / ".venv.lock").write_text("1\n")  # the system's first process is root's, and may not be signalled
+        script = [*unprivileged, "bash", ".ci/install", "lab", f"{folder}/stand-in", ".venv/bin"]
+        waiting = subprocess.Popen(script, cwd=folder, stdout=subprocess.PIPE, text=True)
+        assert waiting.stdout is not None
+        assert "Another make installs into .venv (process 1): waiting" in waiting.stdout.readline()
+        waiting.terminate()
+        waiting.wait(60)
+        waiting.stdout.close()
+        assert (folder / ".venv.lock").exists() and self.asked(folder) == []
 
     @pytest.mark.parametrize("ended", [signal.SIGTERM, signal.SIGKILL])
     def test_an_installation_that_was_killed_leaves_no_lock_in_the_way(

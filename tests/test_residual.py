@@ -177,6 +177,24 @@ def test_blueprints_have_the_published_sizes() -> None:
         assert count_parameters(model)["total"] == published
 
 
+def test_a_model_that_also_sees_has_a_blueprint(caplog: pytest.LogCaptureFixture) -> None:
+    """A family for which transformers has no class of the text side alone, against the whole one that it builds."""
+    from transformers import AutoConfig, LlavaForConditionalGeneration
+
+    text = {"model_type": "llama", "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "intermediate_size": 24, "vocab_size": 40}  # fmt: skip
+    eyes = {"model_type": "clip_vision_model", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "intermediate_size": 8, "image_size": 28, "patch_size": 14}  # fmt: skip
+    settings = {"text_config": text, "vision_config": eyes}
+    counts = count_parameters(blueprint("llava", **settings))
+    assert not caplog.records
+    whole = LlavaForConditionalGeneration(AutoConfig.for_model("llava", **settings))
+    assert counts["total"] == sum(weight.numel() for weight in whole.parameters())
+    named = dict(whole.model.language_model.layers.named_parameters())
+    assert counts["attention"] == sum(weight.numel() for name, weight in named.items() if ".self_attn." in name)
+    assert counts["mlp"] == sum(weight.numel() for name, weight in named.items() if ".mlp." in name)
+
+
 def test_a_blueprint_and_the_model_itself_have_one_card(tiny: Callable[..., Any]) -> None:
     """Against the same family with weights: all but the mask can be told without them."""
     model = tiny("tiny-gemma3")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from course_utils.pictures import views
+from course_utils.pictures.views import CircuitPath
 from tests.pictures.views.examples import PARTS, PATHS, circuit
 
 Open = Callable[..., Any]
@@ -43,6 +45,16 @@ def test_each_path_says_its_number_its_interval_and_its_control(open_view: Open)
         )  # fmt: skip
         page.keyboard.press("ArrowRight")
     assert said(page)[0] == "20.0 → 23.3"  # there is none after the last
+
+
+def test_what_is_in_doubt_is_so_before_rounding(open_view: Open) -> None:
+    """The card beside the words, where what is shown, 0.00 to 0.06 and 0.03 beside 0.03, would say otherwise."""
+    page = open_view(views.circuit(PARTS[:2], [CircuitPath("17.4", "19.2", 0.034, (0.004, 0.064), 0.0252)]).payload)
+    page.get_by_role("list", name="paths").get_by_role("button").first.focus()
+    assert said(page)[1] == {
+        "effect": "+0.03 logits", "interval": "+0.00 to +0.06, clear of 0", "control": "0.03 (1.0 times that)"
+    }  # fmt: skip
+    assert page.locator(".cv-open").count() == 0 and page.get_by_text("Dashed").count() == 0
 
 
 def test_a_part_says_what_comes_in_and_what_goes_out(open_view: Open) -> None:

@@ -7,10 +7,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from course_utils.learner import tracebacks
+from course_utils.notebooks.normalise import ANSI
 from tests.learner.kernels import CellFailed, Kernel, surroundings
 
 BEGIN = """
@@ -22,11 +24,34 @@ from course_utils.tokens import greedy
 model = load_model()
 """
 
+HELPER = """def compute(x):
+    return x + missing
+
+
+def look(model):
+    with model.trace("The old man"):
+        seen = missing
+"""
+
+
+class WithErrors(Kernel):
+    """It keeps what is shown of exceptions, also where it is a magic that shows them."""
+
+    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+        self.errors: list[str] = []
+        super().__init__(environment, folder)
+
+    def heard(self, message: dict[str, Any]) -> None:
+        if message["msg_type"] == "error":
+            self.errors.append(ANSI.sub("", "\n".join(message["content"]["traceback"])))
+
 
 @pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithErrors]:
+    """In a folder that holds a module of the learner's own."""
     home = tmp_path_factory.mktemp("home")
-    with Kernel(surroundings(home, COURSE_MODEL="tiny-llama"), home) as kernel:
+    (home / "helper.py").write_text(HELPER, encoding="utf-8")
+    with WithErrors(surroundings(home, COURSE_MODEL="tiny-llama"), home) as kernel:
         kernel.run(BEGIN)
         yield kernel
 
@@ -79,6 +104,86 @@ def test_a_failure_is_shown_without_the_way_through_nnsight(
     assert own_line in text and told in text and "%tb shows the whole traceback" in text
     assert "nnsight" not in text and "site-packages" not in text and len(text) < 1500
     assert kernel.run("print(len(greedy(model, 'The old man', 2)))") == "2\n", "and the model is as it was"
+
+
+@pytest.mark.slow
+def test_tb_shows_the_whole_traceback_of_a_failure_and_of_what_it_came_out_of(kernel: WithErrors) -> None:
+    failing = "    with model.trace('The old man'):\n        model.lm_head.output @ torch.ones(3)"
+    for source in (
+        "with model.trace('The old man'):\n    model.lm_head.output @ torch.ones(3)",
+        f"try:\n{failing}\nexcept Exception as error:\n    raise ValueError('mine') from error",
+        f"try:\n    1 / 0\nexcept Exception:\n{failing}",
+    ):
+        shown(kernel, source)
+        kernel.errors.clear()
+        kernel.run("%tb")
+        (whole,) = kernel.errors
+        assert "in InterleavingTracer.__exit__" in whole and whole.count("nnsight") > 1
+        assert kernel.run("import sys; print(getattr(sys, 'last_exc', sys.last_value) is sys.last_value)") == "True\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("raised", "between"),
+    [
+        ("raise ValueError('mine') from error", "The above exception was the direct cause of the following exception"),
+        ("raise ValueError('mine')", "During handling of the above exception, another exception occurred"),
+        ("{}[5]", "During handling of the above exception, another exception occurred"),
+    ],
+)
+def test_what_comes_out_of_a_failure_in_a_trace_is_shown_without_the_way_through_nnsight_too(
+    raised: str, between: str, kernel: Kernel
+) -> None:
+    text = shown(
+        kernel,
+        "try:\n    with model.trace('The old man'):\n        model.lm_head.output @ torch.ones(3)\n"
+        f"except Exception as error:\n    {raised}",
+    )
+    assert "RuntimeError: " in text and between in text and f"----> 5     {raised}" in text
+    assert "----> 3         model.lm_head.output @ torch.ones(3)" in text
+    assert "(%tb shows the whole traceback.)" in text
+    assert "nnsight" not in text and "site-packages" not in text and "course_utils" not in text
+
+
+@pytest.mark.slow
+def test_a_failure_in_a_trace_that_is_kept_silent_is_not_told_of(kernel: Kernel) -> None:
+    """As plain IPython has it: `from None` hides what came before."""
+    text = shown(
+        kernel,
+        "try:\n    with model.trace('The old man'):\n        model.lm_head.output @ torch.ones(3)\n"
+        "except Exception as error:\n    raise ValueError('mine') from None",
+    )
+    assert "ValueError: mine" in text and "RuntimeError" not in text and "%tb" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("import helper\nhelper.compute(1)", "----> 2     return x + missing"),
+        ("from textwrap import indent\nindent('a', '', lambda line: gone)", None),
+        ("import helper\nwith model.trace('The old man'):\n    helper.compute(1)", "----> 2     return x + missing"),
+        ("import helper\nhelper.look(model)", "----> 7         seen = missing"),
+    ],
+)
+def test_of_a_mistake_in_a_module_the_place_is_shown_and_no_restart_is_supposed(
+    source: str, place: str | None, kernel: Kernel
+) -> None:
+    """With the control: a function in a cell that a library calls lacks a name of the notebook."""
+    text = shown(kernel, source)
+    assert ("after a restart nothing is defined" in text) == (place is None)
+    assert place is None or ("helper.py" in text and place in text)
+    assert "nnsight" not in text and "site-packages" not in text and "textwrap.py" not in text
+
+
+@pytest.mark.slow
+def test_of_a_mistake_in_a_library_the_place_is_shown(kernel: Kernel) -> None:
+    text = shown(
+        kernel,
+        "import textwrap\nkept = textwrap.TextWrapper\ndel textwrap.TextWrapper\n"
+        "try:\n    textwrap.wrap('a')\nfinally:\n    textwrap.TextWrapper = kept",
+    )
+    assert "textwrap.py" in text and "restart" not in text and "%tb" not in text
 
 
 @pytest.mark.slow

@@ -156,6 +156,14 @@ def test_a_slide_asks_and_folds_the_picture(place: lessons.Place) -> None:
     assert "That:" not in end.text and end.select_one(".number").text == "4 / 4"  # type: ignore[union-attr]
 
 
+def test_a_slide_reads_an_exercises_title_as_markdown(place: lessons.Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its other two places do, the notebook and the teachers' page."""
+    monkeypatch.setattr(slides, "get_exercise", lambda id: replace(get_exercise(id), title="The `k` & *more*"))
+    told = slides_of(parts(), place)[1].select(".quiet")[-1]
+    assert [str(one) for one in told.select("code, em")] == ["<code>k</code>", "<em>more</em>"]
+    assert "1.1 The k & more (" in told.text and not told.select("p")
+
+
 def test_a_slide_without_a_question_says_how_its_part_begins(place: lessons.Place) -> None:
     notebook = parts()
     notebook.cells[6].source = "## It shows\n\nOf $x^2$ this.\n\nAnd more."

@@ -743,7 +743,6 @@ function circuit(root, data) {
   const bySize = range(paths.length).sort((a, b) => size(paths[b]) - size(paths[a]));
   const steps = [...new Set(paths.map(size))].sort((a, b) => a - b);
   const largest = steps.at(-1) || 1;
-  const opens = ({ interval }) => interval && interval[0] <= 0 && interval[1] >= 0;
   let least = 0, kind = "path", chosen = bySize[0];
   const shown = () => bySize.filter((i) => size(paths[i]) >= least);
   const side = make("div", { class: "cv-side" });
@@ -771,11 +770,11 @@ function circuit(root, data) {
       const found = [["effect", `${fixed(path.effect, 2, true)} ${unit}`]];
       if (path.interval) {
         found.push([data.interval, `${fixed(path.interval[0], 2, true)} to ${fixed(path.interval[1], 2, true)}, `
-          + (opens(path) ? "which holds 0" : "clear of 0")]);
+          + (path.open ? "which holds 0" : "clear of 0")]);
       }
       if (path.control !== null) {
         const factor = path.control ? ` (${fixed(size(path) / path.control, 1)} times that)` : "";
-        found.push([data.control, `${fixed(path.control, 2)}${size(path) > path.control ? factor : ": no smaller than the effect"}`]);
+        found.push([data.control, `${fixed(path.control, 2)}${path.weak ? ": no smaller than the effect" : factor}`]);
       }
       side.replaceChildren(make("div", { class: "cv-card" }, make("p", { class: "cv-name" }, nameOf(path)), facts(found)));
       return;
@@ -809,7 +808,7 @@ function circuit(root, data) {
   });
   const drawing = () => {
     lines = new Map([...order].reverse().map((i) => [i, make("line", { ...endsOf(paths[i]), "data-path": i,  // the strongest above
-      class: `cv-link ${paths[i].effect < 0 ? "cv-down" : "cv-up"}${opens(paths[i]) ? " cv-open" : ""}`,
+      class: `cv-link ${paths[i].effect < 0 ? "cv-down" : "cv-up"}${paths[i].open ? " cv-open" : ""}`,
       style: { "stroke-width": String(1.2 + (6 * size(paths[i])) / largest) } })]));
     const near = [...lines.keys()].map((i) => make("line", { ...endsOf(paths[i]), class: "cv-near", ...seen("path", i) }));
     return make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "cv-circuit",
@@ -846,7 +845,7 @@ function circuit(root, data) {
     }, (i) => hide(steps[i]))),
     make("div", { class: "cv-columns" }, main, side),
     make("p", { class: "cv-quiet" }, "Layers and paths go up. Wider: more effect. Red and +: raises the answer. "
-      + `Blue and -: lowers it.${paths.some(opens) ? " Dashed: the interval holds 0." : ""}`), lists);
+      + `Blue and -: lowers it.${paths.some((path) => path.open) ? " Dashed: the interval holds 0." : ""}`), lists);
   hide(steps[0]);
 }
 

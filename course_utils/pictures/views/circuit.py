@@ -92,6 +92,7 @@ def _number(value: float, what: str, digits: int = 2) -> float:
 
 
 def _path_data(path: CircuitPath, parts: Sequence[CircuitPart], places: dict[str, int]) -> dict[str, Any]:
+    """A path's numbers as they are shown; whether it is in doubt, by the numbers as they came."""
     name = f"The path from {path.begin!r} to {path.end!r}"
     for end in (path.begin, path.end):
         if end not in places:
@@ -100,16 +101,18 @@ def _path_data(path: CircuitPath, parts: Sequence[CircuitPart], places: dict[str
     if not parts[begin].level < parts[end_].level:
         raise ValueError(f"{name} does not go up: from level {parts[begin].level} to {parts[end_].level}.")
     data: dict[str, Any] = {"begin": begin, "end": end_, "effect": _number(path.effect, f"{name}: its effect")}
-    data["interval"] = data["control"] = None
+    data |= {"interval": None, "open": False, "control": None, "weak": False}
     if path.interval is not None:
-        low, high = (_number(edge, f"{name}: its interval") for edge in path.interval)
+        low, high = path.interval
+        data["interval"] = [_number(edge, f"{name}: its interval") for edge in path.interval]
         if low > high:
             raise ValueError(f"{name} has an interval from {low} down to {high}; give the lower edge first.")
-        data["interval"] = [low, high]
+        data["open"] = bool(low <= 0 <= high)
     if path.control is not None:
         data["control"] = _number(path.control, f"{name}: its control")
-        if data["control"] < 0:
+        if path.control < 0:
             raise ValueError(f"{name} has the control {path.control}; give its size, which is not negative.")
+        data["weak"] = bool(abs(path.effect) <= path.control)
     return data
 
 
@@ -120,11 +123,9 @@ def _words(data: dict[str, Any]) -> str:
     named = ", ".join(f"{names[one['begin']]} to {names[one['end']]} {one['effect']:+z.2f}" for one in strongest)
     said = f"{data['title']}, {len(paths)} paths between {len(names)} parts, {data['unit']}. Strongest: {named}."
     if any(path["interval"] for path in paths):
-        open_ = sum(path["interval"] is not None and path["interval"][0] <= 0 <= path["interval"][1] for path in paths)
-        said += f" Intervals that hold 0: {open_}."
+        said += f" Intervals that hold 0: {sum(path['open'] for path in paths)}."
     if any(path["control"] is not None for path in paths):
-        weak = sum(path["control"] is not None and abs(path["effect"]) <= path["control"] for path in paths)
-        said += f" No larger than their control: {weak}."
+        said += f" No larger than their control: {sum(path['weak'] for path in paths)}."
     return said
 
 

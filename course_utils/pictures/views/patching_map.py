@@ -30,6 +30,8 @@ class PatchedPair:
             (layer, head, position), between 0 and 1.
         by_position: what the first of ``maps`` is with one position patched alone, (layer, head, position) of the
             first prompt; may be missing.
+        asked: what was asked, as (clean prompt, corrupted prompt, answer after clean, answer after corrupted); may be
+            missing. It is not shown: it lets the same be asked again, which the tokens need not tell.
     """
 
     label: str
@@ -38,6 +40,7 @@ class PatchedPair:
     prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     attention: Mapping[str, Values] = field(default_factory=dict)
     by_position: Values | None = None
+    asked: tuple[str, str, str, str] | None = None
 
 
 def patching_map(
