@@ -701,6 +701,14 @@ def test_json_that_no_answer_sends_is_refused(data: Any) -> None:
         from_json(data)
 
 
+def test_where_all_is_exactly_0_what_cancels_may_be_off_by_its_rounding() -> None:
+    zeros = freeze(torch.zeros(2, 3))
+    assert first_difference(zeros, freeze(torch.full((2, 3), 9e-7))) is None
+    assert first_difference(zeros, freeze(torch.full((2, 3), 2e-6))) is not None
+    small = freeze(torch.tensor([0.0, 1e-5]))
+    assert first_difference(small, freeze(torch.tensor([9e-7, 1e-5]))) is not None, "here there is a scale"
+
+
 def test_comparison_names_the_place() -> None:
     expected = freeze([{"logits": torch.zeros(2, 3), "token": "a"}, {"logits": torch.ones(2, 3), "token": "b"}])
     got = freeze([{"logits": torch.zeros(2, 3), "token": "a"}, {"logits": torch.ones(2, 3), "token": "c"}])
