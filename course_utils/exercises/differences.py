@@ -105,7 +105,7 @@ def _values(
             finite = e[e.isfinite()].abs()
             scale = float(finite.max()) if finite.numel() else 1.0
             # Where all is exactly 0 there is no scale, and a right sum of numbers that cancel is off by their rounding.
-            allowed = tolerance * scale + 1e-8 if scale else 1e-6
+            allowed = tolerance * (scale or 1e-3) + 1e-8
             apart = ~(torch.isclose(g, e, rtol=tolerance, atol=allowed, equal_nan=True))
         if not bool(apart.any()):
             return None

@@ -155,6 +155,12 @@ def test_what_a_generator_raises_is_told_as_any_other_error(capsys: pytest.Captu
     assert "Your code raised ValueError" in told and "invalid literal for int()" in told
 
 
+@pytest.mark.parametrize("value", [[], (), iter(())], ids=lambda value: type(value).__name__)
+def test_an_empty_list_is_a_tensor_without_numbers(value: Any) -> None:
+    came = as_form(FLOATS, value)
+    assert came.shape == (0,) and came.dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("form", "value"),
     [
@@ -705,6 +711,7 @@ def test_where_all_is_exactly_0_what_cancels_may_be_off_by_its_rounding() -> Non
     zeros = freeze(torch.zeros(2, 3))
     assert first_difference(zeros, freeze(torch.full((2, 3), 9e-7))) is None
     assert first_difference(zeros, freeze(torch.full((2, 3), 2e-6))) is not None
+    assert first_difference(zeros, freeze(torch.full((2, 3), 9e-7)), tolerance=0.0) is not None, "an input's change"
     small = freeze(torch.tensor([0.0, 1e-5]))
     assert first_difference(small, freeze(torch.tensor([9e-7, 1e-5]))) is not None, "here there is a scale"
 
