@@ -23,6 +23,8 @@ def conform(expected: Any, got: Any) -> Any:
     """A frozen value in the container of another, where both can hold the same; else as it is."""
     if isinstance(expected, Frozen):
         if isinstance(got, list):
+            if not got and expected.tensor.shape == (0,):
+                return expected  # the one value that both can hold
             tensor = _stacked(got)
             if tensor is not None:
                 if expected.tensor.is_floating_point() and not tensor.is_floating_point():
@@ -162,5 +164,5 @@ def _as_form(form: Form, value: Any) -> Any:
 def _tensor_of(value: Any) -> torch.Tensor:
     if not hasattr(value, "__array__") and not isinstance(value, bool | int | float):
         items = [item if isinstance(item, torch.Tensor) else _tensor_of(item) for item in value]
-        return torch.stack(items)
+        return torch.stack(items) if items else torch.empty(0)
     return torch.as_tensor(value)
