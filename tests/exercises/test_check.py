@@ -27,9 +27,10 @@ from course_utils.exercises.forms import FLOATS, INTEGERS, TEXT, TEXTS, Form, as
 from course_utils.exercises.kv_cache.four_layers import FOUR_LAYERS
 from course_utils.exercises.kv_cache.known_layer import known_layer, random_inputs
 from course_utils.exercises.values import Frozen, Unknown, freeze, from_json, to_json
-from course_utils.kv_cache import breaking_pieces
+from course_utils.kv_cache import PreallocatedCache, breaking_pieces
 from course_utils.model.anatomy import anatomy
 from course_utils.model.loading import load_model
+from tests.wrong_answers.kv_cache.own_layer import Attention
 
 
 def middle(model: Any, prompt: str, scale: torch.Tensor) -> torch.Tensor:
@@ -143,6 +144,25 @@ def test_an_answer_that_something_is_done_with_may_come_in_another_container_too
     with torch.no_grad():
         broken, whole = (given(layer, random_inputs(0, 1, 9, 16)) for layer in layers)
     assert type(broken) is list and {type(n) for n in broken} == {int} and whole is None
+
+
+class PutsOutOneTensor(Attention):
+    def attend(self, queries, keys, values, mask=None):
+        return super().attend(queries, keys, values, mask)[0]
+
+
+class KeepsToItself(PreallocatedCache):
+    def append(self, keys, values):
+        super().append(keys, values)
+
+
+@pytest.mark.parametrize(("id", "answer"), [("3.1", PutsOutOneTensor), ("3.7", KeepsToItself)])
+def test_what_a_check_can_do_nothing_with_is_not_taken_for_other_arguments(
+    id: str, answer: type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(id, answer)
+    told = capsys.readouterr().out
+    assert "must return two tensors" in told and "first line" not in told
 
 
 def test_what_a_generator_raises_is_told_as_any_other_error(capsys: pytest.CaptureFixture[str]) -> None:
