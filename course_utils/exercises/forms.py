@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, MappingView, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,8 +135,8 @@ def as_form(form: Form, value: Any) -> Any:
 
 
 def _as_form(form: Form, value: Any) -> Any:
-    if form.kind in ("tensor", "list", "tuple") and isinstance(value, str | Mapping | Set):
-        return value  # can be run through, and is no sequence of values
+    if form.kind in ("tensor", "list", "tuple") and _is_no_sequence(value):
+        return value
     if form.kind in ("tensor", "scalar tensor"):
         if not isinstance(value, torch.Tensor):
             value = _tensor_of(value)
@@ -159,6 +159,11 @@ def _as_form(form: Form, value: Any) -> Any:
         wanted = dict(zip(form.keys, form.items, strict=True))
         return {key: as_form(wanted[key], item) if key in wanted else item for key, item in dict(value).items()}
     return value
+
+
+def _is_no_sequence(value: Any) -> bool:
+    """Whether it can be run through and is no sequence of values. A dictionary's views are sets, and have an order."""
+    return isinstance(value, str | Mapping | Set) and not isinstance(value, MappingView)
 
 
 def _tensor_of(value: Any) -> torch.Tensor:

@@ -23,7 +23,7 @@ import torch
 from course_utils import exercises as course
 from course_utils.exercises import Case, Exercise, Hint, Mistake, Model, check, hint, running, solution, surroundings
 from course_utils.exercises.differences import first_difference
-from course_utils.exercises.forms import FLOATS, INTEGERS, TEXT, TEXTS, Form, as_form
+from course_utils.exercises.forms import FLOATS, INTEGERS, TEXT, TEXTS, Form, as_form, form_of
 from course_utils.exercises.kv_cache.four_layers import FOUR_LAYERS
 from course_utils.exercises.kv_cache.known_layer import known_layer, random_inputs
 from course_utils.exercises.values import Frozen, Unknown, freeze, from_json, to_json
@@ -173,6 +173,17 @@ def test_what_a_generator_raises_is_told_as_any_other_error(capsys: pytest.Captu
     check("3.9", mine)
     told = capsys.readouterr().out
     assert "Your code raised ValueError" in told and "invalid literal for int()" in told
+
+
+def test_views_of_a_dictionary_are_lists() -> None:
+    pairs = {"a": 1, "b": 2}
+    assert as_form(INTEGERS, pairs.values()) == [1, 2] and as_form(TEXTS, pairs.keys()) == ["a", "b"]
+    assert as_form(form_of([("a", 1), ("b", 2)]), pairs.items()) == [("a", 1), ("b", 2)]
+    assert [freeze(view) for view in (pairs.keys(), pairs.values(), pairs.items())] == [
+        ["a", "b"],
+        [1, 2],
+        [["a", 1], ["b", 2]],
+    ]
 
 
 @pytest.mark.parametrize("value", [[], (), iter(())], ids=lambda value: type(value).__name__)
