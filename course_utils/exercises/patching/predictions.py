@@ -27,8 +27,8 @@ PREDICTIONS = (
         asks="In which layer does scrambling a head change the answer most, on average over the heads?",
         kind=Number(0, 29, near=1),
         guesses=(
-            Guess("where it is said", (22, 29), "The answer is made there, and with other orders layer 23 leads. But who "
-                  "breaks an early head can break everything that is built on it."),
+            Guess("where it is said", (22, 29), "The answer is made there, and with other orders layer 23 "
+                  "leads. But who breaks an early head can break everything that is built on it."),
             Guess("where it is thought", (8, 21), "A broad middle suffers too. But no layer of it as much as the "
                   "first: a head without which a sentence cannot be read looks like one that knows who gives."),
             Guess("early, not first", (2, 7), "Early, yes, and yet these are the calm layers: on this pair a scrambled "

@@ -57,8 +57,8 @@ QUIZZES = (
     Quiz("6.b", "In one order of its numbers head 0.8 breaks the answer. What follows?", (
         Option("0.8 knows who gives", "Then its output of the clean run should carry the answer over. It does not.",
                tries=_same_work),
-        Option("it can matter, no more", "It does, in both prompts alike. For what, scrambling does not say.", right=True,
-               tries=_same_work),
+        Option("it can matter, no more", "It does, in both prompts alike. For what, scrambling does not say.",
+               right=True, tries=_same_work),
         Option("0.8 says the name", "It stands in the first layer, and its output is the same work in both prompts.",
                tries=_same_work),
     )),
