@@ -36,8 +36,10 @@ def explain(error: BaseException, answer: Any) -> str:
     except BaseException:
         text = ""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _file(answer)]
-    # The check runs the answer from another file, so without a line of the learner's own the call itself did not fit.
-    what_to_do = messages.OTHER_ARGUMENTS if name == "TypeError" and not lines else advice(name, text)
+    # The check runs the answer from another file, so without a line of the learner's own the call itself did not fit;
+    # or the check could do nothing with what came of it, and says so in other words than Python's and torch's.
+    did_not_fit = name == "TypeError" and not lines and "argument" in text
+    what_to_do = messages.OTHER_ARGUMENTS if did_not_fit else advice(name, text)
     if text:
         template = messages.RAISED_ON_LINE_SAYING if lines else messages.RAISED_SAYING
     else:

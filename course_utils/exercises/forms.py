@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, MappingView, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ def conform(expected: Any, got: Any) -> Any:
     """A frozen value in the container of another, where both can hold the same; else as it is."""
     if isinstance(expected, Frozen):
         if isinstance(got, list):
+            if not got and expected.tensor.shape == (0,):
+                return expected  # the one value that both can hold
             tensor = _stacked(got)
             if tensor is not None:
                 if expected.tensor.is_floating_point() and not tensor.is_floating_point():
@@ -133,8 +135,8 @@ def as_form(form: Form, value: Any) -> Any:
 
 
 def _as_form(form: Form, value: Any) -> Any:
-    if form.kind in ("tensor", "list", "tuple") and isinstance(value, str | Mapping | Set):
-        return value  # can be run through, and is no sequence of values
+    if form.kind in ("tensor", "list", "tuple") and _is_no_sequence(value):
+        return value
     if form.kind in ("tensor", "scalar tensor"):
         if not isinstance(value, torch.Tensor):
             value = _tensor_of(value)
@@ -159,8 +161,13 @@ def _as_form(form: Form, value: Any) -> Any:
     return value
 
 
+def _is_no_sequence(value: Any) -> bool:
+    """Whether it can be run through and is no sequence of values. A dictionary's views are sets, and have an order."""
+    return isinstance(value, str | Mapping | Set) and not isinstance(value, MappingView)
+
+
 def _tensor_of(value: Any) -> torch.Tensor:
     if not hasattr(value, "__array__") and not isinstance(value, bool | int | float):
         items = [item if isinstance(item, torch.Tensor) else _tensor_of(item) for item in value]
-        return torch.stack(items)
+        return torch.stack(items) if items else torch.empty(0)
     return torch.as_tensor(value)

@@ -19,6 +19,7 @@ from course_utils.exercises.forms import Form, conform, in_form
 from course_utils.exercises.messages import say
 from course_utils.exercises.protocol import Case, Exercise, Mistake, Verdict
 from course_utils.exercises.running import Outcome, is_stub, run_safely
+from course_utils.exercises.values import freeze
 
 
 class ReferenceFailed(RuntimeError):
@@ -115,7 +116,7 @@ def _refusal(drive: Callable[..., Any]) -> Callable[..., Any]:
 
     def told(answer: Any, *args: Any, **kwargs: Any) -> dict[str, str]:
         try:
-            drive(answer, *args, **kwargs)
+            freeze(drive(answer, *args, **kwargs))  # a generator raises only when it is run through
         except NotImplementedError:
             raise
         except ValueError:

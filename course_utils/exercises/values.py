@@ -10,7 +10,7 @@ import base64
 import itertools
 import math
 from collections import deque
-from collections.abc import Iterator, KeysView, ValuesView
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from course_utils.exercises import messages
 MOST_ITEMS = 1_000_000
 """Of a list; a generator need not end."""
 
-_RUN_THROUGH_ONCE = (Iterator, range, deque, KeysView, ValuesView)
+_RUN_THROUGH_ONCE = (Iterator, range, deque, KeysView, ValuesView, ItemsView)
 
 
 @dataclass(frozen=True)

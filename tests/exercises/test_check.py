@@ -23,13 +23,14 @@ import torch
 from course_utils import exercises as course
 from course_utils.exercises import Case, Exercise, Hint, Mistake, Model, check, hint, running, solution, surroundings
 from course_utils.exercises.differences import first_difference
-from course_utils.exercises.forms import FLOATS, INTEGERS, TEXT, TEXTS, Form, as_form
+from course_utils.exercises.forms import FLOATS, INTEGERS, TEXT, TEXTS, Form, as_form, form_of
 from course_utils.exercises.kv_cache.four_layers import FOUR_LAYERS
 from course_utils.exercises.kv_cache.known_layer import known_layer, random_inputs
 from course_utils.exercises.values import Frozen, Unknown, freeze, from_json, to_json
-from course_utils.kv_cache import breaking_pieces
+from course_utils.kv_cache import PreallocatedCache, breaking_pieces
 from course_utils.model.anatomy import anatomy
 from course_utils.model.loading import load_model
+from tests.wrong_answers.kv_cache.own_layer import Attention
 
 
 def middle(model: Any, prompt: str, scale: torch.Tensor) -> torch.Tensor:
@@ -145,6 +146,25 @@ def test_an_answer_that_something_is_done_with_may_come_in_another_container_too
     assert type(broken) is list and {type(n) for n in broken} == {int} and whole is None
 
 
+class PutsOutOneTensor(Attention):
+    def attend(self, queries, keys, values, mask=None):
+        return super().attend(queries, keys, values, mask)[0]
+
+
+class KeepsToItself(PreallocatedCache):
+    def append(self, keys, values):
+        super().append(keys, values)
+
+
+@pytest.mark.parametrize(("id", "answer"), [("3.1", PutsOutOneTensor), ("3.7", KeepsToItself)])
+def test_what_a_check_can_do_nothing_with_is_not_taken_for_other_arguments(
+    id: str, answer: type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(id, answer)
+    told = capsys.readouterr().out
+    assert "must return two tensors" in told and "first line" not in told
+
+
 def test_what_a_generator_raises_is_told_as_any_other_error(capsys: pytest.CaptureFixture[str]) -> None:
     def mine(layer, x):
         yield 1
@@ -153,6 +173,23 @@ def test_what_a_generator_raises_is_told_as_any_other_error(capsys: pytest.Captu
     check("3.9", mine)
     told = capsys.readouterr().out
     assert "Your code raised ValueError" in told and "invalid literal for int()" in told
+
+
+def test_views_of_a_dictionary_are_lists() -> None:
+    pairs = {"a": 1, "b": 2}
+    assert as_form(INTEGERS, pairs.values()) == [1, 2] and as_form(TEXTS, pairs.keys()) == ["a", "b"]
+    assert as_form(form_of([("a", 1), ("b", 2)]), pairs.items()) == [("a", 1), ("b", 2)]
+    assert [freeze(view) for view in (pairs.keys(), pairs.values(), pairs.items())] == [
+        ["a", "b"],
+        [1, 2],
+        [["a", 1], ["b", 2]],
+    ]
+
+
+@pytest.mark.parametrize("value", [[], (), iter(())], ids=lambda value: type(value).__name__)
+def test_an_empty_list_is_a_tensor_without_numbers(value: Any) -> None:
+    came = as_form(FLOATS, value)
+    assert came.shape == (0,) and came.dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -699,6 +736,15 @@ def test_values_travel_as_json_unchanged(value: Any) -> None:
 def test_json_that_no_answer_sends_is_refused(data: Any) -> None:
     with pytest.raises(ValueError):
         from_json(data)
+
+
+def test_where_all_is_exactly_0_what_cancels_may_be_off_by_its_rounding() -> None:
+    zeros = freeze(torch.zeros(2, 3))
+    assert first_difference(zeros, freeze(torch.full((2, 3), 9e-7))) is None
+    assert first_difference(zeros, freeze(torch.full((2, 3), 2e-6))) is not None
+    assert first_difference(zeros, freeze(torch.full((2, 3), 9e-7)), tolerance=0.0) is not None, "an input's change"
+    small = freeze(torch.tensor([0.0, 1e-5]))
+    assert first_difference(small, freeze(torch.tensor([9e-7, 1e-5]))) is not None, "here there is a scale"
 
 
 def test_comparison_names_the_place() -> None:

@@ -43,8 +43,9 @@ class AttentionInSteps(nn.Module):
         n_new, n_keys = scores.shape[-2:]
         allowed = self.causal(n_new, n_keys) if is_causal else torch.ones(n_new, n_keys, dtype=torch.bool)
         if attn_mask is not None:
-            if attn_mask.shape[-2] not in (1, n_new):
-                raise ValueError("another number of queries")
+            if attn_mask.shape[-2] not in (1, n_new) or attn_mask.shape[-1] < n_new:
+                raise ValueError("another number of queries, or fewer keys than are new")
+            attn_mask = self.with_heads(attn_mask) if attn_mask.ndim == 3 else attn_mask
             scores, allowed = self.masked(scores, allowed, self.widened(attn_mask, n_keys))
         weights = self.dropped(self.weights(scores, allowed))
         return self.output(self.joined(weights @ values)), weights
@@ -70,7 +71,6 @@ class AttentionInSteps(nn.Module):
         """A mask over all keys from one over the last of them: the others may be attended to."""
         if attn_mask.shape[-1] > n_keys:
             raise ValueError("another number of keys")
-        attn_mask = self.with_heads(attn_mask) if attn_mask.ndim == 3 else attn_mask
         return nn.functional.pad(attn_mask, (n_keys - attn_mask.shape[-1], 0), value=attends(attn_mask))
 
     def weights(self, scores: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
@@ -134,7 +134,7 @@ class CachedAttentionInSteps(AttentionInSteps):
         if self.held is not None and self.held[0].shape[0] != x.shape[0]:
             self.meet_another_batch()
         start = self.first_place(cache_position)
-        if start > self.get_cache_size():
+        if not 0 <= start <= self.get_cache_size():
             self.meet_gap()
         whole = new
         if self.held is not None:

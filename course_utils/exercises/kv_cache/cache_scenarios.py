@@ -94,6 +94,7 @@ def _a_gap(run: Recorded) -> None:
     run.prefill(4)
     run.refused("place 6 after 4 held", run.x[:, 4:5], is_causal=True, cache_position=torch.tensor([6]))
     run.refused("place 5 after 4 held", run.x[:, 4:5], is_causal=True, cache_position=5)
+    run.refused("place -1", run.x[:, 4:5], is_causal=True, cache_position=-1)
     run.refused("places 3 and 5", run.x[:, 4:6], is_causal=True, cache_position=torch.tensor([3, 5]))
     run.step("the next token", run.x[:, 4:5], is_causal=True)
 
@@ -101,6 +102,8 @@ def _a_gap(run: Recorded) -> None:
 def _a_wrong_mask(run: Recorded) -> None:
     run.prefill(4)
     run.refused("a mask over 9 keys, where there are 6", run.x[:, 4:6], attn_mask=random_mask(run.seed, 2, 9))
+    one_key = torch.ones(2, 1, dtype=torch.bool)
+    run.refused("a mask over 1 key, where 2 are new", run.x[:, 4:6], attn_mask=one_key)
     run.refused("a mask for 3 queries, where there are 2", run.x[:, 4:6], attn_mask=random_mask(run.seed, 3, 6))
     run.step("the next token", run.x[:, 4:5], is_causal=True)
 
@@ -116,6 +119,24 @@ def _masks_of_other_kinds(run: Recorded) -> None:
     run.step("chunk of 2, mask over 7 keys and is_causal", run.x[:, 5:7], attn_mask=both, is_causal=True)
     each = torch.stack([random_mask(run.seed + text, 2, 9) for text in range(2)])
     run.step("chunk of 2, a mask of its own for each text", run.x[:, 7:9], attn_mask=each)
+
+
+def _masks_for_each_text(run: Recorded) -> None:
+    run.prefill(3)
+    each = torch.stack([random_mask(run.seed + text, 3, 3) for text in range(2)])
+    run.step("chunk of 3, for each text a mask over its own 3 keys", run.x[:, 3:6], attn_mask=each)
+    blind = random_mask(run.seed, 3, 9)
+    blind[1] = False
+    run.step("chunk of 3, whose second query may look at nothing", run.x[:, 6:9], attn_mask=blind)
+
+
+def _additive_masks(run: Recorded) -> None:
+    source = torch.Generator().manual_seed(run.seed + 6)
+    run.prefill(3)
+    over_all = torch.randn(2, 5, generator=source)
+    run.step("chunk of 2, additive mask and is_causal", run.x[:, 3:5], attn_mask=over_all, is_causal=True)
+    each = torch.randn(2, 2, 7, generator=source)
+    run.step("chunk of 2, an additive mask of its own for each text", run.x[:, 5:7], attn_mask=each)
 
 
 def _without_and_cleared(run: Recorded) -> None:
@@ -159,6 +180,8 @@ SCENARIOS: dict[str, Callable[[Recorded], None]] = {
     "a prompt in two chunks, then a token": _two_chunks,
     "masks over all keys and over the new ones": _masks,
     "additive masks, masks with is_causal and masks for each text": _masks_of_other_kinds,
+    "masks for each text over the new keys, and one that hides all": _masks_for_each_text,
+    "an additive mask with is_causal, and one for each text": _additive_masks,
     "places given with cache_position": _given_places,
     "a place given as a number": _a_place_alone,
     "places that leave a gap": _a_gap,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from course_utils.exercises.kv_cache.attention_calls import CALLS, N
+from course_utils.exercises.kv_cache.attention_calls import CALLS, N, in_parts
 from course_utils.exercises.kv_cache.attention_in_steps import AttentionInSteps, Pair
 from course_utils.exercises.kv_cache.known_layer import (
     drops_in_training,
@@ -18,7 +18,6 @@ from course_utils.exercises.kv_cache.known_layer import (
     known_layer,
     named,
     random_inputs,
-    random_mask,
     random_sizes,
 )
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
@@ -47,10 +46,7 @@ def _use(answer: Any, call: str, d_model: int, n_heads: int, seed: int) -> dict[
         return plain | dropped | drops_whole_weights(layer, x, n_heads)
     layer = known_layer(answer, d_model, n_heads, seed)
     if call == IN_PARTS:
-        parts = dict(zip(("queries", "keys", "values"), layer.project(x), strict=True))
-        masked = named(layer.attend(*parts.values(), random_mask(seed, N, N)))
-        dropped = {"training drops weights": drops_in_training(layer, x)}
-        return parts | named(layer.attend(*parts.values())) | {"with a mask": masked} | dropped
+        return in_parts(layer, x, seed) | {"training drops weights": drops_in_training(layer, x)}
     return named(layer(x, **CALLS[call](seed)))
 
 

@@ -39,9 +39,17 @@ class _CausalOnlyWhenEmpty(CachedAttentionInSteps):
         return super().causal(n_new, n_keys) if n_keys == n_new else torch.ones(n_new, n_keys, dtype=torch.bool)
 
 
+class _CausalForgottenBesideAMask(CachedAttentionInSteps):
+    def masked(self, scores: torch.Tensor, allowed: torch.Tensor, attn_mask: torch.Tensor) -> Pair:
+        return super().masked(scores, torch.ones_like(allowed), attn_mask)
+
+
 class _LooksAtNewOnly(CachedAttentionInSteps):
     def together(self, old: Held, new: Held) -> Held:
         return new
+
+    def widened(self, attn_mask: torch.Tensor, n_keys: int) -> torch.Tensor:
+        return attn_mask[..., -n_keys:]
 
 
 class _KeepsLastOnly(CachedAttentionInSteps):
@@ -152,6 +160,11 @@ EXERCISE = Exercise(
             "kept before it looked",
             _KeepsBeforeItLooks,
             "The new keys were kept although the call failed afterwards, at the mask: write the cache last.",
+        ),
+        Mistake(
+            "a mask takes the place of is_causal",
+            _CausalForgottenBesideAMask,
+            "With a mask given, boolean or additive, is_causal still holds: no token may see those after it.",
         ),
         Mistake(
             "mask not shifted by the cache",

@@ -10,7 +10,7 @@ import torch
 
 from course_utils.exercises.drawing import PLACES, text, tiny, tiny_pair, told
 from course_utils.exercises.forms import INTEGERS
-from course_utils.exercises.kv_cache.passes import TokensRead, logits_of
+from course_utils.exercises.passes import TokensRead, logits_of
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.kv_cache import encode, end_tokens, greedy_with_cache, new_cache
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from course_utils.exercises.kv_cache.store_scenarios import ENDS, RecordedStore
+from course_utils.exercises.kv_cache.store_scenarios import ENDS, OTHER_SHAPE, RecordedStore
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.kv_cache import PreallocatedCache
 
@@ -19,8 +19,9 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 
 def _cases(rng: random.Random) -> list[Case]:
     cases = [
-        Case(end, (end, rng.randint(1, 3), rng.randint(2, 4), rng.randint(2, 6), rng.randrange(1, 100_000)))
+        Case(end, (end, rng.randint(texts, 3), rng.randint(2, 4), rng.randint(2, 6), rng.randrange(1, 100_000)))
         for end in ENDS
+        for texts in [2 if end == OTHER_SHAPE else 1]  # one alone is another shape only where there are several
     ]
     end = next(iter(ENDS))
     return [*cases, Case(f"{end}, one text and one head of width 1", (end, 1, 1, 1, rng.randrange(1, 100_000)))]

@@ -74,6 +74,8 @@ def _what_does_not_fit(run: RecordedStore) -> None:
         "a head more": torch.ones(batch, n_heads + 1, 2, head_width),
         "a batch of more": torch.ones(batch + 1, n_heads, 2, head_width),
         "numbers more": torch.ones(batch, n_heads, 2, head_width + 1),
+        "one text alone": torch.ones(1, n_heads, 2, head_width),
+        "heads of width 1": torch.ones(batch, n_heads, 2, 1),
         "one head alone": torch.ones(batch, 1, 2, head_width),
         "two axes alone": torch.ones(2, head_width),
         "one position": torch.ones(batch, n_heads, 1, head_width),
@@ -85,11 +87,13 @@ def _what_does_not_fit(run: RecordedStore) -> None:
     run.refused("3 more, which fit", lambda: run.append("3 more", 3))
 
 
+OTHER_SHAPE = "keys and values of another shape"
+
 ENDS: dict[str, Callable[[RecordedStore], None]] = {
     "three appends": _one_more,
     "going back and appending": _back_and_on,
     "more than there is room for": _more_than_room,
     "going back as far as it goes": _crop_at_its_ends,
-    "keys and values of another shape": _what_does_not_fit,
+    OTHER_SHAPE: _what_does_not_fit,
 }
 """By the case's label, what follows two appends of 3 and 2 positions."""

@@ -12,6 +12,7 @@ import torch
 from course_utils import patching
 from course_utils.exercises.drawing import tiny
 from course_utils.exercises.forms import FLOATS
+from course_utils.exercises.passes import TokensRead
 from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -30,13 +31,9 @@ def _pairs_and_layers(rng: random.Random) -> list[Case]:
 
 def _count_runs(answer: Any, model: Any, *args: Any) -> dict[str, Any]:
     """The learner's logit differences, and how often the model ran for them."""
-    runs: list[int] = []
-    # At the embedding, where every run begins: some stop before the last norm.
-    counter = anatomy(model).embedding._module.register_forward_pre_hook(lambda module, inputs: runs.append(1))
-    try:
-        return {"logit differences": answer(model, *args), "at most two runs": len(runs) <= 2}
-    finally:
-        counter.remove()
+    with TokensRead(model) as read:
+        differences = answer(model, *args)
+    return {"logit differences": differences, "at most two runs": len(read.passes) <= 2}
 
 
 # What learners do instead.

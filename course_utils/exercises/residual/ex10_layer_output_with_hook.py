@@ -29,7 +29,7 @@ def _on_layers(rng: random.Random) -> list[Case]:
     return [
         *cases,
         Case("a run that fails", (model, text(rng, 5), 1), {"fails": True}),
-        Case("a layer that someone else listens to", (model, text(rng, 5), rng.randrange(3)), {"listened_to": True}),
+        Case("a model that someone else listens to", (model, text(rng, 5), rng.randrange(3)), {"listened_to": True}),
         Case("the last layer", (model, text(rng, 5), 2)),
         *(Case(f"layer {layer} of 0 to 2", (model, text(rng, 5), layer), raises=True) for layer in (3, -1)),
     ]
@@ -40,15 +40,21 @@ def _use(
 ) -> Any:
     if listened_to:
         heard: list[int] = []
-        module = anatomy(model).layers[layer]._module
-        handle = module.register_forward_hook(lambda *_: heard.append(1))
+        parts = anatomy(model)
+        layer_itself, norm = parts.layers[layer]._module, parts.norm._module
+        handles = [
+            layer_itself.register_forward_hook(lambda *_: heard.append(1)),
+            norm.register_forward_hook(lambda *_: heard.append(2)),
+            norm.register_forward_pre_hook(lambda *_: heard.append(3)),
+        ]
         try:
             answer(model, prompt, layer)
             heard.clear()
             model._module(model.tokenizer(prompt, return_tensors="pt")["input_ids"])
         finally:
-            handle.remove()
-        return "the other hook is still there" if heard else "the other hook is gone"
+            for handle in handles:
+                handle.remove()
+        return "the others' hooks are still there" if len(heard) == len(handles) else "others' hooks are gone"
     if not fails:
         return answer(model, prompt, layer)
     # Behind all layers, so that the answer's own hook is in place by then. What it leaves is seen by whoever runs this.
@@ -153,7 +159,8 @@ EXERCISE = Exercise(
         Mistake(
             "everyone's hooks removed",
             _all_removed,
-            "You clear all hooks of the layer, other people's too. Remove your own only: by the handle that you got.",
+            "You clear hooks that are not yours: of this layer, or of other parts of the model. Remove your own only: "
+            "by the handle that you got.",
         ),
         Mistake(
             "hook left behind",

@@ -11,6 +11,7 @@ import torch
 from course_utils import steering
 from course_utils.exercises.drawing import text, tiny, told
 from course_utils.exercises.forms import FLOATS
+from course_utils.exercises.passes import TokensRead
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.steering.drawing import layer_to_steer, random_vectors, tiny_and_real
 from course_utils.model.anatomy import anatomy
@@ -37,14 +38,9 @@ def _three_strengths(rng: random.Random) -> list[Case]:
 
 def _count_runs(answer: Any, model: TransformersModel, *args: Any) -> dict[str, Any]:
     """The learner's logits, and how often the model ran for them."""
-    runs: list[int] = []
-    # At the embedding, where every run begins: some stop before the last norm.
-    counter = anatomy(model).embedding._module.register_forward_pre_hook(lambda module, inputs: runs.append(1))
-    try:
+    with TokensRead(model) as read:
         logits = answer(model, *args)
-    finally:
-        counter.remove()
-    return {"logits": logits, "forward passes": len(runs)}
+    return {"logits": logits, "forward passes": len(read.passes)}
 
 
 def _one_by_one(

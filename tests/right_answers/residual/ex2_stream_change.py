@@ -55,6 +55,7 @@ def cell_by_cell(model, prompt, changed):
 
 
 def yields_depths(model, prompt, changed):
+    """It raises only when it is run through."""
     for a, b in zip(*both(model, prompt, changed), strict=True):
         yield torch.stack([(y - x).norm() / x.norm() for x, y in zip(a, b, strict=True)])
 
@@ -65,4 +66,4 @@ def refuses_at_once(model, prompt, changed):
     return yields_depths(model, prompt, changed)
 
 
-RIGHT = [square_roots, one_root, with_numpy, einsum, one_batch, cell_by_cell, refuses_at_once]
+RIGHT = [square_roots, one_root, with_numpy, einsum, one_batch, cell_by_cell, refuses_at_once, yields_depths]

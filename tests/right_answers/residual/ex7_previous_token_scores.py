@@ -64,6 +64,11 @@ def gathers_in_double_precision(model, prompt):
     return patterns[:, :, 1:].gather(-1, before)[..., 0].mean(dim=-1)
 
 
+def yields_layers(model, prompt):
+    """It raises only when it is run through."""
+    yield from a_diagonal(model, prompt)
+
+
 RIGHT = [
     a_diagonal,
     output_attentions,
@@ -72,4 +77,5 @@ RIGHT = [
     with_numpy,
     loops,
     gathers_in_double_precision,
+    yields_layers,
 ]

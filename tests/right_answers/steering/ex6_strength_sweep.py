@@ -61,4 +61,21 @@ def with_the_lessons_batch(model, prompt, layer, direction, strengths):
     return anatomy(model).unembed(steered_residuals(model, prompt, vectors[None], [layer])[1:, -1])
 
 
-RIGHT = [a_hook, row_by_row, invokes, unembeds_the_last_layer, einsum, with_the_lessons_batch]
+def looks_the_width_up(model, prompt, layer, direction, strengths):
+    """A row of the embedding is no run."""
+    width = anatomy(model).embedding._module(torch.tensor([0])).shape[-1]
+    added = torch.zeros(len(strengths), 1, width) + torch.tensor(strengths)[:, None, None] * direction
+    embedded = model._module.get_input_embeddings()(ids_of(model, prompt)).expand(len(strengths), -1, -1)
+    with hooked(anatomy(model).layers[layer]._module, lambda output: output + added), torch.no_grad():
+        return model._module(inputs_embeds=embedded).logits[:, -1]
+
+
+RIGHT = [
+    a_hook,
+    row_by_row,
+    invokes,
+    unembeds_the_last_layer,
+    einsum,
+    with_the_lessons_batch,
+    looks_the_width_up,
+]

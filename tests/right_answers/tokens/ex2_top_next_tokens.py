@@ -53,6 +53,10 @@ def gives_tensors_and_a_tuple(model, prompt, k=5):
     return tuple((model.tokenizer.decode([i]), p) for p, i in zip(top.values[0], top.indices[0], strict=True))
 
 
+def items_of_a_dictionary(model, prompt, k=5):
+    return dict(sorts_everything(model, prompt, k)).items()
+
+
 RIGHT = [
     sorts_everything,
     calls_transformers,
@@ -60,4 +64,5 @@ RIGHT = [
     uses_a_heap,
     in_double_precision,
     gives_tensors_and_a_tuple,
+    items_of_a_dictionary,
 ]

@@ -125,6 +125,35 @@ class DropsScores(Attention):
         return self.W_o(self.join(weights @ v)), weights
 
 
+class FirstHeadsMask(Attention):
+    def hide(self, scores, attn_mask, is_causal):
+        if attn_mask is not None and attn_mask.ndim == 4:
+            attn_mask = attn_mask[:, :1]
+        return super().hide(scores, attn_mask, is_causal)
+
+
+class AddsBooleanMasksOfFourAxes(Attention):
+    def hide(self, scores, attn_mask, is_causal):
+        if attn_mask is not None and attn_mask.ndim == 4:
+            attn_mask = attn_mask.to(scores.dtype)
+        return super().hide(scores, attn_mask, is_causal)
+
+
+class AttendsBooleanOnly(Attention):
+    """Right as a whole; ``attend`` by itself takes an additive mask for none."""
+
+    def attend(self, queries, keys, values, mask=None):
+        return super().attend(queries, keys, values, mask if mask is None or mask.dtype == torch.bool else None)
+
+
+class AttendsToNan(Attention):
+    """Right as a whole; ``attend`` by itself gives NaN where a query may look at nothing."""
+
+    def attend(self, queries, keys, values, mask=None):
+        weights = self.hide(self.scores(queries, keys), mask, False).softmax(-1)
+        return self.W_o(self.join(weights @ values)), weights
+
+
 class OnlyForward(nn.Module):
     """Everything in one method: what later cells call is not there."""
 
@@ -143,6 +172,10 @@ class OnlyForward(nn.Module):
 
 
 WRONG = [
+    Wrong("3.1", FirstHeadsMask, says="each text and head"),
+    Wrong("3.1", AddsBooleanMasksOfFourAxes, says="On a mask of its own for each text and head"),
+    Wrong("3.1", AttendsBooleanOnly, "additive mask ignored"),
+    Wrong("3.1", AttendsToNan, "NaN where nothing is seen"),
     Wrong("3.1", MaskInsteadOfCausal, "a mask takes the place of is_causal"),
     Wrong("3.1", BroadcastsMasks, "a text's mask taken for a head's"),
     Wrong("3.1", PlainSoftmax, "NaN where nothing is seen"),

@@ -118,8 +118,10 @@ class AppendsFirst(Cached):
         start = self.start(cache_position)
         q, k, v = self.project(x)
         k, v = self.extend(k, v, start)
-        if attn_mask is not None and (attn_mask.shape[-1] > k.shape[2] or attn_mask.shape[-2] != x.shape[1]):
-            raise ValueError("mask")
+        if attn_mask is not None:
+            queries, keys = attn_mask.shape[-2:]
+            if queries != x.shape[1] or not x.shape[1] <= keys <= k.shape[2]:
+                raise ValueError("mask")
         return self.look(q, k, v, self.widen(attn_mask, k.shape[2]), is_causal)
 
 
@@ -129,7 +131,53 @@ class LooksAtTheFirstPlaceAlone(Cached):
             raise ValueError("a gap")
 
 
+class AdditiveMaskInsteadOfCausal(Cached):
+    def hide(self, scores, attn_mask, is_causal):
+        additive = attn_mask is not None and attn_mask.dtype != torch.bool
+        return super().hide(scores, attn_mask, is_causal and not additive)
+
+
+class AdditiveMaskForHeads(Cached):
+    def hide(self, scores, attn_mask, is_causal):
+        if attn_mask is not None and attn_mask.ndim == 3 and attn_mask.dtype != torch.bool:
+            attn_mask = attn_mask[None]
+        return super().hide(scores, attn_mask, is_causal)
+
+
+class HidesThePastOfEachText(Cached):
+    def widen(self, attn_mask, n_keys):
+        if attn_mask is not None and attn_mask.ndim == 3:
+            return F.pad(attn_mask, (n_keys - attn_mask.shape[-1], 0))
+        return super().widen(attn_mask, n_keys)
+
+
+class PlainSoftmax(Cached):
+    def softmax(self, scores):
+        return scores.softmax(-1)
+
+
+class TakesPlaceMinusOne(Cached):
+    def fits(self, places):
+        if places[0] > self.get_cache_size() or (places.diff() != 1).any():
+            raise ValueError("a gap")
+
+
+class TakesFewKeys(Cached):
+    """A mask with fewer keys than are new: padded, and taken."""
+
+    def forward(self, x, attn_mask=None, is_causal=False, use_cache=False, cache_position=None):
+        if use_cache and attn_mask is not None and attn_mask.shape[-1] < x.shape[1]:
+            attn_mask = self.widen(attn_mask, x.shape[1])
+        return super().forward(x, attn_mask, is_causal, use_cache, cache_position)
+
+
 WRONG = [
+    Wrong("3.3", AdditiveMaskInsteadOfCausal, "a mask takes the place of is_causal"),
+    Wrong("3.3", AdditiveMaskForHeads, says="On an additive mask with is_causal, and one for each text"),
+    Wrong("3.3", HidesThePastOfEachText, "short mask hides the past"),
+    Wrong("3.3", PlainSoftmax, says="'chunk of 3, whose second query may look at nothing'"),
+    Wrong("3.3", TakesPlaceMinusOne, says="'place -1'"),
+    Wrong("3.3", TakesFewKeys, says="On a mask that does not fit"),
     Wrong("3.3", LooksAtTheFirstPlaceAlone, says="On places that leave a gap"),
     Wrong("3.3", LeavesGaps, "a gap is taken"),
     Wrong("3.3", AppendsFirst, "kept before it looked"),

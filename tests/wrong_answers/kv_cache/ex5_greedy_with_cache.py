@@ -101,7 +101,22 @@ def leaves_the_end_out(model, prompt, max_new_tokens):
     return new
 
 
+def whole_text_as_embeddings(model, prompt, max_new_tokens):
+    """Each run begins behind the embedding."""
+    if not prompt or max_new_tokens < 1:
+        raise ValueError("nothing to do")
+    embed, ends = model._module.get_input_embeddings(), model._module.generation_config.eos_token_id
+    embedded, new = embed(ids_of(model, prompt)), []
+    while len(new) < max_new_tokens and not (new and new[-1] in (ends if isinstance(ends, list) else [ends])):
+        with torch.no_grad():
+            best = model._module(inputs_embeds=embedded).logits[0, -1].argmax()
+        new.append(best.item())
+        embedded = torch.cat([embedded, embed(best.view(1, 1))], dim=1)
+    return new
+
+
 WRONG = [
+    Wrong("3.5", whole_text_as_embeddings, "no cache"),
     Wrong("3.5", leaves_the_end_out, "end token left out"),
     Wrong("3.5", ignores_the_end, "never ends"),
     Wrong("3.5", as_in_lesson_one, "no cache"),

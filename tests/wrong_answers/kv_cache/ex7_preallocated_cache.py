@@ -100,7 +100,24 @@ class TakesOff(Store):
         self.used -= size
 
 
+class SpreadsOneText(Store):
+    """What torch broadcasts is taken."""
+
+    def look_at(self, keys, values):
+        super().look_at(*(x.expand(len(self.k), -1, -1, -1) if len(x) == 1 else x for x in (keys, values)))
+
+
+class SpreadsWidthOne(Store):
+    """What torch broadcasts is taken."""
+
+    def look_at(self, keys, values):
+        width = self.k.shape[3]
+        super().look_at(*(x.expand(-1, -1, -1, width) if x.shape[-1] == 1 else x for x in (keys, values)))
+
+
 WRONG = [
+    Wrong("3.7", SpreadsOneText, says="one text alone"),
+    Wrong("3.7", SpreadsWidthOne, says="heads of width 1"),
     Wrong("3.7", CropsBlindly, "crop to more than is held"),
     Wrong("3.7", NeverLooksAtShapes, "any shape taken"),
     Wrong("3.7", Concatenates, "grows by concatenation"),

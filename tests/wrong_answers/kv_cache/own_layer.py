@@ -87,7 +87,7 @@ class Cached(Attention):
 
     def fits(self, places):
         """Raises where they do not."""
-        if places[0] > self.get_cache_size() or (places.diff() != 1).any():
+        if not 0 <= places[0] <= self.get_cache_size() or (places.diff() != 1).any():
             raise ValueError("a gap")
 
     def extend(self, k, v, start):
@@ -102,7 +102,7 @@ class Cached(Attention):
         q, k, v = self.heads(self.W_q(x)), self.heads(self.W_k(x)), self.heads(self.W_v(x))
         if use_cache:
             start = self.start(cache_position)
-            if attn_mask is not None and attn_mask.shape[-1] > start + x.shape[1]:
+            if attn_mask is not None and not x.shape[1] <= attn_mask.shape[-1] <= start + x.shape[1]:
                 raise ValueError("mask")
             if attn_mask is not None and attn_mask.shape[-2] != x.shape[1]:
                 raise ValueError("mask")

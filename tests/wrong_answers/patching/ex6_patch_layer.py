@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from course_utils.model.anatomy import anatomy
+from course_utils.model.prompts import token_ids
 from course_utils.patching import patch_head
 from tests.wrong_answers import Wrong
 from tests.wrong_answers.patching.answers import NAMES, ids
@@ -100,7 +101,22 @@ def runs_each_head_alone_and_stops(model, clean, corrupted, layer, answers=(" Mi
     return torch.stack(found)
 
 
+def runs_each_head_alone_from_embeddings(model, clean, corrupted, layer, answers=NAMES):
+    """Each run begins behind the embedding."""
+    parts, (a, b), found = anatomy(model), ids(model, answers), []
+    embedded = model._module.get_input_embeddings()(torch.tensor([token_ids(model, corrupted)])).detach()
+    with model.trace(clean):
+        kept = parts.heads(layer).clone().save()
+    for head in range(parts.n_heads):
+        with model.trace(inputs_embeds=embedded):
+            parts.heads(layer)[:, :, head] = kept[:, :, head]
+            logits = model.output.logits[0, -1].save()
+        found.append(logits[a] - logits[b])
+    return torch.stack(found)
+
+
 WRONG = [
+    Wrong("6.6", runs_each_head_alone_from_embeddings, "one run for each head"),
     Wrong("6.6", runs_each_head_alone_and_stops, "one run for each head"),
     Wrong("6.6", runs_each_head_alone, "one run for each head"),
     Wrong("6.6", whole_layer_in_each_row, "every row gets every head"),

@@ -111,7 +111,20 @@ def clears_all_hooks(model, prompt, layer):
     return found["x"]
 
 
+def clears_the_hooks_of_all_others(model, prompt, layer):
+    layers = anatomy(model).layers
+    if layer not in range(len(layers)):
+        raise ValueError
+    own, found = layers[layer]._module, {}
+    _hooked(model, prompt, own, lambda module, inputs, output: found.update(x=output[0].clone()))
+    for module in model._module.modules():
+        if module is not own:
+            module._forward_hooks.clear()
+    return found["x"]
+
+
 WRONG = [
+    Wrong("2.10", clears_the_hooks_of_all_others, "everyone's hooks removed"),
     Wrong("2.10", clears_all_hooks, "everyone's hooks removed"),
     Wrong("2.10", asks_for_hidden_states, "the last hidden state"),
     Wrong("2.10", hook_before, "layer's input"),

@@ -57,7 +57,19 @@ def forgets_middle_axis(model, prompt, layer, direction, strengths):
     return in_one_batch(model, prompt, strengths, layer, lambda output: output + added)
 
 
+def loops_over_embeddings(model, prompt, layer, direction, strengths):
+    """Each run begins behind the embedding."""
+    embedded = model._module.get_input_embeddings()(model.tokenizer(prompt, return_tensors="pt")["input_ids"])
+    rows = []
+    for strength in strengths:
+        hook = hooked(model, layer, lambda output: output + strength * direction)
+        rows.append(model._module(inputs_embeds=embedded).logits[0, -1])
+        hook.remove()
+    return torch.stack(rows)
+
+
 WRONG = [
+    Wrong("5.6", loops_over_embeddings, "one run for each strength"),
     Wrong("5.6", loops, "one run for each strength"),
     Wrong("5.6", sweeps_last_position, "last position only"),
     Wrong("5.6", sweeps_unit_vector, "made unit length"),
