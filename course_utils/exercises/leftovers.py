@@ -18,6 +18,7 @@ from course_utils.exercises import messages
 from course_utils.exercises.messages import say
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_CAPTURING = "_output_capturing_hooks_installed"
 _GLOBAL_HOOKS = (
     "_global_forward_hooks",
     "_global_forward_pre_hooks",
@@ -59,6 +60,8 @@ class ModelState:
     configs: tuple[tuple[Any, dict[str, Any]], ...]  # an object, and a copy of what it holds
     edits: tuple[tuple[Any, list[Any]], ...]  # nnsight's part of the model, and the edits on it
     forwards: dict[str, Any]  # by module, a forward that is not its class's: nnsight puts some there
+    hooks: dict[tuple[str, str], dict[int, Any]]  # by module and kind, those of libraries: an answer may clear them
+    capturing: frozenset[str]  # the modules on which transformers notes that it has put in its hooks
 
 
 def state_of(model: Any) -> ModelState:
@@ -79,6 +82,12 @@ def state_of(model: Any) -> ModelState:
         configs=tuple((thing, _plain(thing)) for thing in held if thing is not None),
         edits=tuple((part, list(part._edits)) for part in _envoys(model)),
         forwards={name: vars(part)["forward"] for name, part in module.named_modules() if "forward" in vars(part)},
+        hooks={
+            (name, kind): {key: hook for key, hook in getattr(part, kind, {}).items() if _is_of_a_library(hook)}
+            for name, part in module.named_modules()
+            for kind in _HOOKS
+        },
+        capturing=frozenset(name for name, part in module.named_modules() if _CAPTURING in vars(part)),
     )
 
 
@@ -89,7 +98,7 @@ def put_back(state: ModelState) -> str:
         if part._edits != edits:
             part._edits = edits
             harm = messages.EDIT_LEFT
-    harm = _remove_hooks(state.module) or harm
+    harm = _restore_hooks(state) or harm
     for name, part in state.module.named_modules():
         now, before = vars(part).get("forward"), state.forwards.get(name)
         if now is not before and not _is_of_a_library(now):
@@ -114,17 +123,23 @@ def remove_global_hooks() -> str:
     return messages.HOOK_ON_EVERY_MODULE if found else ""
 
 
-def _remove_hooks(module: torch.nn.Module) -> str:
+def _restore_hooks(state: ModelState) -> str:
     harm = ""
-    for name, part in module.named_modules():
+    for name, part in state.module.named_modules():
         for kind in _HOOKS:
-            hooks = getattr(part, kind, {})
-            # transformers leaves its own behind when asked for hidden states or attentions, and counts on finding them
-            # again.
-            for key in [key for key, hook in hooks.items() if not _is_of_a_library(hook)]:
+            hooks, before = getattr(part, kind, {}), state.hooks.get((name, kind), {})
+            for key, hook in list(hooks.items()):
+                if not _is_of_a_library(hook):
+                    harm = say(messages.HOOK_LEFT, part=name) if name else messages.HOOK_LEFT_ON_MODEL
+                elif key in before or not hook.__module__.startswith("transformers."):
+                    continue
                 del hooks[key]
-                harm = say(messages.HOOK_LEFT, part=name) if name else messages.HOOK_LEFT_ON_MODEL
-    for name, weight in module.named_parameters():
+            hooks.update(before)
+        # When first asked for hidden states or attentions, transformers puts in hooks, notes that it has, and counts on
+        # finding them again. So both are as before: an answer that clears hooks clears these too.
+        if _CAPTURING in vars(part) and name not in state.capturing:
+            delattr(part, _CAPTURING)
+    for name, weight in state.module.named_parameters():
         if weight._backward_hooks:
             weight._backward_hooks.clear()
             harm = say(messages.HOOK_LEFT, part=name)

@@ -45,7 +45,7 @@ def shown(id: str, truth: Any, say: Callable[[], str]) -> str:
     return say().strip()
 
 
-def tests_of(lesson: str, claims: Claims, truths: Truths) -> tuple[Callable[..., None], ...]:
+def three_tests_of(lesson: str, claims: Claims, truths: Truths) -> tuple[Callable[..., None], ...]:
     """What each lesson's module tests: no remark without a claim, that each claim is true, and what is revealed."""
 
     def each_remark_has_its_claim() -> None:

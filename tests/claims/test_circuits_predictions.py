@@ -19,7 +19,7 @@ from course_utils.circuits import (
 )
 from course_utils.patching import ioi_pairs, logit_difference, patch_head
 from course_utils.sweeps import edge_attribution, patch_paths, run_circuits
-from tests.claims.predicted import Claims, Truths, tests_of
+from tests.claims.predicted import Claims, Truths, three_tests_of
 
 CLEAN = "When Mike and Emma went to the cafe, Emma gave a coffee to"
 CORRUPTED = "When Mike and Emma went to the cafe, Mike gave a coffee to"
@@ -187,4 +187,4 @@ CLAIMS: Claims = {
     test_each_remark_has_its_claim,
     test_what_is_said_of_a_guess_is_so,
     test_the_lesson_reveals_what_is_so,
-) = tests_of("7", CLAIMS, TRUTHS)
+) = three_tests_of("7", CLAIMS, TRUTHS)

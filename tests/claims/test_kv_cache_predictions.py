@@ -19,7 +19,7 @@ from course_utils.kv_cache import (
     score_endings,
 )
 from course_utils.model.anatomy import anatomy
-from tests.claims.predicted import Claims, Truths, tests_of
+from tests.claims.predicted import Claims, Truths, three_tests_of
 
 EIFFEL = "The Eiffel Tower is in the city of"
 LONGER = EIFFEL + " Paris, and the Colosseum is in"
@@ -177,4 +177,4 @@ CLAIMS: Claims = {
     test_each_remark_has_its_claim,
     test_what_is_said_of_a_guess_is_so,
     test_the_lesson_reveals_what_is_so,
-) = tests_of("3", CLAIMS, TRUTHS)
+) = three_tests_of("3", CLAIMS, TRUTHS)

@@ -22,7 +22,7 @@ from course_utils.logit_lens import (
 from course_utils.model.anatomy import anatomy
 from course_utils.residual import residual_stream
 from course_utils.tokens import split_tokens, token_id
-from tests.claims.predicted import Claims, Truths, tests_of
+from tests.claims.predicted import Claims, Truths, three_tests_of
 
 EIFFEL = "The Eiffel Tower is in the city of"
 SENTENCE = "Paris is the capital of France"
@@ -187,4 +187,4 @@ CLAIMS: Claims = {
     test_each_remark_has_its_claim,
     test_what_is_said_of_a_guess_is_so,
     test_the_lesson_reveals_what_is_so,
-) = tests_of("4", CLAIMS, TRUTHS)
+) = three_tests_of("4", CLAIMS, TRUTHS)

@@ -21,7 +21,7 @@ from course_utils.patching import (
     selectivity,
 )
 from course_utils.tokens import next_token_probabilities, token_id, token_ids
-from tests.claims.predicted import Claims, Truths, tests_of
+from tests.claims.predicted import Claims, Truths, three_tests_of
 
 CLEAN = "When Mike and Emma went to the cafe, Emma gave a coffee to"
 CORRUPTED = "When Mike and Emma went to the cafe, Mike gave a coffee to"
@@ -187,4 +187,4 @@ CLAIMS: Claims = {
     test_each_remark_has_its_claim,
     test_what_is_said_of_a_guess_is_so,
     test_the_lesson_reveals_what_is_so,
-) = tests_of("6", CLAIMS, TRUTHS)
+) = three_tests_of("6", CLAIMS, TRUTHS)

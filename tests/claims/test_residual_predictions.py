@@ -19,7 +19,7 @@ from course_utils.residual import (
     word_similarity,
 )
 from course_utils.tokens import token_ids
-from tests.claims.predicted import Claims, Truths, tests_of
+from tests.claims.predicted import Claims, Truths, three_tests_of
 
 EIFFEL = "The Eiffel Tower is in the city of"
 RIVER = "The old man went to the river and his daughter sang a quiet song"
@@ -200,4 +200,4 @@ CLAIMS: Claims = {
     test_each_remark_has_its_claim,
     test_what_is_said_of_a_guess_is_so,
     test_the_lesson_reveals_what_is_so,
-) = tests_of("2", CLAIMS, TRUTHS)
+) = three_tests_of("2", CLAIMS, TRUTHS)

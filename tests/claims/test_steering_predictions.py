@@ -22,7 +22,7 @@ from course_utils.steering import (
     word_ids,
 )
 from course_utils.tokens import token_id
-from tests.claims.predicted import Claims, Truths, stored_answer, tests_of
+from tests.claims.predicted import Claims, Truths, stored_answer, three_tests_of
 
 MOVIE = "I think that this movie is"
 BEGIN = "My friend wrote something about the river, the hills and the evening. It begins like this:"
@@ -183,7 +183,7 @@ CLAIMS: Claims = {
     test_each_remark_has_its_claim,
     test_what_is_said_of_a_guess_is_so,
     test_the_lesson_reveals_what_is_so,
-) = tests_of("5", CLAIMS, TRUTHS)
+) = three_tests_of("5", CLAIMS, TRUTHS)
 
 
 def test_the_best_of_sixty_is_what_the_lesson_prints_above() -> None:

@@ -16,7 +16,7 @@ from course_utils.tokens import (
     token_id,
     top_next_tokens,
 )
-from tests.claims.predicted import Claims, Truths, tests_of
+from tests.claims.predicted import Claims, Truths, three_tests_of
 
 EIFFEL = "The Eiffel Tower is in the city of"
 ANIMAL = "My favourite animal is the"
@@ -154,4 +154,4 @@ CLAIMS: Claims = {
     test_each_remark_has_its_claim,
     test_what_is_said_of_a_guess_is_so,
     test_the_lesson_reveals_what_is_so,
-) = tests_of("1", CLAIMS, TRUTHS)
+) = three_tests_of("1", CLAIMS, TRUTHS)

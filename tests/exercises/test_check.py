@@ -633,6 +633,29 @@ def test_what_an_answer_may_set_is_put_back_without_a_word(capsys: pytest.Captur
     assert settings(model) == before
 
 
+@pytest.mark.parametrize("asked_before", [True, False])
+def test_an_answer_that_clears_hooks_leaves_transformers_its_own(asked_before: bool) -> None:
+    model = load_model("tiny-llama")
+    module, ids = model._module, torch.tensor([[1, 2, 3]])
+
+    def states() -> tuple[torch.Tensor, ...]:
+        return module(ids, output_hidden_states=True).hidden_states
+
+    def mine(model, prompt, scale):
+        states()  # transformers puts in its hooks when first asked
+        for part in module.modules():
+            part._forward_hooks.clear()
+        return middle(model, prompt, scale)
+
+    if asked_before:
+        states()
+    cases = [Case(str(i), (model, "a house", torch.ones(1))) for i in range(2)]
+    course.register(dataclasses.replace(TRIAL, draw=lambda rng: cases))
+    outcomes = course.attempt(course.get_exercise("99.1"), mine, 1)
+    assert [outcome.harm for outcome in outcomes] == ["", ""]
+    assert len(states()) == 1 + model.config.num_hidden_layers
+
+
 def test_a_check_within_an_answer_leaves_the_clock_around_it_running(monkeypatch: pytest.MonkeyPatch) -> None:
     if not hasattr(signal, "setitimer"):
         pytest.skip("no timer signal on this system")
