@@ -776,7 +776,8 @@ function circuit(root, data) {
         const factor = path.control ? ` (${fixed(size(path) / path.control, 1)} times that)` : "";
         found.push([data.control, `${fixed(path.control, 2)}${path.weak ? ": no smaller than the effect" : factor}`]);
       }
-      side.replaceChildren(make("div", { class: "cv-card" }, make("p", { class: "cv-name" }, nameOf(path)), facts(found)));
+      side.replaceChildren(make("div", { class: "cv-card" }, make("p", { class: "cv-name" }, nameOf(path)),
+        path.says ? make("p", {}, path.says) : null, facts(found)));
       return;
     }
     const ends = (here, there, word) => shown().filter((i) => paths[i][here] === chosen)
