@@ -434,7 +434,7 @@ function attention(root, data) {
     const table = grid({
       name: `attention of head ${layer}.${head}, in percent`, rows: range(count), columns: range(count),
       rowName: (q) => readable(data.tokens[q]), columnName: (k) => readable(data.tokens[k]),
-      kind: "cv-words cv-upright cv-tight",
+      kind: "cv-words cv-upright cv-tight cv-named",
       cell: (q, k) => (k > q ? null : { text: at(layer, head, q, k) >= 10 ? String(at(layer, head, q, k)) : "",
         style: coloured(at(layer, head, q, k) / 100, "plain"),
         label: `from “${data.tokens[q]}” to “${data.tokens[k]}”: ${at(layer, head, q, k)} %` }),
