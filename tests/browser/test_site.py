@@ -128,6 +128,13 @@ def test_no_page_scrolls_sideways_and_no_request_leaves(site: Path, address: str
         page.goto(f"{address}/{path.relative_to(site).as_posix()}")
         across = page.evaluate("document.documentElement.scrollWidth")
         assert across <= width["width"], f"{path.relative_to(site)} is {across} wide"
+        page.wait_for_function("!document.querySelector('figure.course-view:not(.alive)')")
+        # The page's own style for tables must not make a view's grid run under the card beside it.
+        over = page.evaluate(
+            "() => [...document.querySelectorAll('.course-view .cv-grid')].map("
+            "(grid) => grid.getBoundingClientRect().right - grid.parentElement.getBoundingClientRect().right)"
+        )
+        assert all(beyond <= 0.5 for beyond in over), f"{path.relative_to(site)}: a grid is {over} too wide"
     assert [url for url in asked if not url.startswith((address, "data:"))] == [] and failed == []
     page.close()
 

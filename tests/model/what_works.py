@@ -18,7 +18,7 @@ from tests.model.variants import model_types, refusal, variant
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 BEGIN, END = "<!-- what works -->", "<!-- to here -->"
 WORKS = ("| family | heads | patterns | patched runs | paths |", "|---|---|---|---|---|")
-REFUSED = ("| family | refused, since |", "|---|---|")
+REFUSED = ("## Families that are refused", "", "| family | refused, since |", "|---|---|")
 
 
 def row(name: str, parts: Anatomy) -> str:
