@@ -236,7 +236,7 @@ class Marked:
         seed: of the hidden inputs.
         level: of the sandbox; ``nested`` where each kernel has namespaces of its own inside it; ``filter`` says of
             the system calls that are refused whether each attempt is seen ("watched") or not ("plain"), "" where there
-            is no filter.
+            is no filter; ``landlock`` where it could open no files but those that it needs.
     """
 
     marks: dict[str, Mark]
@@ -246,6 +246,7 @@ class Marked:
     level: str = ""
     nested: bool = False
     filter: str = ""
+    landlock: bool = False
     seconds: float = 0.0
     runs: tuple[Run, ...] = ()
 

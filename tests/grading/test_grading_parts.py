@@ -7,8 +7,10 @@ from __future__ import annotations
 import ast
 import copy
 import csv
+import html
 import inspect
 import io
+import itertools
 import json
 import os
 import re
@@ -570,11 +572,16 @@ def test_report_is_escaped_and_shows_no_flag_to_students(tmp_path: Path, lesson:
 
 def test_the_story_of_an_answer_says_what_its_level_does_not_keep(tmp_path: Path, lesson: Lesson) -> None:
     result = results_of(lesson, tmp_path)[0]
-    for level, told in sandbox.NOT_PROTECTED.items():
-        Store(tmp_path).save(replace(result, marked=replace(result.marked, level=level)))
+    for level, landlock in itertools.product(sandbox.LEVELS, (False, True)):
+        told = sandbox.not_protected(level, landlock=landlock)
+        marked = replace(result.marked, level=level, landlock=landlock)
+        Store(tmp_path).save(replace(result, marked=marked))
         story = explain(tmp_path, result.student.name, "m.1")
         assert f"sandbox: {level}" in story and ("at this level:" in story) == bool(told) and told in story
-    assert sandbox.NOT_PROTECTED["rlimits"]
+        assert bool(told) == (level != "bubblewrap")
+        assert told in html.unescape(report.class_page(lesson, [replace(result, marked=marked)], []))
+    assert "solutions among them" in sandbox.not_protected("rlimits", landlock=False)
+    assert "not what is in them" in sandbox.not_protected("rlimits", landlock=True)
 
 
 def test_three_megabytes_of_words_make_no_large_page(tmp_path: Path, lesson: Lesson) -> None:
