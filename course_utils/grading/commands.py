@@ -255,11 +255,15 @@ def _summary(results: list[Result], out: Path) -> None:
     print(f"{len(results)} submissions: " + ", ".join(f"{count} {status}" for status, count in statuses.most_common()))
     for result in results:
         if result.status != "marked":
-            print(for_terminal(f"  {result.student.name}: {result.status}. {result.reason[:300]}"))
+            # Of an open mark the message says why it is open, and then what an answer that is not right came to.
+            told = result.reason or " ".join(f"{id}: {result.marks[id].message}" for id in result.open_exercises)
+            print(for_terminal(f"  {result.student.name}: {result.status}. {told[:300]}"))
     for result in results:
         for note in result.notes:
             if note.must_look:
                 print(for_terminal(f"  {result.student.name}: {note}"))
+    if people := sum(result.needs_a_person for result in results):
+        print(f"For you to look at: {people}; the report shows whom, and why")
     print(f"Marks: {out / 'grades.csv'}")
     print(f"Report: {out / 'report' / 'index.html'}")
 

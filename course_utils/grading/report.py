@@ -64,7 +64,7 @@ def class_page(lesson: Lesson, results: list[Result], groups: list[Group]) -> st
     """The teacher's page."""
     handed_in = [result for result in results if result.status != Status.NOTHING]
     marked = [result for result in results if result.marks]
-    points = [result.points for result in results if result.has_points]
+    points = [result.points for result in results if result.has_points and not result.is_open]
     out_of = possible(lesson, results)
     people = sum(result.needs_a_person for result in results)
     hows = [one.marked for one in marked if one.marked.level]

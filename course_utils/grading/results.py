@@ -332,7 +332,12 @@ class Result:
     @property
     def is_open(self) -> bool:
         """Whether a part of the points is for a person to decide, so that their sum is no mark yet."""
-        return any(mark.verdict.open for id, mark in self.marks.items() if id not in self.by_hand)
+        return bool(self.open_exercises)
+
+    @property
+    def open_exercises(self) -> list[str]:
+        """The exercises whose verdict is open and whose points nobody has given."""
+        return [id for id, mark in self.marks.items() if mark.verdict.open and id not in self.by_hand]
 
     @property
     def all_flags(self) -> list[tuple[str, Raised]]:

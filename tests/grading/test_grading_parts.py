@@ -32,6 +32,7 @@ from course_utils.exercises import Verdict
 from course_utils.exercises.judging import attempt
 from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
 from course_utils.grading import (
+    commands,
     exam_notebook,
     examiner,
     executors,
@@ -568,6 +569,18 @@ def test_report_is_escaped_and_shows_no_flag_to_students(tmp_path: Path, lesson:
     assert not any(
         "same code as" in page.read_text(encoding="utf-8") for page in pages if page.parent.name == "students"
     )
+
+
+def test_the_terminal_says_whom_to_look_at_and_why(
+    tmp_path: Path, lesson: Lesson, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = results_of(lesson, tmp_path)
+    commands._summary(results, tmp_path)
+    told = capsys.readouterr().out
+    assert "<script>alert(1)</script>: in part. m.1: <b>bold</b> m.2: <b>bold</b>" in told
+    assert f"For you to look at: {sum(one.needs_a_person for one in results)};" in told
+    assert [one.points for one in results if one.has_points] == [9, 3]
+    assert ">9 of 10<" in report.class_page(lesson, results, []), "points that are not all decided are in the median"
 
 
 def test_the_story_of_an_answer_says_what_its_level_does_not_keep(tmp_path: Path, lesson: Lesson) -> None:
