@@ -24,6 +24,7 @@ class Model:
     tiny model's tokenizer puts a token in front of each text, as Llama's and Gemma's do. ``unembedding_bias``: its
     unembedding has a bias, as Phi's has. ``end_bias``: what is added to the logit of the token that ends a text, so
     that it always comes first, or never. ``uneven``: its last layer has biases that the others lack.
+    ``samples``: its own settings are to sample when it writes, as Qwen's are.
     """
 
     name: str | None = None
@@ -32,6 +33,7 @@ class Model:
     unembedding_bias: bool = False
     end_bias: float = 0.0
     uneven: bool = False
+    samples: bool = False
 
     def load(self) -> Any:
         from course_utils.model.loading import in_use, load_model
@@ -45,6 +47,8 @@ class Model:
             _give_bias(model._module.get_output_embeddings(), self.seed)
         if self.end_bias:
             _favour(model._module.get_output_embeddings(), model.tokenizer.eos_token_id, self.end_bias)
+        if self.samples:
+            model._module.generation_config.update(do_sample=True, temperature=5.0)
         if self.uneven:
             last = model._module.get_decoder().layers[-1]
             for output in (last.self_attn.o_proj, last.mlp.down_proj):
