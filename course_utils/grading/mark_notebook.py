@@ -86,6 +86,7 @@ class _Marking:
             level=self.sandbox.level,
             nested=self.sandbox.nested,
             filter=self.sandbox.filter,
+            landlock=self.sandbox.landlock,
             seconds=round(time.monotonic() - self.started, 2),
             runs=tuple(self.runs),
         )
@@ -154,6 +155,9 @@ class _Marking:
             self.suspects[id] = verdict  # once may be bad luck
             return
         told = f"{verdict.meaning.capitalize()}{f' ({ended})' if ended else ''}."
+        if reading.beside:  # whether the answer needs that cell cannot be told for certain
+            told = f"That was in a cell of your own which it seems to need. Your teacher decides. {told}"
+            verdict = Ruling.UNCLEAR
         self.marks[id] = self._in_doubt(id, without_points(self.lesson.exercise(id), verdict, told))
         self.drop.add(id)
         self.left.remove(id)
@@ -163,7 +167,10 @@ class _Marking:
         if mark.verdict in (Ruling.PASS, Ruling.NOT_TRIED) or mark.verdict.open:
             return mark
         missing = examiner.missing_names(self.runs[-1].cells, id) & self.merged.own_names
-        if missing:
+        packages = examiner.missing_packages(self.runs[-1].cells, id) - {"course_utils", *self.lesson.modules}
+        if packages:
+            told = f"It needs {', '.join(sorted(packages))}, which is not installed where this was marked."
+        elif missing:
             told = f"It needs {', '.join(sorted(missing))}, which the notebook defines elsewhere."
         elif id in self.merged.doubtful:
             told = "Several cells define it, and another one than the one that was run may be meant."

@@ -43,6 +43,9 @@ DEPTH_LIMIT = 100  # levels of a cell's syntax tree; people write up to about 20
 PROSE_MARK = re.compile(r"<!--\s*answer\s+([\w.]+)\s*-->")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_TIMED = re.compile(r"^(\s*)%time\s+(?=\S)")
+_CAPTURED = re.compile(r"^(\s*[A-Za-z_][\w, ]*=)\s*[!%].*$")
+_HELP = re.compile(r"\s*[A-Za-z_][\w.]*\?{1,2}\s*")
 
 
 @dataclass(frozen=True)
@@ -123,18 +126,25 @@ def names_defined_in(source: str) -> set[str]:
 
 
 def parse_cell(source: str) -> list[ast.stmt]:
-    """The statements of a cell; lines for IPython are left out.
+    """The statements of a cell; lines for IPython are left out, but for what they bind.
 
     A cell that Python refuses has none, and neither has one nested so deep that whatever walks through it would fail.
     """
-    lines = source.split("\n")
-    plain = "\n".join("" if line.lstrip().startswith(("%", "!", "?")) else line for line in lines)
+    plain = "\n".join(map(_without_magic, source.split("\n")))
     try:
         body = ast.parse(plain).body
         symtable.symtable(plain, "<cell>", "exec")  # refuses what the grammar alone allows, as `def f(x, x)`
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     return [] if _is_deep(body) else body
+
+
+def _without_magic(line: str) -> str:
+    """A line of a cell as Python reads it: `x = !ls` binds x, `%time x = f()` does what it times."""
+    line = _TIMED.sub(r"\1", line)
+    if line.lstrip().startswith(("%", "!", "?")) or _HELP.fullmatch(line):
+        return ""
+    return _CAPTURED.sub(r"\1 None", line)
 
 
 def problems(notebook: NotebookNode) -> list[Problem]:

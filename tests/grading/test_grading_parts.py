@@ -7,8 +7,10 @@ from __future__ import annotations
 import ast
 import copy
 import csv
+import html
 import inspect
 import io
+import itertools
 import json
 import os
 import re
@@ -30,6 +32,7 @@ from course_utils.exercises import Verdict
 from course_utils.exercises.judging import attempt
 from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
 from course_utils.grading import (
+    commands,
     exam_notebook,
     examiner,
     executors,
@@ -568,13 +571,30 @@ def test_report_is_escaped_and_shows_no_flag_to_students(tmp_path: Path, lesson:
     )
 
 
+def test_the_terminal_says_whom_to_look_at_and_why(
+    tmp_path: Path, lesson: Lesson, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = results_of(lesson, tmp_path)
+    commands._summary(results, tmp_path)
+    told = capsys.readouterr().out
+    assert "<script>alert(1)</script>: in part. m.1: <b>bold</b> m.2: <b>bold</b>" in told
+    assert f"For you to look at: {sum(one.needs_a_person for one in results)};" in told
+    assert [one.points for one in results if one.has_points] == [9, 3]
+    assert ">9 of 10<" in report.class_page(lesson, results, []), "points that are not all decided are in the median"
+
+
 def test_the_story_of_an_answer_says_what_its_level_does_not_keep(tmp_path: Path, lesson: Lesson) -> None:
     result = results_of(lesson, tmp_path)[0]
-    for level, told in sandbox.NOT_PROTECTED.items():
-        Store(tmp_path).save(replace(result, marked=replace(result.marked, level=level)))
+    for level, landlock in itertools.product(sandbox.LEVELS, (False, True)):
+        told = sandbox.not_protected(level, landlock=landlock)
+        marked = replace(result.marked, level=level, landlock=landlock)
+        Store(tmp_path).save(replace(result, marked=marked))
         story = explain(tmp_path, result.student.name, "m.1")
         assert f"sandbox: {level}" in story and ("at this level:" in story) == bool(told) and told in story
-    assert sandbox.NOT_PROTECTED["rlimits"]
+        assert bool(told) == (level != "bubblewrap")
+        assert told in html.unescape(report.class_page(lesson, [replace(result, marked=marked)], []))
+    assert "solutions among them" in sandbox.not_protected("rlimits", landlock=False)
+    assert "not what is in them" in sandbox.not_protected("rlimits", landlock=True)
 
 
 def test_three_megabytes_of_words_make_no_large_page(tmp_path: Path, lesson: Lesson) -> None:
