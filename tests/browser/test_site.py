@@ -215,6 +215,33 @@ def test_dark_is_dark_and_the_button_switches(address: str, chromium: Any) -> No
     assert switched == {"light": grounds["dark"], "dark": grounds["light"]}
 
 
+def test_the_card_of_a_tall_view_stays_in_sight(address: str, chromium: Any) -> None:
+    """What scrolls of a lesson's page would hold it back."""
+    for size in ({"width": 1200, "height": 700}, NARROW):
+        page = chromium.new_page(viewport=size)
+        page.goto(f"{address}/notebooks/04_logit_lens.html")
+        page.wait_for_selector("figure.course-view.alive")
+        for depth in (0, 30):
+            page.locator(f'[data-view="lens"] [data-row="{depth}"]').first.hover()
+            box = page.locator('[data-view="lens"] .cv-card').bounding_box()
+            assert box["y"] >= 0 and box["y"] + box["height"] <= size["height"], (size, depth)
+        page.close()
+
+
+def test_the_dark_look_is_not_printed(address: str, chromium: Any) -> None:
+    page = chromium.new_page(color_scheme="dark")
+    page.goto(f"{address}/glossary.html")
+    page.evaluate(
+        "() => addEventListener('beforeprint', () => {"
+        "globalThis.printed = ['body', 'h1'].map((one) => getComputedStyle(document.querySelector(one)).color); })"
+    )
+    page.pdf()
+    for colour in page.evaluate("globalThis.printed"):
+        assert max(map(int, re.findall(r"\d+", colour)[:3])) < 100, f"{colour} on white paper"
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.close()
+
+
 def test_search_finds_a_lesson_and_not_its_twin(address: str, chromium: Any) -> None:
     page = chromium.new_page()
     page.goto(f"{address}/search.html?q=perplexity")

@@ -337,6 +337,7 @@ function patchingMap(root, data) {
 function lens(root, data) {
   let which = 0, follow = 0, ranks = false, here = null, table;
   const depths = data.lenses[0].top.length;
+  const inPercent = (share) => (share ? percent(share) : "< 0.1 %");  // the data have thousandths; nothing is impossible
   const side = make("div", { class: "cv-side" });
   const main = make("div", { class: "cv-main" });
 
@@ -346,7 +347,7 @@ function lens(root, data) {
     const rows = top[depth][position].map((id, i) => {
       const share = probability[depth][position][i] / 1000;
       return make("tr", {}, make("th", { scope: "row" }, make("code", {}, readable(data.vocabulary[id]))),
-        make("td", {}, percent(share)), make("td", { class: "cv-track" }, bar(share)));
+        make("td", {}, inPercent(share)), make("td", { class: "cv-track" }, bar(share)));
     });
     side.replaceChildren(make("div", { class: "cv-card" },
       make("p", { class: "cv-name" }, `Depth ${depth}, after “${readable(data.tokens[position])}”`),
@@ -367,7 +368,7 @@ function lens(root, data) {
         const best = data.vocabulary[top[depth][position][0]];
         const share = probability[depth][position][0] / 1000;
         const place = `depth ${depth}, after “${data.tokens[position]}”`;
-        if (!ranks) return { text: readable(best), style: coloured(share, "plain"), label: `${place}: “${best}” ${percent(share)}` };
+        if (!ranks) return { text: readable(best), style: coloured(share, "plain"), label: `${place}: “${best}” ${inPercent(share)}` };
         const rank = found[follow][depth][position];
         return { text: rank < 10000 ? String(rank) : `${Math.round(rank / 1000)}k`,
           style: coloured(1 - Math.log(rank) / scale, "plain"), label: `${place}: rank ${rank}` };
