@@ -171,7 +171,7 @@ class Sandbox:
             "sockets": seen_inside,
             "nested": self.level == "bubblewrap",
             "filter": compile_filter(),
-            "files": _files(self.folder / "copy") if self.level == "rlimits" else None,
+            "may_open": _files(self.folder / "copy") if self.level == "rlimits" else None,
             "below_tmp": _below_tmp(),
             "cpu": int(self.limits.wall) + 10,
             **asdict(self.limits),
