@@ -150,6 +150,21 @@ def test_copy_holds_no_reference_and_no_mistake(tmp_path: Path, lesson: Lesson) 
     assert "verdicts.py" not in names and "probe.py" in names
 
 
+@pytest.mark.parametrize("place", ["/usr/local/lib/python3.11/site-packages", "venv/lib"])
+def test_no_solutions_where_the_course_is_installed_among_the_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """In a container Python itself lies below /usr, which is not among its own folders."""
+    import course_utils
+
+    monkeypatch.setattr(sandbox, "_python_folders", lambda: [str(tmp_path / "venv")])
+    installed = tmp_path / place / "course_utils"  # an absolute place stays one
+    monkeypatch.setattr(course_utils, "__file__", str(installed / "__init__.py"))
+    shut = sandbox.command("bubblewrap", tmp_path, [])
+    over = ["--ro-bind", str(tmp_path / "copy" / "package" / "course_utils"), str(installed)]
+    assert any(shut[at : at + 3] == over for at in range(len(shut)))
+
+
 def test_packages_that_the_user_installed_are_seen_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of `pip install --user` lie in the home, of which the sandbox sees nothing else."""
     own = tmp_path / "site-packages"
