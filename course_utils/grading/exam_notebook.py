@@ -17,8 +17,10 @@ from course_utils.grading.merge import Merged
 from course_utils.grading.names import is_dynamic, names_bound, names_used
 from course_utils.notebooks.normalise import exercise_roles
 
-_MARKER = re.compile(r"^(\s*#.*)\b(?:NBVAL|PYTEST_VALIDATE)_(?=[A-Z_]+\s*$)", re.MULTILINE)
-_INSTALLS = re.compile(r"^(\s*)[%!]\s*(?:python3? -m )?(?:pip3?|uv|conda|mamba|apt|apt-get)\b.*$", re.MULTILINE)
+_MARKER = re.compile(r"^([^\S\n]*#.*)\b(?:NBVAL|PYTEST_VALIDATE)_(?=[A-Z_]+[^\S\n]*$)", re.MULTILINE)
+_INSTALLS = re.compile(
+    r"^([^\S\n]*)[%!][^\S\n]*(?:python3? -m )?(?:pip3?|uv|conda|mamba|apt|apt-get)\b.*$", re.MULTILINE
+)
 _INSIDE = "course_utils.grading.inside.probe"
 
 

@@ -82,6 +82,20 @@ class OwnCode:
     checks: dict[str, int]
     given: dict[int, frozenset[str]] = field(default_factory=dict)
 
+    @cached_property
+    def reaching(self) -> dict[str, list[Piece]]:
+        """By name, the pieces that reach it."""
+        found: dict[str, list[Piece]] = {}
+        for piece in self.pieces:
+            for name in piece.reaches:
+                found.setdefault(name, []).append(piece)
+        return found
+
+    @cached_property
+    def hiding(self) -> list[Piece]:
+        """The pieces that may bind names which their source does not show."""
+        return [one for one in self.pieces if imports_everything(one.body) or is_dynamic(one.source)]
+
 
 def cut(
     source: str, place: int, names: Mapping[str, str], given: Iterable[ast.stmt] = (), *, lessons: bool
@@ -153,7 +167,7 @@ def needed(code: OwnCode, answer: Piece, check: int, supplied: Collection[str], 
         answer,
         *(one for one in code.pieces if one.cell == answer.cell and not one.answers and one is not answer),
     ]
-    waiting, seen = list(chosen), set(supplied)
+    waiting, seen, taken = list(chosen), set(supplied), {(id(one), "") for one in chosen}
     while waiting:
         piece = waiting.pop()
         for name in piece.uses - seen:
@@ -163,12 +177,15 @@ def needed(code: OwnCode, answer: Piece, check: int, supplied: Collection[str], 
             for one in _binders(code, name, check, lesson):
                 if name == answer.answers and one.cell >= answer.cell:
                     continue
-                if one.body and name not in one.sets:
+                key = id(one), name if one.body and name not in one.sets else ""
+                if key in taken:
+                    continue
+                taken.add(key)
+                if key[1]:
                     # A trial with `torch.manual_seed(0)` in it: that line may be needed, and not the hour that follows.
                     one = replace(one, body=tuple(part for part in one.body if name in Piece(0, (part,)).reaches))
-                if one not in chosen:
-                    chosen.append(one)
-                    waiting.append(one)
+                chosen.append(one)
+                waiting.append(one)
     return _ordered(chosen)
 
 
@@ -184,7 +201,7 @@ def _ordered(chosen: Sequence[Piece]) -> list[Piece]:
 
 def _binders(code: OwnCode, name: str, check: int, lesson: Collection[str]) -> list[Piece]:
     """The pieces that make a name what it is at the check."""
-    makers = [one for one in code.pieces if name in (one.changes if name in lesson else one.reaches)]
+    makers = [one for one in code.reaching.get(name, ()) if name not in lesson or name in one.changes]
     before = [one for one in makers if one.cell <= check]
     if name in lesson:
         # What the lesson binds after the learner is the lesson's again.
@@ -195,7 +212,7 @@ def _binders(code: OwnCode, name: str, check: int, lesson: Collection[str]) -> l
     if makers:
         return makers
     # Nobody is seen to bind it: it may come from a star or from a text that is executed.
-    return [one for one in code.pieces if imports_everything(one.body) or is_dynamic(one.source)]
+    return code.hiding
 
 
 def names_of(statement: ast.stmt, names: Mapping[str, str]) -> list[str]:
@@ -249,4 +266,5 @@ def _lines(statement: ast.stmt) -> range:
 
 def defines(source: str, name: str) -> bool:
     """Whether a cell that Python refuses looks as if it should define a name."""
-    return bool(re.search(rf"^\s*(?:def|class)\s+{re.escape(name)}\b|^{re.escape(name)}\s*=", source, re.MULTILINE))
+    defined = rf"^[^\S\n]*(?:def|class)[^\S\n]+{re.escape(name)}\b|^{re.escape(name)}\s*="
+    return bool(re.search(defined, source, re.MULTILINE))

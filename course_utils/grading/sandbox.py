@@ -171,7 +171,7 @@ class Sandbox:
             "sockets": seen_inside,
             "nested": self.level == "bubblewrap",
             "filter": compile_filter(),
-            "files": _files(self.folder / "copy") if self.level == "rlimits" else None,
+            "may_open": _files(self.folder / "copy") if self.level == "rlimits" else None,
             "below_tmp": _below_tmp(),
             "cpu": int(self.limits.wall) + 10,
             **asdict(self.limits),
@@ -345,7 +345,7 @@ def _bubblewrap(folder: Path, environment: dict[str, str]) -> list[str]:
     copy = folder / "copy"
     installed = Path(course_utils.__file__).resolve().parent
     # Not an editable checkout: the package lies among the libraries, and would be seen there with its solutions.
-    if any(installed.is_relative_to(place) for place in _python_folders()):
+    if any(installed.is_relative_to(Path(place).resolve()) for place in (*_SYSTEM, *_python_folders())):
         options += ["--ro-bind", str(copy / "package" / "course_utils"), str(installed)]
     options += ["--ro-bind", str(copy), COPY, "--bind", str(folder / "sockets"), SOCKETS]
     for number in range(len(_below_tmp())):

@@ -41,6 +41,7 @@ PICTURE_LIMIT = 300_000  # bytes of one stored picture
 NOTEBOOK_LIMIT = 2_000_000  # bytes of one stored notebook
 DEPTH_LIMIT = 100  # levels of a cell's syntax tree; people write up to about 20
 PROSE_MARK = re.compile(r"<!--\s*answer\s+([\w.]+)\s*-->")
+NUMBER_LIMIT = 10_000  # bits; the 4,300 digits that Python writes have some 14,000
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _TIMED = re.compile(r"^(\s*)%time\s+(?=\S)")
@@ -136,11 +137,13 @@ def parse_cell(source: str) -> list[ast.stmt]:
         symtable.symtable(plain, "<cell>", "exec")  # refuses what the grammar alone allows, as `def f(x, x)`
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    return [] if _is_deep(body) else body
+    return [] if _is_deep(body) or _has_endless_number(body) else body
 
 
 def _without_magic(line: str) -> str:
     """A line of a cell as Python reads it: `x = !ls` binds x, `%time x = f()` does what it times."""
+    if not any(mark in line for mark in "%!?"):
+        return line
     line = _TIMED.sub(r"\1", line)
     if line.lstrip().startswith(("%", "!", "?")) or _HELP.fullmatch(line):
         return ""
@@ -187,6 +190,12 @@ def _is_deep(body: list[ast.stmt]) -> bool:
     for _ in range(DEPTH_LIMIT):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
     return bool(level)
+
+
+def _has_endless_number(body: list[ast.stmt]) -> bool:
+    """Whether a number is in it which Python reads, as 0xfff..., and refuses to write in decimals."""
+    numbers = (one.value for statement in body for one in ast.walk(statement) if isinstance(one, ast.Constant))
+    return any(type(one) is int and one.bit_length() > NUMBER_LIMIT for one in numbers)
 
 
 def _nearest_definition(notebook: NotebookNode, before: int, name: str) -> int | None:

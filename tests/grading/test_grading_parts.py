@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import site
 import string
 import subprocess
@@ -38,6 +39,7 @@ from course_utils.grading import (
     executors,
     exports,
     intake,
+    mark_notebook,
     report,
     roster,
     sandbox,
@@ -146,6 +148,21 @@ def test_copy_holds_no_reference_and_no_mistake(tmp_path: Path, lesson: Lesson) 
     assert "ReferenceWithheld('m.1')" in text and "_draw_prompts" in text
     names = {path.name for path in (tmp_path / "package" / "course_utils" / "grading").rglob("*.py")}
     assert "verdicts.py" not in names and "probe.py" in names
+
+
+@pytest.mark.parametrize("place", ["/usr/local/lib/python3.11/site-packages", "venv/lib"])
+def test_no_solutions_where_the_course_is_installed_among_the_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """In a container Python itself lies below /usr, which is not among its own folders."""
+    import course_utils
+
+    monkeypatch.setattr(sandbox, "_python_folders", lambda: [str(tmp_path / "venv")])
+    installed = tmp_path / place / "course_utils"  # an absolute place stays one
+    monkeypatch.setattr(course_utils, "__file__", str(installed / "__init__.py"))
+    shut = sandbox.command("bubblewrap", tmp_path, [])
+    over = ["--ro-bind", str(tmp_path / "copy" / "package" / "course_utils"), str(installed)]
+    assert any(shut[at : at + 3] == over for at in range(len(shut)))
 
 
 def test_packages_that_the_user_installed_are_seen_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -569,6 +586,34 @@ def test_report_is_escaped_and_shows_no_flag_to_students(tmp_path: Path, lesson:
     assert not any(
         "same code as" in page.read_text(encoding="utf-8") for page in pages if page.parent.name == "students"
     )
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["x = 1\n" + "\n" * 20_000, "# " + "=" * 50_000, "# " + "? " * 25_000 + "x", "# " + "NBVAL_" * 9_000 + "a",
+     "X = b'" + r"\x00" * 12_000 + "'", "X = 0x" + "f" * 5_000],
+)  # fmt: skip
+def test_no_source_takes_the_square_of_its_length_or_ends_the_marker(lesson: Lesson, source: str) -> None:
+    """Each of these took minutes, but the last, at which the worker broke."""
+    notebook = parse(handed_in(m_1=f"{source}\n{RIGHT['m.1']}"))
+    with mark_notebook._at_most(30):
+        merged = merge(lesson, notebook)
+        exam = exam_notebook.build(lesson, merged, lesson.ids, 1, "n", 1.0)
+    assert any("def standardise" in cell.source for cell in exam.cells)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no timer signal")
+def test_what_takes_too_long_to_read_is_open_and_not_run(monkeypatch: pytest.MonkeyPatch, lesson: Lesson) -> None:
+    def endless(*_: object) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(mark_notebook, "READING", 0.05)
+    monkeypatch.setattr(mark_notebook, "merge", endless)
+    place = sandbox.Sandbox(lesson, "rlimits")  # it is not even opened
+    marked = mark_notebook.mark_notebook(lesson, parse(handed_in()), place)
+    assert {one.verdict for one in marked.marks.values()} == {Ruling.NOT_REACHED} and not marked.runs
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_the_terminal_says_whom_to_look_at_and_why(

@@ -36,7 +36,7 @@ def main() -> None:
     settings["nested"] = settings["nested"] and _nesting_works()
     if settings["filter"]:
         settings["filter"]["use"] = next((way for way in ("watched", "plain") if _filter_works(settings, way)), "")
-    settings["landlock"] = bool(settings["files"]) and _landlock_works(settings["files"])
+    settings["landlock"] = bool(settings["may_open"]) and _landlock_works(settings["may_open"])
     warm(settings["modules"], settings["model"])
     gc.collect()
     # What is loaded is never garbage: a forked kernel need not look through it, nor copy its pages by doing so.

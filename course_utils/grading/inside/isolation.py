@@ -229,7 +229,7 @@ def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], b
     tempfile_reset()
     _limit(settings)
     if settings["landlock"]:
-        landlock.shut_files(**settings["files"], own=[folder])
+        landlock.shut_files(**settings["may_open"], own=[folder])
     _shut_calls(settings)
     # The log and the standard input of the fork server are not the kernel's: with the latter it could end the server.
     null = os.open(os.devnull, os.O_RDWR)
