@@ -66,10 +66,7 @@ def prove(parts: Anatomy, tolerance: float = TOLERANCE) -> Anatomy:
             )
         what = f"layer {layer}: input + attention + MLP is not its output"
         _must_agree(before * parts.keeps[layer] + attention + mlp, after, tolerance, parts, what, attention, mlp)
-    _must_agree(
-        parts.unembed(stream[-1][-1]), logits, tolerance, parts,
-        "the last layer's output through the final norm and the unembedding does not give the model's logits",
-    )  # fmt: skip
+    parts = _with_finish_of(parts, stream[-1][-1], logits, tolerance)
     for layer, (read, projected, attended) in zip(parts.head_layers, heads, strict=True):
         _prove_heads(parts, layer, read, projected, attended, tolerance)
     return _with_sizes_of(_with_patterns_of(parts, [seen[2] for seen in heads]), cache, tokens.shape[1])
@@ -123,6 +120,8 @@ def prove_by_twin(parts: Anatomy, find: Find) -> Anatomy:
     """
     config = parts.model._module.config
     twin = _proven_twin(config.model_type, json.dumps(config.to_dict(), sort_keys=True, default=str), find)
+    if (twin.logit_scale, twin.logit_cap) == (1.0, None):
+        parts = dataclasses.replace(parts, logit_scale=1.0, logit_cap=None)
     return dataclasses.replace(parts, shows_patterns=twin.shows_patterns, sinks=twin.sinks)
 
 
@@ -150,6 +149,24 @@ def _proven_twin(model_type: str, settings: str, find: Find) -> Anatomy:
             "were expected, so its size cannot be told without its weights."
         )
     return proven
+
+
+def _with_finish_of(parts: Anatomy, last: torch.Tensor, logits: torch.Tensor, tolerance: float) -> Anatomy:
+    """The parts whose unembedding gives the model's own logits: with the scale and the cap that the configuration
+    names; or without, since the whole of a model that also sees may leave out what its text side alone would do (Aya
+    Vision).
+    """
+    what = "the last layer's output through the final norm and the unembedding does not give the model's logits"
+    bare = dataclasses.replace(parts, logit_scale=1.0, logit_cap=None)
+    try:
+        _must_agree(parts.unembed(last), logits, tolerance, parts, what)
+    except AnatomyError as error:
+        try:
+            _must_agree(bare.unembed(last), logits, tolerance, parts, what)
+        except AnatomyError:
+            raise error from None
+        return bare
+    return parts
 
 
 def _prove_heads(
