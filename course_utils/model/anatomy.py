@@ -425,7 +425,11 @@ def _kept_windows(config: Any, n_layers: int) -> tuple[int | None, ...]:
     from transformers import DynamicCache
 
     layers = DynamicCache(config=config).layers
-    windows = [layer.sliding_window if getattr(layer, "is_sliding", False) else None for layer in layers]
+    # Of a window of a single token it drops nothing: its slice of the last 0 is all.
+    windows = [
+        layer.sliding_window if getattr(layer, "is_sliding", False) and layer.sliding_window > 1 else None
+        for layer in layers
+    ]
     return tuple((windows + [None] * n_layers)[:n_layers])
 
 
