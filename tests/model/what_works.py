@@ -19,7 +19,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 BEGIN, END = "<!-- what works -->", "<!-- to here -->"
 WORKS = ("| family | heads | patterns | patched runs | paths |", "|---|---|---|---|---|")
 WHOLE = ("| model | its text side | heads | patterns | patched runs | paths |", "|---|---|---|---|---|---|")
-REFUSED = ("| family | refused, since |", "|---|---|")
+REFUSED = ("## Families that are refused", "", "| family | refused, since |", "|---|---|")
 
 
 def row(name: str, parts: Anatomy) -> str:

@@ -30,9 +30,14 @@ def _two_sides(rng: random.Random) -> list[Case]:
     single = tiny_pair(rng)[0]
     prompts = text(rng, 3), text(rng, 5)
     one = tiny(rng, "tiny-gpt2")
+    twice = 2 * (text(rng, 3),)
     return [
         *cases,
         Case("one prompt on each side", (single, *prompts, layer_to_steer(rng, single))),
+        Case(
+            "prompts in a tuple, as GLAD holds them, one of them twice",
+            (one, (*twice, text(rng, 4)), (text(rng, 2),), 1),
+        ),
         Case("prompts of one token and the last layer", (one, [one_token(rng)], [one_token(rng), text(rng, 3)], 2)),
     ]
 
