@@ -222,7 +222,7 @@ def _with_sizes_of(parts: Anatomy, cache: Any) -> Anatomy:
         if parts.attentions[layer] is None:
             continue
         tensors = [getattr(held, name, None) for name in ("keys", "values", "index_keys")]
-        there = [one for one in tensors if isinstance(one, torch.Tensor)]
+        there = [one for one in tensors if isinstance(one, torch.Tensor) and one.numel()]
         # Each (..., position, width); a window may be shorter than the run.
         kept[layer] = sum(one.numel() // one.shape[-2] for one in there)
         latent = hasattr(parts.attentions[layer]._module, "kv_lora_rank")
