@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from course_utils import steering
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.steering.drawing import torch_source
-
-IMPROBABLE = "tokens that are all but impossible"
 
 
 def _logits_with_lists(rng: random.Random) -> list[Case]:
@@ -34,7 +31,7 @@ def _logits_with_lists(rng: random.Random) -> list[Case]:
         Case("one id on each side", (torch.randn(9, generator=source) * 3, [rng.randrange(4)], [rng.randrange(4, 9)])),
         Case("large logits", (large, [0, 1], [2, 3, 4])),
         Case("logits far below zero", (low, [0, 1], [2, 3, 4])),
-        Case(IMPROBABLE, (sure, [0, 1], [2, 3, 4])),
+        Case("tokens that are all but impossible", (sure, [0, 1], [2, 3, 4])),
     ]
 
 
@@ -60,14 +57,9 @@ def _probability_difference(logits: torch.Tensor, positive: Sequence[int], negat
     return p[..., list(positive)].sum(dim=-1) - p[..., list(negative)].sum(dim=-1)
 
 
-def _number_added(case: Case, expected: Any, got: Any) -> str | None:
-    """Wrong only where the probabilities are so small: a number was added to them, or put in their place."""
-    return (
-        "Both lists are so improbable here that a number which you add to the probabilities, or clamp them to, is "
-        "larger: logsumexp of the logits needs none."
-        if case.label == IMPROBABLE
-        else None
-    )
+def _number_added(logits: torch.Tensor, positive: Sequence[int], negative: Sequence[int]) -> torch.Tensor:
+    p = logits.softmax(dim=-1)
+    return ((p[..., list(positive)].sum(dim=-1) + 1e-9) / (p[..., list(negative)].sum(dim=-1) + 1e-9)).log()
 
 
 EXERCISE = Exercise(
@@ -90,9 +82,14 @@ EXERCISE = Exercise(
         ),
     ),
     draw=_logits_with_lists,
-    diagnose=_number_added,
     axes=("row",),
     mistakes=(
+        Mistake(
+            "a number added",
+            _number_added,
+            "Both lists are so improbable here that a number which you add to the probabilities, or clamp them to, is "
+            "larger: logsumexp of the logits needs none.",
+        ),
         Mistake("sides swapped", _odds_swapped, "The sign is reversed: positive is above the line."),
         Mistake(
             "mean of logits",
