@@ -288,7 +288,6 @@ function patchingMap(root, data) {
     const cards = kept.map((one) => card(one, true));
     if (here && kept.length < 2 && !kept.some(([l, h]) => l === here[0] && h === here[1])) cards.push(card(here, false));
     side.replaceChildren(...cards);
-    side.tabIndex = side.scrollHeight > side.clientHeight + 1 ? 0 : -1;  // what scrolls is reached by keyboard
   };
 
   const pick = (layer, head) => {
@@ -860,6 +859,13 @@ function circuit(root, data) {
 
 const VIEWS = { attention, by_hand: byHand, cache, circuit, lens, next_token: nextToken, patching_map: patchingMap, steering, tokens };
 
+/** What scrolls is reached by keyboard: a card may be longer than its place at the foot of a small window. */
+function reachable(box) {
+  const fit = () => { box.tabIndex = box.scrollHeight > box.clientHeight + 1 ? 0 : -1; };
+  new ResizeObserver(fit).observe(box);
+  new MutationObserver(fit).observe(box, { childList: true });
+}
+
 /** Show a payload in an element. Returns a function that takes it away again. */
 export function mount(element, payload) {
   const root = make("section", { class: "course-view", "data-view": payload.view });
@@ -868,6 +874,7 @@ export function mount(element, payload) {
     root.append(make("p", { class: "cv-title" }, payload.data.title));
     root.setAttribute("aria-label", payload.data.title);
     draw(root, payload.data);
+    root.querySelectorAll(".cv-side").forEach(reachable);
     root.append(make("details", {}, make("summary", {}, "In words"), make("p", {}, payload.words)));
   } else {  // made by a newer or an older course than this module
     root.append(make("p", {}, payload.words));
