@@ -144,6 +144,8 @@ def _as_form(form: Form, value: Any) -> Any:
             value = value.reshape(())
         return value if form.dtype is None or value.dtype == form.dtype else value.to(form.dtype)
     if form.kind in ("bool", "int", "float"):
+        if hasattr(value, "item"):
+            value = value.item()  # of one element, whatever its axes; numpy's own float() wants none
         number = {"bool": bool, "int": int, "float": float}[form.kind](value)
         return number if number == value or form.kind == "float" else value  # 1.5 is no whole number
     if form.kind == "str":

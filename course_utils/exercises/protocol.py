@@ -22,13 +22,18 @@ class Model:
 
     Without a name it is the model that the lesson runs on. Tiny random models are named, with a seed. ``begins``: the
     tiny model's tokenizer puts a token in front of each text, as Llama's and Gemma's do. ``unembedding_bias``: its
-    unembedding has a bias, as Phi's has.
+    unembedding has a bias, as Phi's has. ``end_bias``: what is added to the logit of the token that ends a text, so
+    that it always comes first, or never. ``uneven``: its last layer has biases that the others lack.
+    ``samples``: its own settings are to sample when it writes, as Qwen's are.
     """
 
     name: str | None = None
     seed: int = 0
     begins: bool = False
     unembedding_bias: bool = False
+    end_bias: float = 0.0
+    uneven: bool = False
+    samples: bool = False
 
     def load(self) -> Any:
         from course_utils.model.loading import in_use, load_model
@@ -40,14 +45,30 @@ class Model:
             _put_in_front(model.tokenizer)
         if self.unembedding_bias:
             _give_bias(model._module.get_output_embeddings(), self.seed)
+        if self.end_bias:
+            _favour(model._module.get_output_embeddings(), model.tokenizer.eos_token_id, self.end_bias)
+        if self.samples:
+            model._module.generation_config.update(do_sample=True, temperature=5.0)
+        if self.uneven:
+            last = model._module.get_decoder().layers[-1]
+            for output in (last.self_attn.o_proj, last.mlp.down_proj):
+                _give_bias(output, self.seed)
         return model
 
 
-def _give_bias(unembedding: Any, seed: int) -> None:
+def _give_bias(linear: Any, seed: int) -> None:
     import torch
 
-    source = torch.Generator().manual_seed(seed)
-    unembedding.bias = torch.nn.Parameter(torch.randn(len(unembedding.weight), generator=source))
+    biases = torch.randn(len(linear.weight), generator=torch.Generator().manual_seed(seed))
+    linear.bias = torch.nn.Parameter(biases, requires_grad=False)  # as the other weights are
+
+
+def _favour(unembedding: Any, token: int, bias: float) -> None:
+    import torch
+
+    biases = torch.zeros(len(unembedding.weight)) if unembedding.bias is None else unembedding.bias.clone()
+    biases[token] += bias
+    unembedding.bias = torch.nn.Parameter(biases, requires_grad=False)
 
 
 def _put_in_front(tokenizer: Any) -> None:

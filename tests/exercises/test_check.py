@@ -186,6 +186,13 @@ def test_views_of_a_dictionary_are_lists() -> None:
     ]
 
 
+@pytest.mark.parametrize("value", [np.array([0.5]), torch.tensor([[0.5]]), np.float32(0.5), torch.tensor(0.5)])
+def test_one_number_is_a_number_whatever_holds_it(value: Any) -> None:
+    came = as_form(Form("float"), value)
+    assert type(came) is float and came == 0.5
+    assert as_form(Form("float"), np.array([0.5, 1.5])).shape == (2,)  # two are not
+
+
 @pytest.mark.parametrize("value", [[], (), iter(())], ids=lambda value: type(value).__name__)
 def test_an_empty_list_is_a_tensor_without_numbers(value: Any) -> None:
     came = as_form(FLOATS, value)

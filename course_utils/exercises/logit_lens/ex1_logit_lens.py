@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,11 +26,13 @@ def _cases(rng: random.Random) -> list[Case]:
     cases = [Case(case.label, case.args, {"top_k": rng.randint(3, 6)}) for case in on_prompts(rng)]
     bare = Case("a tiny random llama with normalize=False", cases[0].args, {"top_k": 4, "normalize": False})
     model = tiny(rng, "tiny-gpt2")
+    ends = replace(tiny(rng, "tiny-llama"), end_bias=40.0)
     return [
         *cases,
         bare,
         Case("a prompt that ends in a space, top_k and normalize left out", (model, f"{text(rng, 4)} ")),
         Case("one token and top_k = 1", (model, one_token(rng)), {"top_k": 1}),
+        Case("a model that expects the end of the text", (ends, text(rng, 5))),
     ]
 
 
@@ -89,6 +93,15 @@ def _bare_embedding(model: TransformersModel, prompt: str, top_k: int = 5, norma
 def _probabilities(model: TransformersModel, prompt: str, top_k: int = 5, normalize: bool = True) -> Entries:
     logits = _read(model, residual_stream(model, prompt)[:, -1], normalize)
     return _entries(model, logits.softmax(dim=-1), top_k)
+
+
+def _without_special_tokens(model: TransformersModel, prompt: str, top_k: int = 5, normalize: bool = True) -> Entries:
+    logits = _read(model, residual_stream(model, prompt)[:, -1], normalize)
+    decode = partial(model.tokenizer.decode, skip_special_tokens=True)
+    return [
+        {**entry, "top_tokens": [decode([i]) for i in row.tolist()]}
+        for entry, row in zip(_entries(model, logits, top_k), logits.topk(top_k).indices, strict=True)
+    ]
 
 
 def _least_first(model: TransformersModel, prompt: str, top_k: int = 5, normalize: bool = True) -> Entries:
@@ -166,6 +179,12 @@ EXERCISE = Exercise(
             "probabilities",
             _probabilities,
             "These are probabilities: the logits were asked for, before any softmax.",
+        ),
+        Mistake(
+            "special tokens left out",
+            _without_special_tokens,
+            "A special token, such as the one that ends a text, is an empty text in your list: decode it without "
+            "skip_special_tokens.",
         ),
         Mistake("least probable first", _least_first, "The order is reversed: the most probable comes first."),
     ),

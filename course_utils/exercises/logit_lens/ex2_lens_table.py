@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from course_utils.exercises.differences import first_difference
+from course_utils.exercises.drawing import text, tiny
 from course_utils.exercises.logit_lens.lens_everywhere import lens_everywhere, lens_without_norm
 from course_utils.exercises.logit_lens.prompts import on_prompts
-from course_utils.exercises.protocol import Exercise, Hint, Mistake
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
+from course_utils.exercises.values import Frozen
 from course_utils.logit_lens import lens_table
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
+
+
+def _cases(rng: random.Random) -> list[Case]:
+    # Its probability is exactly 0 in float32, and 0 times the logarithm of 0 is not a number.
+    never_ends = replace(tiny(rng, "tiny-llama"), end_bias=-200.0)
+    return [*on_prompts(rng), Case("a model that never ends a text", (never_ends, text(rng, 5)))]
 
 
 # What learners do instead.
@@ -57,6 +68,27 @@ def _probability_of_last_answer(model: TransformersModel, prompt: str) -> dict[s
     return {**table, "probability": probabilities.gather(-1, answers[..., None])[..., 0]}
 
 
+def _logarithm_of_probabilities(case: Case, expected: dict[str, Any], got: dict[str, Any]) -> str | None:
+    """What comes of the logarithm of probabilities, with a small number added to them (whichever) and without."""
+    if got.keys() != expected.keys() or first_difference({**expected, "entropy": 0}, {**got, "entropy": 0}):
+        return None
+    wanted, came = expected["entropy"], got["entropy"]
+    if not isinstance(came, Frozen) or came.tensor.shape != wanted.tensor.shape:
+        return None
+    if came.tensor.isnan().any():
+        return (
+            "A token so improbable that its probability is 0 to the computer has the logarithm -inf, and 0 * -inf is "
+            "not a number: take log_softmax, which keeps it finite."
+        )
+    missing = wanted.tensor - came.tensor
+    if missing.min() < -1e-4 or missing.max() > 0.2 * wanted.tensor.max():
+        return None
+    return (
+        "The entropy is a little too small. If you add a small number to the probabilities before the logarithm, or "
+        "clamp them: there are so many improbable tokens that it counts. log_softmax needs no such number."
+    )
+
+
 EXERCISE = Exercise(
     id="4.2",
     title="Every depth, every position, one matrix product",
@@ -82,7 +114,8 @@ EXERCISE = Exercise(
             "Minus the sum of p log p: `-(log_probs.exp() * log_probs).sum(dim=-1)`.",
         ),
     ),
-    draw=on_prompts,
+    draw=_cases,
+    diagnose=_logarithm_of_probabilities,
     axes=("depth", "position"),
     mistakes=(
         Mistake(

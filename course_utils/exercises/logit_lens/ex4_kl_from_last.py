@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import torch
 
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.logit_lens import kl_from_last
 
+SURE = "depths that are sure of one token each"
+
 
 def _cases(rng: random.Random) -> list[Case]:
     source = torch.Generator().manual_seed(rng.randrange(2**31))
-    # So sure that a small number added to each probability, or put in the place of smaller ones, shows.
-    sure = (10 * torch.randn(4, 3, 6, generator=source)).log_softmax(dim=-1)
+    # So sure, and each depth of another token, that a small number added to each probability, or put in the place of
+    # smaller ones, shows however small it is: e to the power of -60 is still no 0 in float32.
+    certain = torch.stack([torch.randperm(6, generator=source)[:4] for _ in range(3)], dim=1)  # (depth, position)
+    logits = torch.randn(4, 3, 6, generator=source) + 60 * torch.nn.functional.one_hot(certain, 6)
     return [
         *(
             Case(f"{depths} depths, {positions} positions and a vocabulary of {vocabulary}", (log_probs,))
             for depths, positions, vocabulary in ((3, 2, 5), (7, 4, 300), (1, 1, 4))
             for log_probs in [(2 * torch.randn(depths, positions, vocabulary, generator=source)).log_softmax(dim=-1)]
         ),
-        Case("depths that are sure of one token each", (sure,)),
+        Case(SURE, (logits.log_softmax(dim=-1),)),
     ]
 
 
@@ -57,6 +62,16 @@ def _cross_entropy(log_probs: torch.Tensor) -> torch.Tensor:
     return -(log_probs[-1].exp() * log_probs).sum(dim=-1)
 
 
+def _logarithm_of_probabilities(case: Case, expected: Any, got: Any) -> str | None:
+    """Wrong only where the probabilities are so small: a number was added to them, or put in their place."""
+    return (
+        "Where a depth is sure, the others' probabilities are so small that a number which you add before the "
+        "logarithm, or clamp them to, is larger: log_probs are logarithms already, subtract them as they are."
+        if case.label == SURE
+        else None
+    )
+
+
 EXERCISE = Exercise(
     id="4.4",
     title="KL divergence from the last depth",
@@ -78,6 +93,7 @@ EXERCISE = Exercise(
     ),
     draw=_cases,
     axes=("depth", "position"),
+    diagnose=_logarithm_of_probabilities,
     mistakes=(
         Mistake(
             "the other way round",

@@ -17,16 +17,27 @@ if TYPE_CHECKING:
     from nnsight import TransformersModel
 
 
+WITHIN_ANOTHER = (
+    ("word", "words"), ("work", "works"), ("name", "named"), ("call", "called"), ("love", "loved"), ("hate", "hated"),
+    ("say", "says"), ("think", "thinks"), ("give", "gives"), ("feel", "feels"), ("like", "likes"),
+)  # fmt: skip
+"""A word and another that has it in it: each one token with a space before it, for the tiny models' tokenizer and for
+SmolLM2's."""
+
+
 def _on_word_pairs(rng: random.Random) -> list[Case]:
     cases = []
     for model in models(rng):
-        word, *others = rng.sample(ONE_TOKEN, 14)
+        word, longer = rng.choice(WITHIN_ANOTHER)
+        others = rng.sample(ONE_TOKEN, 13)
         # The word stands at another place in each prompt, also when counted from the end, never in the middle.
         before, after = rng.sample([(2, 3), (4, 2), (3, 5), (5, 3)], 2)
-        prompts = []
+        prompts: list[str] = []
         for n_before, n_after in (before, after):
             around = [others.pop() for _ in range(2)]
             filler = rng.choices(around, k=n_before - 1), rng.choices(others, k=n_after)
+            # The longer word stands before it in the first prompt, and behind it in the second.
+            filler[bool(prompts)][0] = longer
             # A word of several tokens before it, so that its place among the words is not that among the tokens.
             prompts.append(" ".join([rng.choice(SEVERAL_TOKENS), *filler[0], word, *filler[1]]))
         cases.append(Case(told(model), (model, *prompts, f" {word}")))
@@ -44,6 +55,12 @@ def _pair_at(model: TransformersModel, first: str, second: str, here: int, there
     return torch.cosine_similarity(
         residual_stream(model, first)[:, here], residual_stream(model, second)[:, there], dim=-1
     )
+
+
+def _similarity_within_another(model: TransformersModel, first: str, second: str, word: str) -> torch.Tensor:
+    texts = [[model.tokenizer.decode([id]) for id in token_ids(model, prompt)] for prompt in (first, second)]
+    places = [next(at for at, token in enumerate(tokens) if word.strip() in token) for tokens in texts]
+    return _pair_at(model, first, second, *places)
 
 
 def _similarity_at_the_end(model: TransformersModel, first: str, second: str, word: str) -> torch.Tensor:
@@ -98,6 +115,12 @@ EXERCISE = Exercise(
             _similarity_at_the_place_among_words,
             "You counted words. A word may be several tokens, and some tokenizers put one in front: look for the "
             "word's id among the token ids.",
+        ),
+        Mistake(
+            "within another word",
+            _similarity_within_another,
+            "You took the first token that has the word in it, and that may be another word: ' words' has ' word' in "
+            "it. Compare whole tokens with ==, or their ids.",
         ),
         Mistake(
             "last position",

@@ -1,4 +1,4 @@
-"""Exercise 2.5: where are the parameters?."""
+"""Exercise 2.6: where are the parameters?."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from course_utils.exercises.drawing import told
-from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.exercises.residual.drawing import models
 from course_utils.model.anatomy import anatomy
 from course_utils.model.loading import TINY_MODELS
@@ -21,7 +21,11 @@ def _on_models(rng: random.Random) -> list[Case]:
     # One family that ties its embedding and has biases everywhere, one that has some and does not tie, and any other.
     others = [name for name in TINY_MODELS if name not in ("tiny-gpt2", "tiny-qwen2")]
     families = "tiny-gpt2", "tiny-qwen2", rng.choice(others)
-    return [Case(told(model), (model,)) for model in models(rng, *families)]
+    uneven = Model("tiny-llama", rng.randrange(1, 100_000), uneven=True)
+    return [
+        *(Case(told(model), (model,)) for model in models(rng, *families)),
+        Case("a tiny Llama whose last layer is larger than the others", (uneven,)),
+    ]
 
 
 # What learners do instead.
@@ -39,6 +43,20 @@ def _one_layer(model: TransformersModel) -> dict[str, int]:
     attention, mlp = counts["attention"] // parts.n_layers, counts["mlp"] // parts.n_layers
     other = counts["total"] - counts["embedding"] - attention - mlp
     return counts | {"attention": attention, "mlp": mlp, "other": other}
+
+
+def _first_layer_times_layers(model: TransformersModel) -> dict[str, int]:
+    parts, counts = anatomy(model), count_parameters(model)
+
+    def size(first: Sequence[Any]) -> int:
+        return parts.n_layers * sum(weight.numel() for module in first for weight in module._module.parameters())
+
+    attention, mlp = size(parts.attention_parts[0]), size(parts.mlp_parts[0])
+    return counts | {
+        "attention": attention,
+        "mlp": mlp,
+        "other": counts["total"] - counts["embedding"] - attention - mlp,
+    }
 
 
 def _tensors_counted(model: TransformersModel) -> dict[str, int]:
@@ -96,6 +114,12 @@ EXERCISE = Exercise(
             "This model's unembedding is the same matrix as its embedding: count it once.",
         ),
         Mistake("one layer", _one_layer, "Your attention and MLP are those of one layer: add up all layers."),
+        Mistake(
+            "one layer times their number",
+            _first_layer_times_layers,
+            "You count the first layer and multiply. A model's layers need not be alike (the first of DeepSeek's have "
+            "no experts): add up each one's own.",
+        ),
         Mistake(
             "tensors for numbers",
             _tensors_counted,

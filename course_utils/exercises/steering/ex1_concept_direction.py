@@ -14,6 +14,7 @@ from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.steering.drawing import layer_to_steer, tiny_and_real
 from course_utils.exercises.steering.sentences import INPUT_NOT_OUTPUT
 from course_utils.model.anatomy import anatomy
+from course_utils.model.prompts import as_texts
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -29,9 +30,14 @@ def _two_sides(rng: random.Random) -> list[Case]:
     single = tiny_pair(rng)[0]
     prompts = text(rng, 3), text(rng, 5)
     one = tiny(rng, "tiny-gpt2")
+    twice = 2 * (text(rng, 3),)
     return [
         *cases,
         Case("one prompt on each side", (single, *prompts, layer_to_steer(rng, single))),
+        Case(
+            "prompts in a tuple, as GLAD holds them, one of them twice",
+            (one, (*twice, text(rng, 4)), (text(rng, 2),), 1),
+        ),
         Case("prompts of one token and the last layer", (one, [one_token(rng)], [one_token(rng), text(rng, 3)], 2)),
     ]
 
@@ -76,7 +82,7 @@ def _contrast(
 
     def direction(model: Any, positive: Any, negative: Any, layer: int) -> torch.Tensor:
         sides = [
-            average(torch.stack([read(model, prompt, layer) for prompt in steering.as_list(prompts)]))
+            average(torch.stack([read(model, prompt, layer) for prompt in as_texts(prompts)]))
             for prompts in (positive, negative)
         ]
         return sides[0] - sides[1]

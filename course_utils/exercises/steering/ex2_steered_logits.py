@@ -22,7 +22,9 @@ def _prompts_with_vector(rng: random.Random) -> list[Case]:
             Case(told(model), (model, text(rng, 6), layer_to_steer(rng, model), random_vectors(rng, model)))
             for model in tiny_and_real(rng)
         ),
-        Case("the last layer", (model, text(rng, 4), 2, random_vectors(rng, model))),
+        Case(
+            "the last layer, a prompt that ends in a space", (model, f"{text(rng, 4)} ", 2, random_vectors(rng, model))
+        ),
         Case("a vector of zeros", (model, text(rng, 4), 0, 0 * random_vectors(rng, model))),
     ]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from course_utils import steering
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.steering.drawing import torch_source
+
+IMPROBABLE = "tokens that are all but impossible"
 
 
 def _logits_with_lists(rng: random.Random) -> list[Case]:
@@ -22,6 +25,8 @@ def _logits_with_lists(rng: random.Random) -> list[Case]:
 
     # Of logits in the hundreds no probability is left that a float32 can hold.
     large, low = (torch.randn(12, generator=source) * 5 + shift for shift in (300, -300))
+    sure = torch.randn(12, generator=source)
+    sure[11] += 60  # what is left for the others is no 0 in float32, and less than any number one might add to it
     return [
         case("one row of 30 logits", 30),
         case("5 rows of 200 logits", 5, 200),
@@ -29,6 +34,7 @@ def _logits_with_lists(rng: random.Random) -> list[Case]:
         Case("one id on each side", (torch.randn(9, generator=source) * 3, [rng.randrange(4)], [rng.randrange(4, 9)])),
         Case("large logits", (large, [0, 1], [2, 3, 4])),
         Case("logits far below zero", (low, [0, 1], [2, 3, 4])),
+        Case(IMPROBABLE, (sure, [0, 1], [2, 3, 4])),
     ]
 
 
@@ -54,6 +60,16 @@ def _probability_difference(logits: torch.Tensor, positive: Sequence[int], negat
     return p[..., list(positive)].sum(dim=-1) - p[..., list(negative)].sum(dim=-1)
 
 
+def _number_added(case: Case, expected: Any, got: Any) -> str | None:
+    """Wrong only where the probabilities are so small: a number was added to them, or put in their place."""
+    return (
+        "Both lists are so improbable here that a number which you add to the probabilities, or clamp them to, is "
+        "larger: logsumexp of the logits needs none."
+        if case.label == IMPROBABLE
+        else None
+    )
+
+
 EXERCISE = Exercise(
     id="5.3",
     title="A measure in place of taste",
@@ -74,6 +90,7 @@ EXERCISE = Exercise(
         ),
     ),
     draw=_logits_with_lists,
+    diagnose=_number_added,
     axes=("row",),
     mistakes=(
         Mistake("sides swapped", _odds_swapped, "The sign is reversed: positive is above the line."),

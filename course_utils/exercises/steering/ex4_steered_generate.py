@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ _END = 2  # what the tiny models' texts end with
 
 def _prompts_with_vectors(rng: random.Random) -> list[Case]:
     llama, gpt2, real = tiny_and_real(rng)
+    samples, ends = replace(gpt2, samples=True), replace(gpt2, end_bias=100.0)
 
     def args(model: Model, rows: int) -> tuple[Any, ...]:
         return model, text(rng, 5), layer_to_steer(rng, model), random_vectors(rng, model, rows)
@@ -29,6 +31,9 @@ def _prompts_with_vectors(rng: random.Random) -> list[Case]:
         Case("a tiny random gpt2, the prompt only", args(gpt2, 3), {"max_new_tokens": 6, "prompt_only": True}),
         Case(told(real), args(real, 2), {"max_new_tokens": 4}),
         Case("one vector, max_new_tokens left out", args(gpt2, 1)),
+        Case("kwargs that say otherwise", args(gpt2, 2), {"max_new_tokens": 6, "do_sample": True, "top_k": 1}),
+        Case("a model that samples unless it is told not to", args(samples, 2), {"max_new_tokens": 6}),
+        Case("texts that end at once", args(ends, 2), {"max_new_tokens": 4}),
         Case("kwargs for generate", args(gpt2, 2), {"max_new_tokens": 6, "repetition_penalty": 5.0}),
         Case(
             "a text that ends with a special token", args(gpt2, 2), {"max_new_tokens": 5, "forced_eos_token_id": _END}

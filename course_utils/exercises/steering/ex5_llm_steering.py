@@ -28,9 +28,9 @@ def _steerers(rng: random.Random) -> list[Case]:
 
 
 def _contrast(rng: random.Random, layer: int, sign: int) -> tuple[Any, ...]:
-    """The arguments of one call of set_steering: one prompt, a list of two, a layer, a strength."""
-    positive, negative = text(rng, 3), [text(rng, 4), text(rng, 3)]
-    return positive, negative, layer, sign * (3 + round(rng.random(), 2))
+    """The arguments of one call of set_steering: one prompt, a list or a tuple of two, a layer, a strength."""
+    positive, negative = text(rng, 3), (text(rng, 4), text(rng, 3))
+    return positive, negative if sign < 0 else list(negative), layer, sign * (3 + round(rng.random(), 2))
 
 
 class _OneForAll(LLMSteering):

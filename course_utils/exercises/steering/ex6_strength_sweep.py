@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def _three_strengths(rng: random.Random) -> list[Case]:
     cases = []
     for model in tiny_and_real(rng):
-        strengths = [round(rng.uniform(0.2, 1.2) * sign, 2) for sign in (-1, 1, 1)]
+        strengths = [round(rng.uniform(0.2, 1.2) * sign, 2) for sign in (1, -1, 1)]  # not in order
         args = (model, text(rng, 6), layer_to_steer(rng, model), random_vectors(rng, model), strengths)
         cases.append(Case(told(model), args))
     model, strength = tiny(rng, "tiny-gpt2"), round(rng.uniform(0.2, 1.2), 2)
@@ -32,7 +32,10 @@ def _three_strengths(rng: random.Random) -> list[Case]:
     return [
         *cases,
         Case("a strength of 0, and two that are equal", (model, text(rng, 4), 1, vector, [0.0, strength, strength])),
-        Case("one strength, at the last layer", (model, text(rng, 4), 2, vector, [strength])),
+        Case(
+            "one strength, the last layer, a prompt that ends in a space",
+            (model, f"{text(rng, 4)} ", 2, vector, [strength]),
+        ),
     ]
 
 

@@ -27,7 +27,7 @@ def _two_vectors(rng: random.Random) -> list[Case]:
     apart = torch.tensor([0.0005, 0.0, 0.0, 0.0]) * exact
     right = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 2.0, 0.0])
     wide = torch.tensor([1.0, 0.0]), 2 * torch.tensor([math.cos(2.9), math.sin(2.9)])
-    near = torch.tensor([1.0, 0.0]), 2 * torch.tensor([math.cos(0.4), math.sin(0.4)])
+    near = torch.tensor([1.0, 0.0]), 2 * torch.tensor([math.cos(0.25), math.sin(0.25)])
     zero = torch.zeros(8)
     over = first  # rounded so that its cosine with itself is above 1
     while not (over / over.norm()) @ (over / over.norm()) > 1:

@@ -20,6 +20,7 @@ def _streams_with_direction(rng: random.Random) -> list[Case]:
         return Case(label, (torch.randn(*shape, generator=source) * 4 + direction / 2, direction))
 
     along, rest = torch.randn(2, 6, generator=source) * 2  # without a rest, what is left would be rounding
+    residual, direction = torch.randn(3, 16, generator=source) * 4, torch.randn(16, generator=source)
     across = torch.tensor([1.0, -2.0, 0.5, 0.0])
     return [
         case("one vector of width 8", 8),
@@ -28,6 +29,8 @@ def _streams_with_direction(rng: random.Random) -> list[Case]:
             "vectors along the direction and against it",
             (torch.stack([3 * along, -3 * along, 0 * along]) + rest, along),
         ),
+        Case("a very short direction", (residual, 1e-5 * direction / direction.norm())),
+        Case("a very long direction", (residual, 1e5 * direction)),
         Case("a vector at right angles to it", (torch.tensor([2.0, 1.0, 0.0, 5.0]), across * rng.uniform(1, 3))),
     ]
 

@@ -45,10 +45,12 @@ def use_steerers(answer: Any, model: TransformersModel, prompt: str, contrasts: 
     first.set_steering(*contrasts[0][:3])
     written["with strength left out it writes"] = first.generate(prompt, max_new_tokens=n)
     second.remove_steering()
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        written["after remove_steering it writes"] = second.generate(prompt, max_new_tokens=n)
-    written["with no steering set it warns"] = bool(told)
+    written["after remove_steering it writes"], warned = _listen(second, prompt, n)
+    written["with no steering set it warns"] = bool(warned)
+    _, warned_too = _listen(first, prompt, n)
+    written["with steering set it warns of the same"] = bool(warned & warned_too)
+    with answer(model):
+        pass  # nothing was set, and nothing is there to be removed
     with answer(model) as third:
         third.set_steering(*contrasts[0])
     written["after its block it writes"] = third.generate(prompt, max_new_tokens=n)
@@ -56,6 +58,7 @@ def use_steerers(answer: Any, model: TransformersModel, prompt: str, contrasts: 
     written["an exception leaves its block"] = False
     try:
         with third:
+            written["set before its block, in the block it writes"] = third.generate(prompt, max_new_tokens=n)
             raise LookupError
     except LookupError:
         written["an exception leaves its block"] = True
@@ -63,12 +66,25 @@ def use_steerers(answer: Any, model: TransformersModel, prompt: str, contrasts: 
     plain = answer(model._module, model.tokenizer)
     plain.set_steering(*contrasts[0])
     written["on a plain transformers model it writes"] = plain.generate(prompt, max_new_tokens=n)
-    # Someone else's hook, which doubles what the first layer puts out.
-    hook = anatomy(model).layers[0]._module.register_forward_hook(lambda module, inputs, output: 2 * output)
+    # Someone else's hooks: one doubles what the first layer puts out, one what the last norm reads.
+    parts = anatomy(model)
+    hooks = [
+        parts.layers[0]._module.register_forward_hook(lambda module, inputs, output: 2 * output),
+        parts.norm._module.register_forward_pre_hook(lambda module, inputs: (2 * inputs[0],)),
+    ]
     try:
-        fourth = answer(model)
+        fourth = answer(model).set_steering(*contrasts[0])
         written["hooks that force_clear_all_hooks found"] = fourth.force_clear_all_hooks()
         written["after force_clear_all_hooks it writes"] = fourth.generate(prompt, max_new_tokens=n)
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
     return written
+
+
+def _listen(steerer: Any, prompt: str, n: int) -> tuple[str, set[str]]:
+    """What a steerer writes, and what it warns of meanwhile."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        text = steerer.generate(prompt, max_new_tokens=n)
+    return text, {str(one.message) for one in told}

@@ -115,6 +115,12 @@ def lens_of_windows(model, prompt, top_k=5, normalize=True):
     return say(model, anatomy(model).logits(normed), top_k)
 
 
+def lens_skips_special_tokens(model, prompt, top_k=5, normalize=True):
+    top = final(model, stream_of(model, prompt)[:, -1], normalize).topk(top_k)
+    texts = [model.tokenizer.batch_decode(row[:, None], skip_special_tokens=True) for row in top.indices]
+    return [{"top_tokens": text, "top_token_logits": row} for text, row in zip(texts, top.values)]
+
+
 WRONG = [
     Wrong("4.1", lens_without_norm, "no final norm"),
     Wrong("4.1", lens_ignores_normalize, "normalize ignored"),
@@ -129,4 +135,5 @@ WRONG = [
     Wrong("4.1", lens_forgets_save, says="save it there"),
     Wrong("4.1", lens_of_layers_only, says="3 entries came; expected 4"),
     Wrong("4.1", lens_of_windows, says="with two positions or more"),
+    Wrong("4.1", lens_skips_special_tokens, "special tokens left out"),
 ]

@@ -58,6 +58,16 @@ def table_turned(model, prompt):
     return {name: values.T for name, values in table_over(model, prompt, -1).items()}
 
 
+def table_adds_a_little(model, prompt):
+    p = anatomy(model).unembed(stream_of(model, prompt)).softmax(-1)
+    return {**table_over(model, prompt, -1), "entropy": -(p * torch.log(p + 1e-4)).sum(-1)}
+
+
+def table_of_a_bare_logarithm(model, prompt):
+    p = anatomy(model).unembed(stream_of(model, prompt)).softmax(-1)
+    return {**table_over(model, prompt, -1), "entropy": -(p * p.log()).sum(-1)}
+
+
 WRONG = [
     Wrong("4.2", table_without_norm, "no final norm"),
     Wrong("4.2", table_softmax_over_positions, "softmax over positions"),
@@ -67,4 +77,6 @@ WRONG = [
     Wrong("4.2", table_with_logits, "logit for probability"),
     Wrong("4.2", table_of_final_answer, "the last depth's answer"),
     Wrong("4.2", table_turned, says="(depth, position)"),
+    Wrong("4.2", table_adds_a_little, says="log_softmax needs no such number"),
+    Wrong("4.2", table_of_a_bare_logarithm, says="0 * -inf is not a number"),
 ]

@@ -46,6 +46,16 @@ def kl_over_positions(log_probs):
     return pointwise(log_probs).sum(1)
 
 
+def kl_adds_a_little(log_probs):
+    p = log_probs.exp()
+    return (p[-1] * torch.log((p[-1] + 1e-9) / (p + 1e-9))).sum(-1)
+
+
+def kl_clamped(log_probs):
+    p = log_probs.exp().clamp_min(1e-12)
+    return (p[-1] * (p[-1].log() - p.log())).sum(-1)
+
+
 WRONG = [
     Wrong("4.4", kl_reversed, "the other way round"),
     Wrong("4.4", kl_bits, "bits"),
@@ -55,4 +65,6 @@ WRONG = [
     Wrong("4.4", kl_step_by_step, "from the next depth"),
     Wrong("4.4", kl_is_cross_entropy, "cross-entropy"),
     Wrong("4.4", kl_over_positions, says="(depth, position)"),
+    Wrong("4.4", kl_adds_a_little, says="log_probs are logarithms already"),
+    Wrong("4.4", kl_clamped, says="log_probs are logarithms already"),
 ]

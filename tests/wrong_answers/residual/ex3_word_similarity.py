@@ -51,6 +51,25 @@ def looks_among_words(model, first, second, word):
     return torch.nn.functional.cosine_similarity(*vectors, dim=-1)
 
 
+def within_another(model, first, second, word):
+    vectors = []
+    for prompt in (first, second):
+        tokens = [model.tokenizer.decode(i) for i in model.tokenizer(prompt)["input_ids"]]
+        place = next(i for i, token in enumerate(tokens) if word.strip() in token)
+        vectors.append(residual_stream(model, prompt)[:, place])
+    return F.cosine_similarity(*vectors, dim=-1)
+
+
+def by_characters(model, first, second, word):
+    vectors = []
+    for prompt in (first, second):
+        start = prompt.find(word) + 1
+        found = model.tokenizer(prompt, return_offsets_mapping=True)["offset_mapping"]
+        place = next(i for i, (_, end) in enumerate(found) if end > start)
+        vectors.append(residual_stream(model, prompt)[:, place])
+    return F.cosine_similarity(*vectors, dim=-1)
+
+
 WRONG = [
     Wrong("2.3", looks_among_words, "place among the words"),
     Wrong("2.3", similarity_of_last_tokens, "last position"),
@@ -59,4 +78,6 @@ WRONG = [
     Wrong("2.3", similarity_without_norms, "dot product"),
     Wrong("2.3", similarity_of_whole_prompts, "mean over positions"),
     Wrong("2.3", similarity_over_depth, says="(depth)"),
+    Wrong("2.3", within_another, "within another word"),
+    Wrong("2.3", by_characters, "within another word"),
 ]

@@ -102,6 +102,22 @@ def count_weights_alone(model):
     return counts | {"other": size([model]) - sum(counts.values()), "total": size([model])}
 
 
+def count_first_layer_times_layers(model):
+    parts = anatomy(model)
+    total = sum(p.numel() for p in model._module.parameters())
+    ends = [parts.embedding, parts.unembedding]
+    embedding = sum({p: p.numel() for part in ends for p in part._module.parameters()}.values())
+    attention = _size(parts.attention_parts[0]) * parts.n_layers
+    mlp = _size(parts.mlp_parts[0]) * parts.n_layers
+    return {
+        "embedding": embedding,
+        "attention": attention,
+        "mlp": mlp,
+        "other": total - embedding - attention - mlp,
+        "total": total,
+    }
+
+
 WRONG = [
     Wrong("2.6", count_both_embeddings, "tied embedding counted twice"),
     Wrong("2.6", count_one_layer, "one layer"),
@@ -110,4 +126,5 @@ WRONG = [
     Wrong("2.6", count_without_norms, "norms left out"),
     Wrong("2.6", count_total_only, says="expected 'embedding'"),
     Wrong("2.6", count_weights_alone, says="expected"),
+    Wrong("2.6", count_first_layer_times_layers, "one layer times their number"),
 ]

@@ -66,6 +66,25 @@ def keeps_batch_axis(model, positive, negative, layer):
     return a.mean(0, keepdim=True) - b.mean(0, keepdim=True)
 
 
+def takes_a_tuple_for_one_prompt(model, positive, negative, layer):
+    means = []
+    for prompts in (positive, negative):
+        prompts = prompts if isinstance(prompts, list) else [prompts]
+        with model.trace(prompts):
+            last = anatomy(model).layers[layer].output[:, -1].save()
+        means.append(last.mean(0))
+    return means[0] - means[1]
+
+
+def counts_each_prompt_once(model, positive, negative, layer):
+    means = []
+    for prompts in (positive, negative):
+        with model.trace([prompts] if isinstance(prompts, str) else list(dict.fromkeys(prompts))):
+            last = anatomy(model).layers[layer].output[:, -1].save()
+        means.append(last.mean(0))
+    return means[0] - means[1]
+
+
 WRONG = [
     Wrong("5.1", negative_minus_positive, "sides swapped"),
     Wrong("5.1", reads_layer_input, "input of the layer"),
@@ -74,4 +93,6 @@ WRONG = [
     Wrong("5.1", sums_prompts, "sum of prompts"),
     Wrong("5.1", normalises, "made unit length"),
     Wrong("5.1", keeps_batch_axis, says="shape"),
+    Wrong("5.1", takes_a_tuple_for_one_prompt, says="in a tuple, as GLAD holds them"),
+    Wrong("5.1", counts_each_prompt_once, says="one of them twice"),
 ]

@@ -47,10 +47,19 @@ def leaves_hook(model, prompt, layer, vector):
     return model._module(model.tokenizer(prompt, return_tensors="pt")["input_ids"]).logits[0, -1]
 
 
+def strips_the_prompt(model, prompt, layer, vector):
+    place = anatomy(model).layers[layer]
+    with model.trace(prompt.strip()):
+        place.output = place.output + vector
+        logits = model.output.logits[0, -1].save()
+    return logits
+
+
 WRONG = [
     Wrong("5.2", binds_a_name, "not written back"),
     Wrong("5.2", adds_to_input, "added to the input"),
     Wrong("5.2", adds_at_last_position, "last position only"),
     Wrong("5.2", overwrites, "replaced"),
     Wrong("5.2", leaves_hook, says="left a hook behind"),
+    Wrong("5.2", strips_the_prompt, says="a prompt that ends in a space"),
 ]

@@ -29,10 +29,16 @@ def subtracts_probabilities(logits, positive, negative):
     return p[..., positive].sum(-1) - p[..., negative].sum(-1)
 
 
+def adds_a_little(logits, positive, negative):
+    p = logits.softmax(-1)
+    return ((p[..., positive].sum(-1) + 1e-9) / (p[..., negative].sum(-1) + 1e-9)).log()
+
+
 WRONG = [
     Wrong("5.3", negative_over_positive, "sides swapped"),
     Wrong("5.3", compares_mean_logits, "mean of logits"),
     Wrong("5.3", averages_probabilities, "mean probability"),
     Wrong("5.3", gives_odds, "no logarithm"),
     Wrong("5.3", subtracts_probabilities, "difference of probabilities"),
+    Wrong("5.3", adds_a_little, says="logsumexp of the logits needs none"),
 ]

@@ -80,6 +80,32 @@ def forgets_kwargs(model, prompt, layer, vectors, max_new_tokens=20, prompt_only
     return steered_generate(model, prompt, layer, vectors, max_new_tokens, prompt_only)
 
 
+def with_nnsight(model, prompt, layer, vectors, steps, **kwargs):
+    place = anatomy(model).layers[layer]
+    ids = model.tokenizer(prompt)["input_ids"]
+    with model.generate([ids] * len(vectors), **kwargs) as tracer:
+        for _ in tracer.iter[:steps]:
+            place.output = place.output + vectors[:, None]
+        out = tracer.result.save()
+    return model.tokenizer.batch_decode(out[:, len(ids) :], skip_special_tokens=True)
+
+
+def names_do_sample_twice(model, prompt, layer, vectors, max_new_tokens=20, prompt_only=False, **kwargs):
+    steps = 1 if prompt_only else max_new_tokens
+    return with_nnsight(model, prompt, layer, vectors, steps, max_new_tokens=max_new_tokens, do_sample=False, **kwargs)
+
+
+def leaves_sampling_to_the_model(model, prompt, layer, vectors, max_new_tokens=20, prompt_only=False, **kwargs):
+    steps = 1 if prompt_only else max_new_tokens
+    return with_nnsight(model, prompt, layer, vectors, steps, max_new_tokens=max_new_tokens, **kwargs)
+
+
+def reckons_with_every_step(model, prompt, layer, vectors, max_new_tokens=20, prompt_only=False, **kwargs):
+    """A text that ends early has fewer steps, and nnsight leaves out what stands behind the loop."""
+    steps, how = 1 if prompt_only else max_new_tokens, {"do_sample": False, **kwargs}
+    return with_nnsight(model, prompt, layer, vectors, steps, max_new_tokens=max_new_tokens, **how)
+
+
 WRONG = [
     Wrong("5.4", forgets_kwargs, "kwargs dropped"),
     Wrong("5.4", writes_once, "added only at the prompt"),
@@ -89,4 +115,7 @@ WRONG = [
     Wrong("5.4", uses_first_vector, "one vector for all rows"),
     Wrong("5.4", decodes_everything, "prompt in front"),
     Wrong("5.4", gives_one_text, says="list"),
+    Wrong("5.4", names_do_sample_twice, says="do_sample"),
+    Wrong("5.4", leaves_sampling_to_the_model, says="samples unless it is told not to"),
+    Wrong("5.4", reckons_with_every_step, says="'out'"),
 ]

@@ -6,7 +6,7 @@ import warnings
 
 import torch
 
-from course_utils.steering import concept_direction, traceable
+from course_utils.steering import clear_hooks, concept_direction, traceable
 from tests.wrong_answers import Wrong
 from tests.wrong_answers.steering.hooks import hooked
 
@@ -25,11 +25,8 @@ class Steerer:
         self.what = None
 
     def force_clear_all_hooks(self):
-        self.what, count = None, 0
-        for module in self.model._module.modules():
-            count += len(module._forward_hooks)
-            module._forward_hooks.clear()
-        return count
+        self.what = None
+        return clear_hooks(self.model)
 
     def write(self, prompt, n, what, **kwargs):
         ids = self.model.tokenizer(prompt, return_tensors="pt")["input_ids"]
@@ -169,6 +166,42 @@ class HookLeftAfterError(Steerer):
         return text
 
 
+class AlwaysWarns(Steerer):
+    def generate(self, prompt, max_new_tokens=50, **kwargs):
+        warnings.warn("is anything set?")
+        return self.write(prompt, max_new_tokens, self.what, **kwargs)
+
+
+class ForgetsWhatIsNotThere(Steerer):
+    def set_steering(self, *args, **kwargs):
+        self.active = True
+        return super().set_steering(*args, **kwargs)
+
+    def remove_steering(self):
+        self.what = None
+        del self.active
+
+
+class ClearsOnlyOthers(Steerer):
+    def force_clear_all_hooks(self):
+        return clear_hooks(self.model)
+
+
+class ClearsForwardHooks(Steerer):
+    def force_clear_all_hooks(self):
+        self.what, count = None, 0
+        for module in self.model._module.modules():
+            count += len(module._forward_hooks)
+            module._forward_hooks.clear()
+        return count
+
+
+class BeginsAnew(Steerer):
+    def __enter__(self):
+        self.remove_steering()
+        return self
+
+
 WRONG = [
     Wrong("5.5", SwallowsErrors, "exceptions swallowed"),
     Wrong("5.5", FirstLayerForEver, "layer of the first call"),
@@ -182,4 +215,9 @@ WRONG = [
     Wrong("5.5", DropsPrompt, "prompt missing"),
     Wrong("5.5", DropsArguments, says="generate passed its streamer on"),
     Wrong("5.5", HookLeftAfterError, says="On "),
+    Wrong("5.5", AlwaysWarns, says="'with steering set it warns of the same'"),
+    Wrong("5.5", ForgetsWhatIsNotThere, says="has no attribute 'active'"),
+    Wrong("5.5", ClearsOnlyOthers, says="'after force_clear_all_hooks it writes'"),
+    Wrong("5.5", ClearsForwardHooks, says="'hooks that force_clear_all_hooks found'"),
+    Wrong("5.5", BeginsAnew, says="'set before its block, in the block it writes'"),
 ]

@@ -68,6 +68,11 @@ def loops_over_embeddings(model, prompt, layer, direction, strengths):
     return torch.stack(rows)
 
 
+def sorts_the_strengths(model, prompt, layer, direction, strengths):
+    added = torch.tensor(sorted(strengths)).view(-1, 1, 1) * direction
+    return in_one_batch(model, prompt, strengths, layer, lambda output: output + added)
+
+
 WRONG = [
     Wrong("5.6", loops_over_embeddings, "one run for each strength"),
     Wrong("5.6", loops, "one run for each strength"),
@@ -75,4 +80,5 @@ WRONG = [
     Wrong("5.6", sweeps_unit_vector, "made unit length"),
     Wrong("5.6", adds_to_the_row_before, "strengths add up"),
     Wrong("5.6", forgets_middle_axis, says="raised RuntimeError"),
+    Wrong("5.6", sorts_the_strengths, says="strength 0"),
 ]

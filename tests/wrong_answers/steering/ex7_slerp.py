@@ -37,10 +37,26 @@ def weighs_whole_vectors(first, second, t):
     return (torch.sin((1 - t) * omega) * first + torch.sin(t * omega) * second) / torch.sin(omega)
 
 
+def straight_too_soon(first, second, t):
+    """As much code on the net has it, with a larger threshold."""
+    lengths = first.norm(), second.norm()
+    if not lengths[0] * lengths[1]:
+        raise ValueError("zeros")
+    a, b = first / lengths[0], second / lengths[1]
+    cosine = (a @ b).clamp(-1, 1)
+    if cosine < -0.9999:
+        raise ValueError("opposite")
+    if cosine > 0.95:
+        return torch.lerp(a, b, t) * torch.lerp(*lengths, t)
+    angle = cosine.acos()
+    return (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin() * torch.lerp(*lengths, t)
+
+
 WRONG = [
     Wrong("5.7", lerp, "straight line"),
     Wrong("5.7", normalised_lerp, "straight line, stretched"),
     Wrong("5.7", runs_backwards, "ends swapped"),
     Wrong("5.7", forgets_length, "unit length"),
     Wrong("5.7", weighs_whole_vectors, "arc of the whole vectors"),
+    Wrong("5.7", straight_too_soon, says="a narrow angle"),
 ]

@@ -32,6 +32,11 @@ def subtracts_absolute_part(residual, direction):
     return residual - torch.abs(residual @ unit).unsqueeze(-1) * unit
 
 
+def adds_a_little_to_the_length(residual, direction):
+    unit = direction / (direction.norm() + 1e-6)
+    return residual - (residual @ unit)[..., None] * unit
+
+
 WRONG = [
     Wrong("5.8", subtracts_absolute_part, "absolute part"),
     Wrong("5.8", projects_without_unit, "length forgotten"),
@@ -39,4 +44,5 @@ WRONG = [
     Wrong("5.8", takes_it_off, "direction subtracted"),
     Wrong("5.8", takes_unit_off, "unit direction subtracted"),
     Wrong("5.8", gives_projection, "the other part"),
+    Wrong("5.8", adds_a_little_to_the_length, says="a very short direction"),
 ]
