@@ -1,11 +1,15 @@
 """How long a class takes to mark: `course grade` against plain nbval, one notebook after the other, in the same run.
 
     python -m benchmarks.grading --lesson 1 --count 100 --plain 5
+    python -m benchmarks.grading --lesson 1 --count 30 --plain 0 --trouble
 
 Plain nbval runs every cell of each notebook in a kernel of its own, unprotected, and compares no output that is not
 tagged (``--nbval-lax``): the least that it can do. Where ``--plain`` is less than the count, its time for all is that
 of the sample, scaled up, and the line says so. Memory is the largest sum, over all processes of the run, of what each
 has to itself and its share of the rest (PSS).
+
+With ``--trouble`` five files that nobody can read are handed in too, and five answers that never end, hoard, flood,
+multiply or end their process. Processor seconds are the sum over all processes that were seen, twice a second.
 """
 
 from __future__ import annotations
@@ -17,10 +21,12 @@ import random
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,31 +46,35 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100, help="submissions")
     parser.add_argument("--plain", type=int, default=5, help="of these, marked by plain nbval too")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--trouble", action="store_true", help="five broken and five hostile ones besides")
     chosen = parser.parse_args()
     lesson = load_lesson(chosen.lesson)
     with tempfile.TemporaryDirectory() as folder:
         paths = make_class(lesson, Path(folder) / "in", chosen.count)
-        with peak_memory() as plain_memory:
+        trouble = make_trouble(lesson, Path(folder) / "in") if chosen.trouble else 0
+        with watched() as plain_used:
             plain = [plain_nbval(path) for path in paths[: chosen.plain]]
-        with peak_memory() as memory:
-            ours = course_grade(Path(folder), chosen.lesson, chosen.workers)
-    plain_each = sum(plain) / len(plain)
-    scaled = "" if len(plain) == chosen.count else f" (measured on {len(plain)}, scaled)"
+        with watched() as used:
+            ours = course_grade(Path(folder), chosen.lesson, chosen.workers, chosen.count)
+    count = chosen.count + trouble
     rows: list[dict[str, Any]] = [
         {
-            "way": f"plain nbval, one after another{scaled}",
-            "seconds": plain_each * chosen.count,
-            "each": plain_each,
-            "gb": plain_memory[0] / 1e9,
-        },
-        {
             "way": f"course grade, {chosen.workers} workers",
+            "submissions": count,
             "seconds": ours,
-            "each": ours / chosen.count,
-            "gb": memory[0] / 1e9,
+            "each": ours / count,
+            "processor seconds": used.processor,
+            "gb": used.memory / 1e9,
         },
-        {"times faster": plain_each * chosen.count / ours, "load": os.getloadavg()[0]},
+        {"load": os.getloadavg()[0]},
     ]
+    if plain:
+        each = sum(plain) / len(plain)
+        scaled = "" if len(plain) == chosen.count else f" (measured on {len(plain)}, scaled)"
+        way = f"plain nbval, one after another{scaled}"
+        seconds = each * chosen.count
+        rows.insert(0, {"way": way, "seconds": seconds, "each": each, "gb": plain_used.memory / 1e9})
+        rows[-1]["times faster"] = seconds / ours
     for row in rows:
         print(json.dumps({key: round(value, 2) if isinstance(value, float) else value for key, value in row.items()}))
 
@@ -90,6 +100,30 @@ def make_class(lesson: Lesson, folder: Path, count: int) -> list[Path]:
     return paths
 
 
+BROKEN = (b"", b"<!DOCTYPE html>", b'{"nbformat": 4, "cells": [{"cell_type"', b'{"nbformat": 3}', "é".encode("latin-1"))
+HOSTILE = (
+    "while True: pass",
+    "hoard = [b'x' * (1 << 20)]\nwhile True: hoard.append(hoard[-1] + b'x')",
+    "while True: print('x' * 100_000)",
+    "import os\nwhile True: os.fork()",
+    "import os\nos._exit(0)",
+)
+
+
+def make_trouble(lesson: Lesson, folder: Path) -> int:
+    """Files that are no notebooks, and notebooks whose first answer does harm; how many."""
+    for number, raw in enumerate(BROKEN):
+        (folder / f"broken{number}.ipynb").write_bytes(raw)
+    name = lesson.exercises[0].name
+    for number, body in enumerate(HOSTILE):
+        notebook = json.loads(json.dumps(solve(lesson.notebook)))
+        for cell in notebook["cells"]:
+            if cell["metadata"].get("course") == {"exercise": lesson.ids[0], "role": "answer"}:
+                cell["source"] = f"def {name}(*inputs):\n" + textwrap.indent(body, "    ")
+        (folder / f"hostile{number}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    return len(BROKEN) + len(HOSTILE)
+
+
 def plain_nbval(path: Path) -> float:
     """Seconds of one pytest with nbval on one notebook, as a teacher would start it."""
     start = time.perf_counter()
@@ -109,7 +143,7 @@ def plain_nbval(path: Path) -> float:
     return time.perf_counter() - start
 
 
-def course_grade(folder: Path, lesson: str, workers: int) -> float:
+def course_grade(folder: Path, lesson: str, workers: int, students: int) -> float:
     """Seconds of the whole command: start, self-test, marking, report."""
     start = time.perf_counter()
     command = [
@@ -128,31 +162,49 @@ def course_grade(folder: Path, lesson: str, workers: int) -> float:
     if done.returncode:
         raise RuntimeError(done.stderr)
     seconds = time.perf_counter() - start
-    wrong = [one for one in json.loads(done.stdout) if one["status"] != "marked"]
-    if wrong:
+    found = [one for one in json.loads(done.stdout) if one["student"]["name"].startswith("student")]
+    wrong = [one for one in found if one["status"] != "marked"]
+    if wrong or len(found) != students:
         raise RuntimeError(f"{len(wrong)} were not marked, the first: {wrong[0]}")
     return seconds
 
 
+@dataclass
+class Used:
+    """Of this process's children, all together: the most memory at one time in bytes, and processor seconds."""
+
+    memory: int = 0
+    processor: float = 0.0
+
+
 @contextmanager
-def peak_memory() -> Iterator[list[int]]:
-    """The largest memory of this process's children, in the one entry of the list."""
-    peak, over = [0], threading.Event()
+def watched() -> Iterator[Used]:
+    """What the children take meanwhile."""
+    used, over = Used(), threading.Event()
+    seconds: dict[tuple[int, float], float] = {}
+
+    def look(memory: bool) -> None:
+        total = 0
+        for child in psutil.Process().children(recursive=True):
+            try:
+                times = child.cpu_times()
+                seconds[child.pid, child.create_time()] = times.user + times.system
+                total += child.memory_full_info().pss if memory else 0
+            except (psutil.Error, AttributeError):
+                continue
+        used.memory = max(used.memory, total)
+        used.processor = sum(seconds.values())
 
     def watch() -> None:
-        while not over.wait(2.0):
-            total = 0
-            for child in psutil.Process().children(recursive=True):
-                try:
-                    total += child.memory_full_info().pss
-                except (psutil.Error, AttributeError):
-                    continue
-            peak[0] = max(peak[0], total)
+        looks = 0
+        while not over.wait(0.5):
+            looks += 1
+            look(memory=looks % 4 == 0)  # adding up shares of memory takes a while
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
-        yield peak
+        yield used
     finally:
         over.set()
         thread.join()

@@ -10,6 +10,12 @@ from typing import Any
 from benchmarks.measuring import Row
 from course_utils.pictures.plots import HIGHLIGHT, PALETTE, PLAIN, new_picture
 
+COLUMNS = (
+    ("what", "---"), ("way", "---"), ("seconds", "--:"), ("times", "--:"), ("memory, MB", "--:"), ("agreement", "--:"),
+    ("note", "---"),
+)  # fmt: skip
+"""Of a table, by name with what Markdown wants under it; one in which nothing stands is left out."""
+
 
 def write(folder: Path, machine: dict[str, Any], rows: Sequence[Row], command: str) -> list[Path]:
     """Write results.json, results.md and, if there is something to draw, results.png; the paths."""
@@ -41,19 +47,19 @@ def markdown(machine: dict[str, Any], rows: Sequence[Row], command: str) -> str:
         "*Agreement* is the largest difference from the first line's numbers.",
     ]
     for table in dict.fromkeys(row.table for row in rows):
-        lines += [
-            "",
-            f"## {table.capitalize()}",
-            "",
-            "| what | way | seconds | times | memory, MB | agreement | note |",
-            "|---|---|--:|--:|--:|--:|---|",
-        ]
-        for row in rows:
-            if row.table == table:
-                cells = [row.what, row.way, _number(row.seconds), _number(row.times_faster), _number(row.memory_mb, 0)]
-                agreement = "" if row.agreement is None else f"{row.agreement:.1e}"
-                lines.append(f"| {' | '.join([*cells, agreement, row.note])} |")
+        cells = [_cells(row) for row in rows if row.table == table]
+        filled = [place for place in range(len(COLUMNS)) if any(row[place] for row in cells)]
+        lines += ["", f"## {table.capitalize()}", ""]
+        for row in ([name for name, _ in COLUMNS], [rule for _, rule in COLUMNS], *cells):
+            lines.append(f"| {' | '.join(row[place] for place in filled)} |")
     return "\n".join(lines) + "\n"
+
+
+def _cells(row: Row) -> list[str]:
+    """One row's text in each of COLUMNS, "" where it has none."""
+    agreement = "" if row.agreement is None else f"{row.agreement:.1e}" if row.agreement else "0"
+    numbers = [_number(row.seconds), _number(row.times_faster), _number(row.memory_mb, 0)]
+    return [row.what, row.way, *numbers, agreement, row.note]
 
 
 def _number(value: float | None, places: int | None = None) -> str:

@@ -10,22 +10,24 @@
     explore.lens(model, prompt)                              what each depth would predict (lesson 4)
     explore.steering(model, prompt, directions, ...)         what a direction does, by layer and strength (lesson 5)
     explore.patching_map(model, clean, corrupted, answers)   heads by layer, what each does to the answer (lesson 6)
+    explore.circuit(model, clean, corrupted, answers)        which head speaks to which, path by path (lesson 7)
 
 What a view shows and can be asked is said in `course_utils.pictures.views`, which takes the numbers and knows no model.
-In a notebook a view has fields for a prompt of one's own, which ask again.
+In a notebook a view has fields for a prompt of one's own, which ask again. Where a lesson makes a view of its own
+numbers, ``first=`` shows that one until the fields are asked.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from course_utils import logit_lens, patching, residual
+from course_utils import circuits, logit_lens, patching, residual
 from course_utils import steering as steer
-from course_utils.model.anatomy import anatomy
+from course_utils.model.anatomy import Anatomy, anatomy
 from course_utils.model.prompts import as_text, token_id, token_ids
 from course_utils.model.whole_numbers import whole_number
 from course_utils.pictures import views
@@ -129,17 +131,29 @@ def cache(model: TransformersModel, prompt: str, n_new: int = 8, bytes_per_numbe
     return _asking(view, lambda text: cache(model, text, n_new, bytes_per_number))
 
 
-def by_hand(model: TransformersModel, prompt: str, layer: int, position: int = -1) -> View:
+def by_hand(
+    model: TransformersModel, prompt: str, layer: int, position: int = -1, *, first: View | None = None
+) -> View:
     """What comes into a layer at one token, what its heads find, what attention and MLP write, and what goes out.
 
+    Args:
+        first: a by-hand view of steps of one's own; it stands there until the fields are asked, and nothing runs.
+
     Raises:
-        ValueError: the prompt is empty, or there is no such layer or position.
+        ValueError: the prompt is empty, there is no such layer or position, or ``first`` is another kind of view.
     """
     parts = anatomy(model)
     count = len(token_ids(model, prompt))
     patching.check_head(parts, layer, 0)
     if not -count <= whole_number(position, "position") < count:
         raise ValueError(f"There is no position {position}: the prompt has positions 0 to {count - 1}.")
+
+    def ask(text: str, layer: str, position: str) -> View:
+        return by_hand(model, text, _count(layer, "Layer"), _count(position, "Position"))
+
+    fields = {"A prompt of your own": prompt, "Layer": str(layer), "Position (-1 is the last token)": str(position)}
+    if first is not None:
+        return _asking(_of_kind(first, "by_hand"), ask, fields)
     with model.trace(prompt):
         entered = parts.layers[layer].input[0, position].save()
         found = parts.heads(layer)[0, position].save()  # (head, head width)
@@ -159,11 +173,7 @@ def by_hand(model: TransformersModel, prompt: str, layer: int, position: int = -
         views.Step("goes out", "x + attention + mlp", left, "What the next layer reads."),
     ]
     view = views.by_hand(steps, f"“{token.strip()}” through layer {layer}")
-    return _asking(
-        view,
-        lambda text, layer, position: by_hand(model, text, _count(layer, "Layer"), _count(position, "Position")),
-        {"A prompt of your own": prompt, "Layer": str(layer), "Position (-1 is the last token)": str(position)},
-    )
+    return _asking(view, ask, fields)
 
 
 def steering(
@@ -321,9 +331,7 @@ def patched_pair(
     """
     if orders < 0:
         raise ValueError(f"orders={orders}: expected a number of random orders, or 0 for none.")
-    for what, (one, other) in {"prompts": (clean, corrupted), "answers": answers}.items():
-        if one == other:
-            raise ValueError(f"The two {what} are the same, {one!r}, so nothing could move; give two different ones.")
+    _check_different(clean, corrupted, answers)
     patching.check_prompts(model, clean, corrupted)
     at_start = patching.logit_difference(model, corrupted, answers)
     at_end = patching.logit_difference(model, clean, answers)
@@ -351,6 +359,133 @@ def patched_pair(
         by_position=moved,
         asked=(clean, corrupted, *answers),
     )
+
+
+def circuit(
+    model: TransformersModel,
+    clean: str | Sequence[str],
+    corrupted: str | Sequence[str],
+    answers: tuple[str, str] | Sequence[tuple[str, str]] = (" Mike", " Emma"),
+    *,
+    heads: int = 8,
+    paths: int = 16,
+    first: View | None = None,
+) -> View:
+    """Which head speaks to which, and to the answer: exact paths between the heads that move it most.
+
+    The heads are those that move the answer most where each alone is patched. A path into a head goes through its
+    query, its key or its value: of the three the strongest is drawn, and the card says which. The control of a path is
+    the strongest head of the sender's layer that is not among the chosen ones, by the same road.
+
+    Args:
+        clean, corrupted, answers: two prompts; or lists of them, one pair at each place, and then each path is a mean
+            with two standard errors, and the answers may be a list too.
+        heads: so many heads are looked at. paths: so many paths are drawn, the strongest.
+        first: a circuit of paths measured before; it stands there until the fields are asked, and nothing runs.
+
+    Raises:
+        ValueError: a prompt is empty, both prompts or answers of a pair are the same, an answer is not one token,
+            the lists differ in length, there are no such numbers of ``heads`` or ``paths``, ``first`` is another kind
+            of view, or the model's paths cannot be taken apart.
+    """
+    parts = anatomy(model)
+    for name, count, most in (("heads", heads, parts.n_layers * parts.n_heads), ("paths", paths, None)):
+        if whole_number(count, name) < 1 or (most is not None and count > most):
+            raise ValueError(f"{name} is {count}; expected 1 {f'to {most}' if most else 'or more'}.")
+    pairs = _pairs(clean, corrupted, answers)
+    for pair in pairs:
+        _check_different(*pair)
+
+    def ask(clean: str, corrupted: str, right: str, other: str) -> View:
+        return circuit(model, clean, corrupted, (right, other), heads=heads, paths=paths)
+
+    if first is not None:
+        return _asking(_of_kind(first, "circuit"), ask, _pair_fields(*pairs[0]))
+    texts = [list(column) for column in zip(*pairs, strict=True)]  # clean, corrupted, answers
+    before = torch.tensor([patching.logit_difference(model, pair[1], pair[2]) for pair in pairs])
+    alone = (patching.patch_heads(model, *texts, progress=False) - before[:, None, None]).mean(dim=0)  # (layer, head)
+    order = alone.abs().flatten().argsort(descending=True, stable=True)[:heads].tolist()
+    chosen = sorted(divmod(place, parts.n_heads) for place in order)
+    found = circuits.patch_paths(
+        model,
+        *texts,
+        senders=[f"{layer}.{head}" for layer in dict(chosen) for head in range(parts.n_heads)],
+        receivers=[*dict.fromkeys(road for one in chosen for road in _roads(parts, *one)), "logits"],
+        progress=False,
+    )
+    drawn = sorted(_paths_between(parts, chosen, found), key=lambda path: -abs(path.effect))[:paths]
+    used = {name for path in drawn for name in (path.begin, path.end)}
+    nodes = [
+        views.CircuitPart(f"{layer}.{head}", layer, f"Patched alone it moves the answer by {alone[layer, head]:+z.2f}.")
+        for layer, head in chosen
+        if f"{layer}.{head}" in used
+    ]
+    if "logits" in used:
+        nodes.append(views.CircuitPart("logits", parts.n_layers, "The right answer's logit minus the other's."))
+    of = f"mean of {len(pairs)} pairs" if len(pairs) > 1 else f"{pairs[0][0]} …"
+    view = views.circuit(
+        nodes,
+        drawn,
+        f"Who speaks to whom, {of}",
+        interval="two standard errors",
+        control="strongest head of the layer that is not looked at",
+    )
+    return _asking(view, ask, _pair_fields(*pairs[0]))
+
+
+def _pairs(
+    clean: str | Sequence[str],
+    corrupted: str | Sequence[str],
+    answers: tuple[str, str] | Sequence[tuple[str, str]],
+) -> list[tuple[str, str, tuple[str, str]]]:
+    """Clean and corrupted prompt and answers of each pair, from what may be one or a list of each."""
+    cleans, others = ([one] if isinstance(one, str) else list(one) for one in (clean, corrupted))
+    both: list[Any] = [answers] if isinstance(answers[0], str) else list(answers)
+    if len(both) == 1:
+        both *= len(cleans)
+    if not len(cleans) == len(others) == len(both) > 0:
+        raise ValueError(
+            f"{len(cleans)} clean and {len(others)} corrupted prompts and {len(both)} pairs of answers do not go "
+            "together; expected as many of each, or one pair of answers for all."
+        )
+    return list(zip(cleans, others, both, strict=True))
+
+
+def _roads(parts: Anatomy, layer: int, head: int) -> dict[str, str]:
+    """The ends by which a head reads the stream, each with what a card says of it."""
+    sharing = parts.n_heads // parts.n_kv_heads
+    group = head // sharing
+    mates = [f"{layer}.{mate}" for mate in range(group * sharing, (group + 1) * sharing) if mate != head]
+    shared = f", shared with {' and '.join(mates)}" if mates else ""
+    roads = {f"{layer}.{head} query": "Through the query."}
+    return roads | {f"{layer}.{group} {kind}": f"Through the {kind}{shared}." for kind in ("key", "value")}
+
+
+def _paths_between(
+    parts: Anatomy, chosen: Sequence[tuple[int, int]], found: circuits.PathMap
+) -> Iterator[views.CircuitPath]:
+    """Of each pair of heads that are joined, and of each head and the logits, the strongest road."""
+    effects = found.effects  # (pair, receiver, sender)
+    mean = effects.mean(dim=0)
+    error = patching.mean_and_error(effects)[1] if len(effects) > 1 else None
+    columns = {str(sender): place for place, sender in enumerate(found.senders)}
+    rows = {str(receiver): place for place, receiver in enumerate(found.receivers)}
+    for layer, head in chosen:
+        column = columns[f"{layer}.{head}"]
+        others = [columns[f"{layer}.{other}"] for other in range(parts.n_heads) if (layer, other) not in chosen]
+        ends = {f"{to[0]}.{to[1]}": _roads(parts, *to) for to in chosen if to[0] > layer}
+        for end, roads in {**ends, "logits": {"logits": "Straight to the answer."}}.items():
+            road = max(roads, key=lambda road: float(mean[rows[road], column].abs()))
+            effect = float(mean[rows[road], column])
+            spread = None if error is None else 2 * float(error[rows[road], column])
+            yield views.CircuitPath(
+                f"{layer}.{head}",
+                end,
+                effect,
+                None if spread is None else (effect - spread, effect + spread),
+                float(mean[rows[road], others].abs().max()) if others else None,
+                roads[road],
+            )
 
 
 def lens(
@@ -425,6 +560,21 @@ def attention(model: TransformersModel, prompt: str, start: tuple[int, int] = (0
 def _asking(view: View, ask: Callable[..., View], asks: Mapping[str, str] | None = None) -> View:
     """The view with fields that ask the model the same of another prompt; with one empty field, unless told."""
     return dataclasses.replace(view, ask=ask, asks={"A prompt of your own": ""} if asks is None else asks)
+
+
+def _of_kind(first: View, name: str) -> View:
+    """Raises ValueError where a view that is to stand there at first is not of the kind that the fields ask for."""
+    if not isinstance(first, View) or first.name != name:
+        found = f"a view of views.{first.name}" if isinstance(first, View) else repr(first)
+        raise ValueError(f"first is {found}; expected a view of views.{name}.")
+    return first
+
+
+def _check_different(clean: str, corrupted: str, answers: tuple[str, str]) -> None:
+    """Raises ValueError where the two prompts, or the two answers, are the same."""
+    for what, (one, other) in {"prompts": (clean, corrupted), "answers": answers}.items():
+        if one == other:
+            raise ValueError(f"The two {what} are the same, {one!r}, so nothing could move; give two different ones.")
 
 
 def _count(text: str, field: str) -> int:

@@ -26,7 +26,7 @@ import torch
 
 from course_utils.model.anatomy import Anatomy, anatomy
 from course_utils.model.frozen_norm import frozen_norm
-from course_utils.model.prompts import token_id, token_ids
+from course_utils.model.prompts import as_texts, token_id, token_ids
 from course_utils.model.whole_numbers import place
 from course_utils.residual import residual_stream
 from course_utils.sweeps import (
@@ -157,6 +157,7 @@ def logit_differences(
     Raises:
         ValueError: there is not one pair of answers for each prompt, a prompt is empty, or an answer is not one token.
     """
+    prompts = as_texts(prompts)
     if len(prompts) != len(answers):
         raise ValueError(f"{len(prompts)} prompts and {len(answers)} pairs of answers; each prompt needs its own pair.")
     rows = [token_ids(model, prompt) for prompt in prompts]
@@ -436,6 +437,7 @@ def name_logits(
     """
     parts = anatomy(model)
     check_head(parts, layer, head)
+    names = as_texts(names)
     ids = [token_id(model, f" {name}") for name in names]
     frozen = frozen_norm(model, residual_stream(model, prompt)[-1, -1])
     written = through_output(parts, layer, head_outputs(model, prompt)[layer, -1])[head]
@@ -466,6 +468,7 @@ def copy_scores(model: TransformersModel, names: Sequence[str] = tuple(NAMES.spl
     check_alike(parts)
     for layer in range(parts.n_layers):
         check_alone(parts, layer)
+    names = as_texts(names)
     ids = [token_id(model, f" {name}") for name in names]
     read = torch.stack([residual_stream(model, f"Then, {name}")[1, -1] for name in names])  # (name, width)
     unembedding = frozen_norm(model, read[0]).gain * parts.unembedding.weight[ids]  # (name, width)

@@ -25,7 +25,7 @@ import torch
 
 from course_utils.model.anatomy import anatomy
 from course_utils.model.guard import guard
-from course_utils.model.prompts import token_id, token_ids
+from course_utils.model.prompts import as_texts, token_id, token_ids
 from course_utils.model.whole_numbers import place
 
 if TYPE_CHECKING:
@@ -153,19 +153,7 @@ def prompt_rows(model: TransformersModel, prompts: Prompts) -> list[list[int]]:
     Raises:
         ValueError: there is no prompt, or one is empty or longer than the model's window.
     """
-    return [token_ids(model, text) for text in as_list(prompts)]
-
-
-def as_list(prompts: Prompts) -> list[str]:
-    """One prompt or several, as a list.
-
-    Raises:
-        ValueError: there is none, or something is not a text.
-    """
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    if not texts or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"A prompt or a list of prompts was expected, not {prompts!r}.")
-    return texts
+    return [token_ids(model, text) for text in as_texts(prompts)]
 
 
 def word_ids(model: TransformersModel, words: Sequence[str]) -> list[int]:
@@ -174,8 +162,8 @@ def word_ids(model: TransformersModel, words: Sequence[str]) -> list[int]:
     Raises:
         ValueError: there are none, one is given twice, or one is not a single token. The message shows the pieces.
     """
-    ids = [token_id(model, word) for word in words]
-    if not ids or len(set(ids)) < len(ids):
+    ids = [token_id(model, word) for word in as_texts(words)]
+    if len(set(ids)) < len(ids):
         raise ValueError(f"A list of different words was expected, not {list(words)!r}.")
     return ids
 
@@ -225,10 +213,14 @@ def contrast_directions(
         (contrast, layer, width).
 
     Raises:
-        ValueError: there is no contrast or no frame.
+        ValueError: there is no contrast or no frame, or a contrast is not two words.
     """
     layers = anatomy(model).layers
-    rows = prompt_rows(model, [frame.format(word) for pair in contrasts for word in pair for frame in frames])
+    frames = as_texts(frames)
+    pairs = [as_texts(pair) for pair in contrasts] if isinstance(contrasts, Sequence) else []
+    if not pairs or {len(pair) for pair in pairs} != {2}:
+        raise ValueError("Pairs of words were expected, such as [(' warm', ' cold')]: a positive and a negative one.")
+    rows = prompt_rows(model, [frame.format(word) for pair in pairs for word in pair for frame in frames])
     found = []
     for start in range(0, len(rows), batch_size):
         with model.trace(rows[start : start + batch_size], use_cache=False) as tracer:
@@ -551,10 +543,10 @@ def steering_sweep(
     """
     parts = anatomy(model)
     odds, total, count = [], torch.zeros(()), 0
-    for prompt in as_list(prompts):
+    for prompt in as_texts(prompts):
         last = steered_residuals(model, prompt, vectors, layers)[:, -1]
         odds.append(log_odds(parts.unembed(last).float(), positive, negative).cpu())
-    for text in as_list(texts):
+    for text in as_texts(texts):
         ids = torch.tensor(token_ids(model, text))
         stream = steered_residuals(model, text, vectors, layers)
         # All logits at once would be rows * positions * vocabulary numbers: a few rows at a time.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from course_utils.model.prompts import as_text, as_texts, token_ids
 from course_utils.model.prompts import token_id as token_id  # the lessons import both from here
-from course_utils.model.prompts import token_ids
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -106,7 +106,7 @@ def perplexity(model: TransformersModel, texts: str | Sequence[str], batch_size:
     Raises:
         ValueError: no text has two tokens.
     """
-    rows = [token_ids(model, text) for text in ([texts] if isinstance(texts, str) else texts)]
+    rows = [token_ids(model, text) for text in as_texts(texts)]
     rows = sorted((row for row in rows if len(row) > 1), key=len)
     if not rows:
         raise ValueError(
@@ -233,6 +233,6 @@ def chat_prompt(model: TransformersModel, message: str, system: str | None = Non
     """
     if not model.tokenizer.chat_template:
         raise ValueError("This model's tokenizer has no chat template: it is a base model. Give it a text to continue.")
-    messages = [{"role": "system", "content": system}] if system is not None else []
-    messages.append({"role": "user", "content": message})
+    messages = [{"role": "system", "content": as_text(system)}] if system is not None else []
+    messages.append({"role": "user", "content": as_text(message)})
     return model.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.measuring import Peak, Row, alternate
+from benchmarks.report import markdown
 from benchmarks.sections import SECTIONS
 
 
@@ -52,6 +53,18 @@ def test_the_best_round_counts_and_the_first_way_is_the_measure() -> None:
     rows = alternate("table", "what", ways, rounds=3)
     assert calls == ["first", "second"] * 3
     assert rows[0].times_faster == 1 and [row.way for row in rows] == ["first", "second"]
+
+
+def test_a_table_has_the_columns_in_which_something_stands() -> None:
+    rows = [
+        Row("one", "a text", "slow", 2.0, 1.0),
+        Row("one", "a text", "fast", 1.0, 2.0, agreement=0.0),
+        Row("two", "all", "nbval", 36.8, note="alone"),
+    ]
+    machine = dict.fromkeys(("processor", "cores", "threads", "memory_gb", "system", "python", "load_before"), "x")
+    text = markdown({**machine, "packages": {}}, rows, "bench")
+    assert "| what | way | seconds | times | agreement |" in text and "| a text | fast | 1 | 2 | 0 |" in text
+    assert "| what | way | seconds | note |\n| --- | --- | --: | --- |\n| all | nbval | 36.8 | alone |" in text
 
 
 def test_the_peak_of_memory_is_seen() -> None:

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from course_utils import explore, patching
+from course_utils import circuits, explore, patching
 from course_utils.exercises import Model
+from course_utils.model.anatomy import anatomy
+from course_utils.model.prompts import token_id
 from course_utils.pictures import views
 from course_utils.pictures.views.packing import unpacked
+from course_utils.residual import residual_stream
 
 CLEAN = "When Mike and Emma went to the cafe, Emma gave a coffee to"
 CORRUPTED = "When Mike and Emma went to the cafe, Mike gave a coffee to"
@@ -327,6 +330,157 @@ def test_of_a_pair_made_by_hand_the_prompts_are_read_from_its_tokens(begins: boo
     assert list(asks.values())[2:] == [" park", " school"]
     bare = dataclasses.replace(pair, prompts={name: [t.strip() for t in ts] for name, ts in prompts.items()})
     assert list(explore.map_of_pairs(model, [bare]).asks.values())[:2] == ["", ""], "its tokens do not tell the spaces"
+
+
+def place_of(head: str) -> tuple[int, int]:
+    layer, number = head.split(".")
+    return int(layer), int(number)
+
+
+PAIRS = [(CLEAN, CORRUPTED, (" Mike", " Emma")), (CORRUPTED, CLEAN, (" Emma", " Mike"))]
+
+
+@BOTH
+def test_a_path_of_the_circuit_is_the_single_experiment(tiny: Tiny, name: str) -> None:
+    """To a query by two traces as lesson 7 builds them, straight to the answer by the norm and the unembedding."""
+    model = tiny(name)
+    parts = anatomy(model)
+    stream = residual_stream(model, CORRUPTED)[-1, -1]
+    first, other = (token_id(model, answer) for answer in (" Mike", " Emma"))
+    view = explore.circuit(model, CLEAN, CORRUPTED, heads=6, paths=99)
+    names = [part["name"] for part in view.data["parts"]]
+    before = patching.logit_difference(model, CORRUPTED)
+    seen = set()
+    for path in view.data["paths"]:
+        sender = place_of(names[path["begin"]])
+        road = path["says"].split(",")[0].rstrip(".").split(" ")[-1]
+        seen.add(road)
+        if road == "answer":
+            added = circuits.sent(model, CLEAN, CORRUPTED, *sender)[-1]
+            with torch.no_grad():
+                moved = parts.unembed(stream + added)
+            effect = float(moved[first] - moved[other]) - before
+        elif road == "query":
+            effect = circuits.query_path(model, CLEAN, CORRUPTED, sender, place_of(names[path["end"]])) - before
+        else:
+            continue
+        assert path["effect"] == pytest.approx(effect, abs=0.011), (sender, path)
+        assert path["interval"] is None
+    assert {"answer", "query"} <= seen
+
+
+def test_the_circuit_has_the_heads_that_move_most_by_their_strongest_roads(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    heads = model.config.num_attention_heads
+    alone = patching.patch_heads(model, CLEAN, CORRUPTED, (" Mike", " Emma"), progress=False)
+    alone -= patching.logit_difference(model, CORRUPTED)
+    best = [divmod(place, heads) for place in alone.abs().flatten().argsort(descending=True)[:5].tolist()]
+    view = explore.circuit(model, CLEAN, CORRUPTED, heads=5, paths=99)
+    names = [part["name"] for part in view.data["parts"]]
+    assert set(names) == {f"{layer}.{head}" for layer, head in best} | {"logits"}
+    for part in view.data["parts"][:-1]:
+        layer, head = map(int, part["name"].split("."))
+        assert part["says"] == f"Patched alone it moves the answer by {alone[layer, head]:+z.2f}."
+    joined = {(a, b) for a in best for b in best if a[0] < b[0]}
+    assert len(view.data["paths"]) == len(joined) + 5
+    sharing = heads // model.config.num_key_value_heads
+    every = circuits.patch_paths(model, CLEAN, CORRUPTED, (" Mike", " Emma"), progress=False)
+    for path in view.data["paths"]:
+        begin, end = names[path["begin"]], names[path["end"]]
+        ends = [end]
+        if end != "logits":
+            layer, head = map(int, end.split("."))
+            ends = [f"{end} query", *(f"{layer}.{head // sharing} {kind}" for kind in ("key", "value"))]
+        effects = {one: float(every.effect(begin, one)) for one in ends}
+        road = max(effects, key=lambda one: abs(effects[one]))
+        assert path["effect"] == pytest.approx(effects[road], abs=0.0051)
+        layer = int(begin.split(".")[0])
+        others = [f"{layer}.{head}" for head in range(heads) if (layer, head) not in best]
+        if others:
+            control = max(abs(float(every.effect(other, road))) for other in others)
+            assert path["control"] == pytest.approx(control, abs=0.0051)
+        else:
+            assert path["control"] is None
+        if road.endswith(("key", "value")):
+            mates = [f"{end.split('.')[0]}.{head}" for head in range(heads)]
+            own = mates.index(end) // sharing * sharing
+            said = " and ".join(mate for mate in mates[own : own + sharing] if mate != end)
+            assert path["says"] == f"Through the {road.split(' ')[1]}, shared with {said}."
+    few = explore.circuit(model, CLEAN, CORRUPTED, heads=5, paths=3)
+    sizes = sorted((abs(path["effect"]) for path in view.data["paths"]), reverse=True)
+    assert [abs(path["effect"]) for path in few.data["paths"]] == sizes[:3]
+    used = {few.data["parts"][path[end]]["name"] for path in few.data["paths"] for end in ("begin", "end")}
+    assert {part["name"] for part in few.data["parts"]} == used, "a part without a path is not drawn"
+
+
+def test_of_several_pairs_the_circuit_has_means_and_their_errors(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    clean, corrupted, answers = map(list, zip(*PAIRS, strict=True))
+    view = explore.circuit(model, clean, corrupted, answers, heads=3, paths=99)
+    names = [part["name"] for part in view.data["parts"]]
+    found = circuits.patch_paths(model, clean, corrupted, answers, progress=False)
+    straight = [path for path in view.data["paths"] if names[path["end"]] == "logits"]
+    assert len(straight) == 3
+    for path in straight:
+        values = found.effect(names[path["begin"]], "logits")
+        mean, error = float(values.mean()), float(values.std() / 2**0.5)
+        assert path["effect"] == pytest.approx(mean, abs=0.0051)
+        assert path["interval"] == pytest.approx([mean - 2 * error, mean + 2 * error], abs=0.011)
+    assert "mean of 2 pairs" in view.words
+
+
+def test_the_circuit_asks_for_two_prompts_and_two_answers(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    view = explore.circuit(model, CLEAN, CORRUPTED, heads=3, paths=4)
+    assert view.ask is not None and list(view.asks.values()) == [CLEAN, CORRUPTED, " Mike", " Emma"]
+    assert view.ask(*view.asks.values()).data == view.data
+    again = view.ask(CORRUPTED, CLEAN, " Emma", " Mike")
+    other = explore.circuit(model, CORRUPTED, CLEAN, (" Emma", " Mike"), heads=3, paths=4)
+    assert again.data == other.data != view.data and again.ask is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"heads": 0}, "heads is 0; expected 1 to"),
+        ({"heads": 999}, "heads is 999; expected 1 to"),
+        ({"heads": 2.5}, "heads: 2.5 is no whole number"),
+        ({"paths": 0}, "paths is 0; expected 1 or more"),
+        ({"corrupted": CLEAN}, "The two prompts are the same, 'When Mike"),
+        ({"answers": (" Mike", " Mike")}, "The two answers are the same, ' Mike'"),
+        ({"answers": (" Mike", " Bartholomew")}, "Bartholomew"),
+        ({"clean": ""}, "empty"),
+        ({"clean": [CLEAN, CLEAN]}, "2 clean and 1 corrupted prompts and 2 pairs of answers do not go together"),
+        ({"clean": [], "corrupted": []}, "0 clean and 0 corrupted prompts and 0 pairs of answers"),
+    ],
+)
+def test_what_the_circuit_cannot_ask_is_named(tiny: Tiny, change: dict[str, Any], message: str) -> None:
+    asked = {"clean": CLEAN, "corrupted": CORRUPTED, "answers": (" Mike", " Emma")} | change
+    with pytest.raises(ValueError, match=message):
+        explore.circuit(tiny("tiny-llama"), **asked)
+
+
+def test_a_view_of_ones_own_stands_there_until_its_fields_are_asked(tiny: Tiny) -> None:
+    model = tiny("tiny-llama")
+    steps = views.by_hand([views.Step("comes in", "x", torch.ones(4))], "by my own hand")
+    path = views.circuit(
+        [views.CircuitPart("1.0", 1), views.CircuitPart("logits", 3)], [views.CircuitPath("1.0", "logits", 0.5)]
+    )
+    view = explore.by_hand(model, CLEAN, 1, 4, first=steps)
+    assert view.payload == steps.payload and view.words == steps.words
+    assert view.ask is not None and list(view.asks.values()) == [CLEAN, "1", "4"]
+    assert view.ask(CLEAN, "1", "4").data == explore.by_hand(model, CLEAN, 1, 4).data
+    drawn = explore.circuit(model, CLEAN, CORRUPTED, heads=2, first=path)
+    assert drawn.payload == path.payload
+    assert drawn.ask is not None
+    asked = drawn.ask(*drawn.asks.values())
+    assert asked.data == explore.circuit(model, CLEAN, CORRUPTED, heads=2).data
+    with pytest.raises(ValueError, match=r"first is a view of views\.circuit; expected a view of views\.by_hand"):
+        explore.by_hand(model, CLEAN, 1, first=path)
+    with pytest.raises(ValueError, match=r"first is a view of views\.by_hand; expected a view of views\.circuit"):
+        explore.circuit(model, CLEAN, CORRUPTED, first=steps)
+    with pytest.raises(ValueError, match="first is 7; expected a view"):
+        explore.circuit(model, CLEAN, CORRUPTED, first=7)  # type: ignore[arg-type]
 
 
 def test_by_hand_asks_for_a_layer_and_a_position_too(tiny: Tiny) -> None:

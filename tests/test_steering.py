@@ -428,7 +428,7 @@ def test_plain_transformers_model_with_its_tokenizer(tiny: Tiny) -> None:
     [
         (lambda model: steering.concept_direction(model, GLAD, SAD, 3), "no layer 3: there are layers 0 to 2"),
         (lambda model: steering.concept_direction(model, GLAD, SAD, -1), "no layer -1"),
-        (lambda model: steering.concept_direction(model, [], SAD, 1), "a list of prompts was expected"),
+        (lambda model: steering.concept_direction(model, [], SAD, 1), "A text or a list of texts was expected"),
         (lambda model: steering.concept_direction(model, GLAD, "", 1), "empty"),
         (
             lambda model: steering.steered_logits(model, PROMPT, 1, torch.zeros(63)),

@@ -80,7 +80,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from course_utils.grading.lesson import load_lesson
     from course_utils.grading.mark_folder import Plan, mark_folder
-    from course_utils.grading.sandbox import NOT_PROTECTED, choose_level
+    from course_utils.grading.sandbox import choose_level, not_protected
 
     submissions: Path = arguments.submissions
     out = arguments.out or _beside(submissions)
@@ -91,9 +91,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.workers < 1:
         raise CourseError("--workers must be 1 or more")
     level, why = choose_level(arguments.sandbox)
-    if NOT_PROTECTED[level]:
+    from course_utils.grading.inside import landlock
+
+    if told := not_protected(level, landlock=landlock.version() > 0):
         reason = f" Reason: {why}." if why else ""
-        print(f"course: warning: {NOT_PROTECTED[level]}.{reason}", file=sys.stderr)
+        print(f"course: warning: {told}.{reason}", file=sys.stderr)
     if level == "rlimits":
         from course_utils.grading.inside import linux  # not above: it needs fcntl, which Windows has not
 
@@ -253,11 +255,15 @@ def _summary(results: list[Result], out: Path) -> None:
     print(f"{len(results)} submissions: " + ", ".join(f"{count} {status}" for status, count in statuses.most_common()))
     for result in results:
         if result.status != "marked":
-            print(for_terminal(f"  {result.student.name}: {result.status}. {result.reason[:300]}"))
+            # Of an open mark the message says why it is open, and then what an answer that is not right came to.
+            told = result.reason or " ".join(f"{id}: {result.marks[id].message}" for id in result.open_exercises)
+            print(for_terminal(f"  {result.student.name}: {result.status}. {told[:300]}"))
     for result in results:
         for note in result.notes:
             if note.must_look:
                 print(for_terminal(f"  {result.student.name}: {note}"))
+    if people := sum(result.needs_a_person for result in results):
+        print(f"For you to look at: {people}; the report shows whom, and why")
     print(f"Marks: {out / 'grades.csv'}")
     print(f"Report: {out / 'report' / 'index.html'}")
 

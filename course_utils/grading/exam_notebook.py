@@ -17,7 +17,10 @@ from course_utils.grading.merge import Merged
 from course_utils.grading.names import is_dynamic, names_bound, names_used
 from course_utils.notebooks.normalise import exercise_roles
 
-_MARKER = re.compile(r"^(\s*#.*)\b(?:NBVAL|PYTEST_VALIDATE)_(?=[A-Z_]+\s*$)", re.MULTILINE)
+_MARKER = re.compile(r"^([^\S\n]*#.*)\b(?:NBVAL|PYTEST_VALIDATE)_(?=[A-Z_]+[^\S\n]*$)", re.MULTILINE)
+_INSTALLS = re.compile(
+    r"^([^\S\n]*)[%!][^\S\n]*(?:python3? -m )?(?:pip3?|uv|conda|mamba|apt|apt-get)\b.*$", re.MULTILINE
+)
 _INSIDE = "course_utils.grading.inside.probe"
 
 
@@ -86,8 +89,10 @@ def _cell(kind: str, exercise: str, source: str, **more: Any) -> NotebookNode:
 
 
 def _tame(source: str) -> str:
-    """A learner's comment must not steer nbval (``# NBVAL_SKIP``)."""
-    return _MARKER.sub(lambda match: match.group(0).lower(), source)
+    """A learner's comment must not steer nbval (``# NBVAL_SKIP``), and nothing is installed: there is no network, and
+    who tries to reach it is flagged.
+    """
+    return _INSTALLS.sub(r"\1pass", _MARKER.sub(lambda match: match.group(0).lower(), source))
 
 
 def _needed(cells: list[NotebookNode]) -> list[NotebookNode]:

@@ -203,13 +203,24 @@ class Plugin:
 
 def missing_names(cells: Sequence[CellRecord], exercise: str) -> frozenset[str]:
     """The names for want of which an answer raised: in its cells, or when it was called."""
+    texts = _said(cells, exercise, "NameError")
+    return frozenset(name for text in texts for name in re.findall(r"name '(\w+)' is not defined", text))
+
+
+def missing_packages(cells: Sequence[CellRecord], exercise: str) -> frozenset[str]:
+    """The packages for want of which an answer raised: in its cells, or when it was called."""
+    texts = _said(cells, exercise, "ModuleNotFoundError")
+    return frozenset(name for text in texts for name in re.findall(r"No module named '(\w+)", text))
+
+
+def _said(cells: Sequence[CellRecord], exercise: str, exception: str) -> list[str]:
     texts: list[str] = []
     for cell in cells:
-        if cell.exercise == exercise and cell.error is not None and cell.error.name == "NameError":
+        if cell.exercise == exercise and cell.error is not None and cell.error.name == exception:
             texts.append(cell.error.text)
         if cell.exercise == exercise and cell.answer is not None:
-            texts += [one.error for one in cell.answer.outcomes if one.raised == "NameError"]
-    return frozenset(name for text in texts for name in re.findall(r"name '(\w+)' is not defined", text))
+            texts += [one.error for one in cell.answer.outcomes if one.raised == exception]
+    return texts
 
 
 def open_message(sent: Sequence[Any], exercise: str, nonce: str) -> list[Outcome] | None:

@@ -9,7 +9,7 @@ from course_utils.errors import CourseError
 from course_utils.grading.readable import for_terminal
 from course_utils.grading.results import Answer, CellRecord, Result
 from course_utils.grading.roster import Student
-from course_utils.grading.sandbox import NOT_PROTECTED
+from course_utils.grading.sandbox import not_protected
 from course_utils.grading.store import Store
 
 _KINDS = {
@@ -43,7 +43,7 @@ def explain(out: Path, student: str, exercise: str) -> str:
     lines += [f"flag: {flag}" for id, flag in result.all_flags if id in ("", exercise)]
     lines.append(f"file: {', '.join(result.files)}")
     lines.append(f"hidden inputs: seed {marked.seed}; sandbox: {marked.level}")
-    if told := NOT_PROTECTED.get(marked.level):
+    if marked.level and (told := not_protected(marked.level, landlock=marked.landlock)):
         lines.append(f"at this level: {told}")
     for number, run in enumerate(marked.runs, 1):
         lines += ["", f"run {number} of {len(marked.runs)}, asked for {', '.join(run.asked)}:"]

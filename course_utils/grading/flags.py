@@ -61,7 +61,7 @@ class Flag(Enum):
     )
     SEVERAL_DEFINITIONS = (
         "several-definitions",
-        Severity.LOOK,
+        Severity.NOTE,  # one that is not right is open, and then somebody looks
         "{count} cells define {name}; the last one before the check was marked",
     )
     BELOW_ITS_CHECK = "below-its-check", Severity.NOTE, "the cell that defines {name} stands below the check"

@@ -7,9 +7,13 @@ whoever carries anything from one kernel to the next could hand in what he was s
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
+import signal
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 from nbformat import NotebookNode
@@ -25,6 +29,7 @@ from course_utils.grading.unshown_functions import unshown_functions
 from course_utils.grading.verdicts import without_points
 
 ROUNDS = 20  # at most this many kernels for one submission
+READING = 60.0  # seconds for what is done here with a learner's source; a long notebook takes one
 
 
 def mark_notebook(
@@ -36,8 +41,37 @@ def mark_notebook(
         seed: of the hidden inputs; fresh unless given.
         ask_all: run the stubs that were not touched, too.
     """
-    merged = merge(lesson, notebook)
+    try:
+        with _at_most(READING):
+            merged = merge(lesson, notebook)
+    except _TookTooLong:
+        told = f"Its cells are such that to read them takes longer than {READING:.0f} s. Nothing of it was run."
+        marks = {one.id: without_points(one, Ruling.NOT_REACHED, told) for one in lesson.exercises}
+        return Marked(marks, level=sandbox.level)
     return _Marking(lesson, merged, sandbox, secrets.randbelow(2**31) if seed is None else seed, ask_all).result()
+
+
+class _TookTooLong(Exception):
+    """Reading a learner's source took longer than any honest one does."""
+
+
+@contextlib.contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raise :class:`_TookTooLong` in what takes longer. Only a main thread can be stopped; a worker has no other."""
+
+    def over(*_: object) -> None:
+        raise _TookTooLong
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class _Marking:
@@ -70,7 +104,10 @@ class _Marking:
             time_left = self.limits.wall - (time.monotonic() - self.started)
             if not self.left or time_left < 1:
                 break
-            reading = self._run(time_left)
+            try:
+                reading = self._run(time_left)
+            except _TookTooLong:
+                break
             if reading.trouble:
                 failures += 1
                 if failures == 2:
@@ -86,6 +123,7 @@ class _Marking:
             level=self.sandbox.level,
             nested=self.sandbox.nested,
             filter=self.sandbox.filter,
+            landlock=self.sandbox.landlock,
             seconds=round(time.monotonic() - self.started, 2),
             runs=tuple(self.runs),
         )
@@ -97,16 +135,17 @@ class _Marking:
 
     def _run(self, time_left: float) -> verdicts.Reading:
         nonce = secrets.token_hex(16)
-        notebook = exam_notebook.build(
-            self.lesson,
-            self.merged,
-            list(self.left),
-            self.seed,
-            nonce,
-            self.limits.case,
-            drop=self.drop,
-            whole=self.whole,
-        )
+        with _at_most(READING):
+            notebook = exam_notebook.build(
+                self.lesson,
+                self.merged,
+                list(self.left),
+                self.seed,
+                nonce,
+                self.limits.case,
+                drop=self.drop,
+                whole=self.whole,
+            )
         right = frozenset(id for id, one in self.marks.items() if one.verdict == Ruling.PASS)
         sockets = self.sandbox.new_socket_folder()
         scratch = self.sandbox.folder / "scratch" / sockets.name
@@ -154,6 +193,9 @@ class _Marking:
             self.suspects[id] = verdict  # once may be bad luck
             return
         told = f"{verdict.meaning.capitalize()}{f' ({ended})' if ended else ''}."
+        if reading.beside:  # whether the answer needs that cell cannot be told for certain
+            told = f"That was in a cell of your own which it seems to need. Your teacher decides. {told}"
+            verdict = Ruling.UNCLEAR
         self.marks[id] = self._in_doubt(id, without_points(self.lesson.exercise(id), verdict, told))
         self.drop.add(id)
         self.left.remove(id)
@@ -163,7 +205,10 @@ class _Marking:
         if mark.verdict in (Ruling.PASS, Ruling.NOT_TRIED) or mark.verdict.open:
             return mark
         missing = examiner.missing_names(self.runs[-1].cells, id) & self.merged.own_names
-        if missing:
+        packages = examiner.missing_packages(self.runs[-1].cells, id) - {"course_utils", *self.lesson.modules}
+        if packages:
+            told = f"It needs {', '.join(sorted(packages))}, which is not installed where this was marked."
+        elif missing:
             told = f"It needs {', '.join(sorted(missing))}, which the notebook defines elsewhere."
         elif id in self.merged.doubtful:
             told = "Several cells define it, and another one than the one that was run may be meant."
@@ -183,6 +228,7 @@ class _Marking:
                 if cell.exercise == id and cell.answer is not None
                 for name in cell.answer.used
             }
-            found = unshown_functions(self.lesson, id, answer, others, seen)
-            flags += [Flag.USES_UNSHOWN.raised(function=name) for name in found]
+            with contextlib.suppress(_TookTooLong), _at_most(READING):
+                found = unshown_functions(self.lesson, id, answer, others, seen)
+                flags += [Flag.USES_UNSHOWN.raised(function=name) for name in found]
         return replace(self.marks[id], source=self.merged.answers[id] or "").flagged(*flags)

@@ -147,8 +147,7 @@ class _Merger:
 
     def _own_code(self) -> OwnCode:
         """What in the notebook is the learner's: whole cells, and what was written into the lesson's."""
-        names = [exercise.name for exercise in self.lesson.exercises]
-        ids = set(self.lesson.ids)
+        names = {exercise.id: exercise.name for exercise in self.lesson.exercises}
         sources: dict[int, str] = {}
         pieces: list[Piece] = []
         checks: dict[str, int] = {}
@@ -157,7 +156,7 @@ class _Merger:
             if cell.cell_type != "code":
                 continue
             for found in checks_in(cell.source):
-                if found.exercise in ids:
+                if found.exercise in names:
                     checks[found.exercise] = place  # the last one is what the learner saw last
             known = self.known.get(place, "")
             exercise, role = self.roles.get(known, ("", ""))
@@ -174,7 +173,7 @@ class _Merger:
                     continue
                 # Python refuses it: it counts for each answer that it looks like.
                 meant = [one.name for one in self.lesson.exercises if (one.id, role) == (exercise, "answer")]
-                meant += [name for name in names if own_code.defines(cell.source, name) and name not in meant]
+                meant += [name for name in names.values() if own_code.defines(cell.source, name) and name not in meant]
                 pieces += [Piece(place, (), name, cell.source) for name in meant or [""]]
         return OwnCode(sources, tuple(pieces), checks, given)
 

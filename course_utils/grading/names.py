@@ -11,7 +11,8 @@ from course_utils.notebooks.normalise import parse_cell
 
 _DYNAMIC = {"globals", "locals", "vars", "eval", "exec", "get_ipython", "__import__"}
 _WORD = re.compile(r"[^\W\d]\w*")
-_MAGIC = re.compile(r"^\s*[%!?].*|.*=\s*[%!].*|.*\?\s*$", re.MULTILINE)
+# Each from the start of a line and within it: else a long line, or many empty ones, take the square of their length.
+_MAGIC = re.compile(r"^[^\S\n]*[%!?].*|^.*=[^\S\n]*[%!].*|^.*\?[^\S\n]*$", re.MULTILINE)
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from course_utils.grading.names import (
@@ -22,9 +22,10 @@ from course_utils.grading.names import (
     names_used,
     names_used_by,
 )
-from course_utils.notebooks.normalise import checks_in, parse_cell
+from course_utils.notebooks.normalise import parse_cell
 
 _BUILTIN = frozenset(dir(builtins))
+_ONLY_SHOW = {"print", "display", "check", "hint", "solution"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Piece:
         return frozenset(names_bound_by(self.body))
 
     @cached_property
+    def reaches(self) -> frozenset[str]:
+        """As ``changes``, and the names that it hands to a function for nothing but what that does to them."""
+        return self.changes | {name for one in self.body for name in _handed_over(one)}
+
+    @cached_property
     def uses(self) -> frozenset[str]:
         """The names that it takes from elsewhere."""
         return frozenset(names_used_by(self.body) if self.body else names_used(self.source))
@@ -76,34 +82,55 @@ class OwnCode:
     checks: dict[str, int]
     given: dict[int, frozenset[str]] = field(default_factory=dict)
 
+    @cached_property
+    def reaching(self) -> dict[str, list[Piece]]:
+        """By name, the pieces that reach it."""
+        found: dict[str, list[Piece]] = {}
+        for piece in self.pieces:
+            for name in piece.reaches:
+                found.setdefault(name, []).append(piece)
+        return found
+
+    @cached_property
+    def hiding(self) -> list[Piece]:
+        """The pieces that may bind names which their source does not show."""
+        return [one for one in self.pieces if imports_everything(one.body) or is_dynamic(one.source)]
+
 
 def cut(
-    source: str, place: int, names: Collection[str], given: Iterable[ast.stmt] = (), *, lessons: bool
+    source: str, place: int, names: Mapping[str, str], given: Iterable[ast.stmt] = (), *, lessons: bool
 ) -> list[Piece]:
-    """The pieces of a cell.
+    """The pieces of a cell. Each import is one of its own: that one fails must not cost what the others bring.
 
     Args:
-        names: of the exercises.
+        names: of the exercises, by their ids.
         given: the lesson's statements of this cell, which are not the learner's.
         lessons: the cell is the lesson's, and not one for an answer: only what it has more, under new names, is kept.
     """
     body = parse_cell(source)
     if not body:
-        return [Piece(place, (), source=source)] if source.strip() and not lessons else []
+        refused = bool(source.strip()) and not lessons and not is_empty(source)
+        return [Piece(place, (), source=source)] if refused else []
     dumps = {ast.dump(statement) for statement in given}
     taken = names_set_by(given)
     own = [one for one in body if ast.dump(one) not in dumps]
     if lessons:
-        own = [one for one in own if (new := names_set_by([one])) and not new & taken]
-    checks = [place for place, one in enumerate(own) if _is_check(one)]
-    last = max(checks, default=len(own))
-    found: dict[str, list[tuple[int, ast.stmt]]] = {}
+        own = [one for one in own if imports_everything([one]) or ((new := names_set_by([one])) and not new & taken)]
+    checked = {position: checked for position, one in enumerate(own) if (checked := _checked(one, names))}
+    last = max(checked, default=len(own))
+    found: dict[tuple[str, int], list[tuple[int, ast.stmt]]] = {}
     for position, one in enumerate(own):
-        if position not in checks:
-            found.setdefault(_answered(one, names), []).append((position, one))
+        if position in checked:
+            answer = checked[position]
+            if answer is not one:  # `standardise = check("m.1", mine)`: given before it is checked
+                found.setdefault((names_of(answer, names)[0], -1), []).append((position - 1, answer))
+            continue
+        for name in names_of(one, names) or [""]:
+            alone = position if isinstance(one, ast.Import | ast.ImportFrom) else -1
+            found.setdefault((name, alone), []).append((position, one))
     return [
         Piece(place, tuple(one for _, one in group), name, source, any(position < last for position, _ in group))
-        for name, group in found.items()
+        for (name, _), group in found.items()
     ]
 
 
@@ -113,8 +140,11 @@ def source_of(code: OwnCode, pieces: Collection[Piece]) -> str:
     source, body = code.sources[place], parse_cell(code.sources[place])
     if not body:
         return source
-    wanted = {ast.dump(one) for piece in pieces for one in piece.body}
-    keep = [one for one in body if ast.dump(one) in wanted and not _is_check(one)]
+    wanted = {ast.dump(one): one for piece in pieces for one in piece.body}
+    keep = [one for one in body if ast.dump(one) in wanted]
+    if len(wanted) > len({ast.dump(one) for one in keep}):  # what was handed to a check stands nowhere as it is run
+        ordered = sorted(wanted.values(), key=lambda one: (one.lineno, one.col_offset))
+        return "\n".join(ast.unparse(one) for one in ordered)
     if len(keep) == len(body):
         return source
     drop = [one for one in body if one not in keep]
@@ -137,7 +167,7 @@ def needed(code: OwnCode, answer: Piece, check: int, supplied: Collection[str], 
         answer,
         *(one for one in code.pieces if one.cell == answer.cell and not one.answers and one is not answer),
     ]
-    waiting, seen = list(chosen), set(supplied)
+    waiting, seen, taken = list(chosen), set(supplied), {(id(one), "") for one in chosen}
     while waiting:
         piece = waiting.pop()
         for name in piece.uses - seen:
@@ -147,25 +177,31 @@ def needed(code: OwnCode, answer: Piece, check: int, supplied: Collection[str], 
             for one in _binders(code, name, check, lesson):
                 if name == answer.answers and one.cell >= answer.cell:
                     continue
-                if one not in chosen:
-                    chosen.append(one)
-                    waiting.append(one)
-    return _ordered(code, chosen)
+                key = id(one), name if one.body and name not in one.sets else ""
+                if key in taken:
+                    continue
+                taken.add(key)
+                if key[1]:
+                    # A trial with `torch.manual_seed(0)` in it: that line may be needed, and not the hour that follows.
+                    one = replace(one, body=tuple(part for part in one.body if name in Piece(0, (part,)).reaches))
+                chosen.append(one)
+                waiting.append(one)
+    return _ordered(chosen)
 
 
 def all_before(code: OwnCode, answer: Piece, check: int) -> list[Piece]:
     """An answer and everything of the learner's that stands before its check, but no other exercise's answer."""
     others = [one for one in code.pieces if not one.answers and (one.cell <= check or one.cell == answer.cell)]
-    return _ordered(code, [answer, *(one for one in others if one.body or one.cell == answer.cell)])
+    return _ordered([answer, *(one for one in others if one.body or one.cell == answer.cell)])
 
 
-def _ordered(code: OwnCode, chosen: Sequence[Piece]) -> list[Piece]:
-    return [one for one in code.pieces if any(one is piece for piece in chosen)]
+def _ordered(chosen: Sequence[Piece]) -> list[Piece]:
+    return sorted(chosen, key=lambda one: one.cell)
 
 
 def _binders(code: OwnCode, name: str, check: int, lesson: Collection[str]) -> list[Piece]:
     """The pieces that make a name what it is at the check."""
-    makers = [one for one in code.pieces if name in one.changes]
+    makers = [one for one in code.reaching.get(name, ()) if name not in lesson or name in one.changes]
     before = [one for one in makers if one.cell <= check]
     if name in lesson:
         # What the lesson binds after the learner is the lesson's again.
@@ -176,21 +212,50 @@ def _binders(code: OwnCode, name: str, check: int, lesson: Collection[str]) -> l
     if makers:
         return makers
     # Nobody is seen to bind it: it may come from a star or from a text that is executed.
-    return [one for one in code.pieces if imports_everything(one.body) or is_dynamic(one.source)]
+    return code.hiding
 
 
-def _answered(statement: ast.stmt, names: Collection[str]) -> str:
-    """The exercise's name that a statement binds and nothing besides: by a definition, a lambda or another function."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return statement.name if statement.name in names else ""
-    if isinstance(statement, ast.Assign | ast.AnnAssign):
-        bound = names_set_by([statement])
-        return next(iter(bound)) if len(bound) == 1 and bound <= set(names) else ""
-    return ""
+def names_of(statement: ast.stmt, names: Mapping[str, str]) -> list[str]:
+    """The exercises' names that a statement binds: by a definition, a lambda, another function, in a branch."""
+    if isinstance(statement, ast.Import | ast.ImportFrom | ast.Delete):  # the course's own function is no answer
+        return []
+    bound = names_set_by([statement])
+    return [name for name in names.values() if name in bound]
 
 
-def _is_check(statement: ast.stmt) -> bool:
-    return bool(checks_in(ast.unparse(statement)))
+def is_empty(source: str) -> bool:
+    """Whether a cell has nothing but comments and lines for IPython."""
+    lines = (line.strip() for line in source.split("\n"))
+    return all(not line or line.startswith(("#", "%", "!", "?")) for line in lines)
+
+
+def _checked(statement: ast.stmt, names: Mapping[str, str]) -> ast.stmt | None:
+    """None where a statement is no check. Else itself, or where something else is handed in than the exercise's name,
+    the statement that gives it that name.
+    """
+    if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr) or not isinstance(statement.value, ast.Call):
+        return None
+    call = statement.value
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    first = call.args[0] if call.args else None
+    if called != "check" or not isinstance(first, ast.Constant) or first.value not in names:
+        return None
+    name = names[str(first.value)]
+    answer = next((one.value for one in call.keywords if one.arg == "answer"), None)
+    answer = call.args[1] if answer is None and len(call.args) > 1 else answer
+    if answer is None or isinstance(answer, ast.Starred) or (isinstance(answer, ast.Name) and answer.id == name):
+        return statement
+    given = ast.Assign([ast.Name(name, ast.Store())], answer)
+    return ast.fix_missing_locations(ast.copy_location(given, statement))
+
+
+def _handed_over(statement: ast.stmt) -> set[str]:
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
+        return set()
+    call = statement.value
+    if isinstance(call.func, ast.Name) and call.func.id in _ONLY_SHOW:
+        return set()
+    return {one.id for one in call.args if isinstance(one, ast.Name)}
 
 
 def _lines(statement: ast.stmt) -> range:
@@ -201,4 +266,5 @@ def _lines(statement: ast.stmt) -> range:
 
 def defines(source: str, name: str) -> bool:
     """Whether a cell that Python refuses looks as if it should define a name."""
-    return bool(re.search(rf"^\s*(?:def|class)\s+{re.escape(name)}\b|^{re.escape(name)}\s*=", source, re.MULTILINE))
+    defined = rf"^[^\S\n]*(?:def|class)[^\S\n]+{re.escape(name)}\b|^{re.escape(name)}\s*="
+    return bool(re.search(defined, source, re.MULTILINE))

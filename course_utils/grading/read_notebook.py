@@ -68,6 +68,7 @@ def _cell(raw: object, number: int) -> NotebookNode:
     if not isinstance(source, str):
         raise ValueError(f"the source of cell {number} is not text")
     source = source.encode("utf-8", "replace").decode("utf-8")  # JSON can carry halves of characters
+    source = source.replace("\r\n", "\n")  # or each cell that an editor of Windows wrote would count as edited
     metadata = raw.get("metadata", {})
     kept = {}
     if isinstance(metadata, dict):

@@ -22,7 +22,7 @@ from course_utils.grading.exports import possible
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.readable import for_page
 from course_utils.grading.results import Result, Ruling, Status
-from course_utils.grading.sandbox import NOT_PROTECTED
+from course_utils.grading.sandbox import not_protected
 from course_utils.grading.similar import Group
 from course_utils.grading.store import write_atomically
 
@@ -64,9 +64,11 @@ def class_page(lesson: Lesson, results: list[Result], groups: list[Group]) -> st
     """The teacher's page."""
     handed_in = [result for result in results if result.status != Status.NOTHING]
     marked = [result for result in results if result.marks]
-    points = [result.points for result in results if result.has_points]
+    points = [result.points for result in results if result.has_points and not result.is_open]
     out_of = possible(lesson, results)
     people = sum(result.needs_a_person for result in results)
+    hows = [one.marked for one in marked if one.marked.level]
+    levels = {(how.level, not_protected(how.level, landlock=how.landlock)) for how in hows}
     figures = [(str(len(handed_in)), "submissions"), (str(len(marked)), "marked"), (str(people), "for you to look at")]
     if len(handed_in) < len(results):
         figures.append((str(len(results) - len(handed_in)), "handed nothing in"))
@@ -78,8 +80,7 @@ def class_page(lesson: Lesson, results: list[Result], groups: list[Group]) -> st
         results=results,
         figures=figures,
         out_of=out_of,
-        unprotected=next((level for result in marked if NOT_PROTECTED.get(level := result.marked.level)), ""),
-        not_protected=NOT_PROTECTED,
+        unprotected=sorted((level, told) for level, told in levels if told),
         histogram=_histogram(points, out_of) if points else None,
         exercises=[_exercise_row(exercise, marked) for exercise in lesson.exercises],
         mistakes=_mistakes(lesson, marked),

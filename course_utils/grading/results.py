@@ -236,7 +236,7 @@ class Marked:
         seed: of the hidden inputs.
         level: of the sandbox; ``nested`` where each kernel has namespaces of its own inside it; ``filter`` says of
             the system calls that are refused whether each attempt is seen ("watched") or not ("plain"), "" where there
-            is no filter.
+            is no filter; ``landlock`` where it could open no files but those that it needs.
     """
 
     marks: dict[str, Mark]
@@ -246,6 +246,7 @@ class Marked:
     level: str = ""
     nested: bool = False
     filter: str = ""
+    landlock: bool = False
     seconds: float = 0.0
     runs: tuple[Run, ...] = ()
 
@@ -331,7 +332,12 @@ class Result:
     @property
     def is_open(self) -> bool:
         """Whether a part of the points is for a person to decide, so that their sum is no mark yet."""
-        return any(mark.verdict.open for id, mark in self.marks.items() if id not in self.by_hand)
+        return bool(self.open_exercises)
+
+    @property
+    def open_exercises(self) -> list[str]:
+        """The exercises whose verdict is open and whose points nobody has given."""
+        return [id for id, mark in self.marks.items() if mark.verdict.open and id not in self.by_hand]
 
     @property
     def all_flags(self) -> list[tuple[str, Raised]]:

@@ -7,9 +7,10 @@ Levels, best first:
   home and temporary folder in memory, no environment. Each submission has namespaces of its own inside it.
 - ``docker`` and ``podman``: through a container, where a teacher asks for it (``containers/Containerfile``). Written
   and never run: what it keeps is not known, and the record of every submission says so.
-- ``rlimits``: limits on memory, processes, files and time, and a clean-up of everything that was started. It does not
-  keep hostile code from reading the teacher's files (the solutions among them) or, without libseccomp, from using the
-  network; the record of every submission says so.
+- ``rlimits``: limits on memory, processes, files and time, and a clean-up of everything that was started. Where the
+  system has Landlock (Linux 5.13) no files can be opened but the libraries and the stripped package. Elsewhere it does
+  not keep hostile code from reading the teacher's files (the solutions among them) or, without libseccomp, from using
+  the network. The record of every submission says so.
 """
 
 from __future__ import annotations
@@ -45,10 +46,16 @@ NOT_PROTECTED = {
     "rlimits": "not protected from hostile code: the files (the course's solutions among them), the environment, the "
     "memory of other programs and, but for Linux with libseccomp, the network of the account that marks",
 }
+_LANDLOCK = (
+    "shut in by Landlock and not by namespaces: which other files there are can be seen, though not what is in them; "
+    "without libseccomp other programs' sockets and the network are open too"
+)
 COPY, SOCKETS = (
     "/course",
     "/run/sockets",
 )  # where bubblewrap's sandbox has the stripped package, and the kernels' sockets
+_SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin")
+_SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/alternatives")
 SERVER, LOG = "fork_server", "fork_server.log"
 IMAGE = "course-exam"  # what containers/Containerfile is built as
 
@@ -77,6 +84,7 @@ class Sandbox:
     folder: Path = field(init=False)
     nested: bool = field(init=False, default=False)
     filter: str = field(init=False, default="")
+    landlock: bool = field(init=False, default=False)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
     _seal: str = field(init=False, default="")
     _count: int = field(init=False, default=0)
@@ -163,6 +171,7 @@ class Sandbox:
             "sockets": seen_inside,
             "nested": self.level == "bubblewrap",
             "filter": compile_filter(),
+            "may_open": _files(self.folder / "copy") if self.level == "rlimits" else None,
             "below_tmp": _below_tmp(),
             "cpu": int(self.limits.wall) + 10,
             **asdict(self.limits),
@@ -184,6 +193,7 @@ class Sandbox:
         self._seal = self._digest() if self.level == "rlimits" else ""
         state = self._state()
         self.nested, self.filter = bool(state["nested"]), str(state["filter"])
+        self.landlock = bool(state["landlock"])
 
     def stop(self) -> None:
         """End the fork server and every kernel that it still has."""
@@ -221,6 +231,11 @@ class Sandbox:
         argv = [sys.executable, "-S", "-E", str(launcher), server, "{connection_file}"]
         contents = {"argv": argv, "display_name": "exam", "language": "python", "interrupt_mode": "message"}
         (spec / "kernel.json").write_text(json.dumps(contents), encoding="utf-8")
+
+
+def not_protected(level: str, *, landlock: bool) -> str:
+    """What a level does not keep from hostile code, "" if nothing; ``landlock``: whether files were shut by it."""
+    return _LANDLOCK if level == "rlimits" and landlock else NOT_PROTECTED[level]
 
 
 def choose_level(wanted: str | None = None) -> tuple[str, str]:
@@ -316,12 +331,12 @@ def _bubblewrap(folder: Path, environment: dict[str, str]) -> list[str]:
     for name, value in environment.items():
         options += ["--setenv", name, value]
     options += ["--tmpfs", "/tmp"]
-    for place in ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin"):
+    for place in _SYSTEM:
         if os.path.islink(place):
             options += ["--symlink", os.readlink(place), place]
         elif os.path.isdir(place):
             options += ["--ro-bind", place, place]
-    for place in ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/alternatives"):
+    for place in _SETTINGS:
         options += ["--ro-bind-try", place, place]
     for place in (*_python_folders(), *_model_folders()):
         options += ["--ro-bind", place, place]
@@ -330,7 +345,7 @@ def _bubblewrap(folder: Path, environment: dict[str, str]) -> list[str]:
     copy = folder / "copy"
     installed = Path(course_utils.__file__).resolve().parent
     # Not an editable checkout: the package lies among the libraries, and would be seen there with its solutions.
-    if any(installed.is_relative_to(place) for place in _python_folders()):
+    if any(installed.is_relative_to(Path(place).resolve()) for place in (*_SYSTEM, *_python_folders())):
         options += ["--ro-bind", str(copy / "package" / "course_utils"), str(installed)]
     options += ["--ro-bind", str(copy), COPY, "--bind", str(folder / "sockets"), SOCKETS]
     for number in range(len(_below_tmp())):
@@ -393,6 +408,29 @@ def _python_folders() -> list[str]:
     """What of this machine Python itself needs, besides /usr."""
     places = {Path(place).resolve() for place in (sys.prefix, sys.base_prefix, sys.exec_prefix, *_user_packages())}
     return sorted(str(place) for place in places if not place.is_relative_to("/usr"))
+
+
+def _files(copy: Path) -> dict[str, list[str]]:
+    """What a kernel may read where Landlock shuts it in, and of which folders it may see the names alone.
+
+    The package, where it lies among the libraries, is left out: the solutions are in it. Rights to a folder hold for
+    all that is in it, so around the package each neighbour is named.
+    """
+    import course_utils
+
+    installed = Path(course_utils.__file__).resolve().parent
+    readable, listed = [str(copy), *_SETTINGS], []
+    for place in map(Path, (*_SYSTEM, *_python_folders(), *_model_folders())):
+        while installed.is_relative_to(place.resolve()):
+            listed.append(str(place))
+            below = place.resolve() / installed.relative_to(place.resolve()).parts[0]
+            readable += [str(one) for one in place.iterdir() if one.resolve() != below]
+            place = below
+            if place == installed:
+                break
+        else:
+            readable.append(str(place))
+    return {"readable": readable, "listed": listed}
 
 
 def _below_tmp() -> list[str]:

@@ -54,10 +54,8 @@ NETWORK, PROCESSES, SIGNALS = "the network", "another program", "another process
 _STARTS, _SIGNALS = ("fork", "vfork"), ("kill", "tkill", "tgkill")
 _NEW_NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 _THREAD = 0x10000  # what tells a new thread from a new process
-_LOCAL = (
-    1,
-    16,
-)  # AF_UNIX, on which Jupyter talks; AF_NETLINK, which the standard library asks for the interfaces' names
+AF_UNIX = 1
+_LOCAL = (AF_UNIX, 16)  # Jupyter talks on the first; of AF_NETLINK the standard library asks the interfaces' names
 _LAST_FAMILY = 64
 
 
@@ -71,7 +69,7 @@ class Filter:
         refused: by number of the call, what it would have reached.
         starts: numbers of the calls that start a process: allowed, and told. ``clone`` is one of them; with a flag of
             ``new_namespaces`` it is refused.
-        signals: numbers of the calls that send a signal: for the watch to decide.
+        signals: numbers of the calls that send a signal: for the watch to decide, as is ``socket`` of AF_UNIX.
     """
 
     watched: str
@@ -80,6 +78,7 @@ class Filter:
     starts: tuple[int, ...] = ()
     signals: tuple[int, ...] = ()
     clone: int = -1
+    socket: int = -1
     new_namespaces: int = sum(_NEW_NAMESPACES)
 
 
@@ -103,7 +102,8 @@ def compile_filter() -> dict[str, Any] | None:
     known[number("socket")] = NETWORK
     known |= {call: SIGNALS for name in OF_OTHERS if (call := number(name)) >= 0}
     signals = tuple(number(name) for name in _SIGNALS)
-    return asdict(Filter(*programs, known, tuple(one for one in starts if one >= 0), signals, number("clone")))
+    started = tuple(one for one in starts if one >= 0)
+    return asdict(Filter(*programs, known, started, signals, number("clone"), number("socket")))
 
 
 def _program(library: Any, ask: int | None) -> str:
@@ -130,6 +130,7 @@ def _program(library: Any, ask: int | None) -> str:
             if library.resolve_syscall(library.Arch.NATIVE, name) >= 0:
                 rules.add_rule(ask, name)
         rules.add_rule(ask, "clone", library.Arg(0, library.MASKED_EQ, _THREAD, 0))
+        rules.add_rule(ask, "socket", library.Arg(0, library.EQ, AF_UNIX))
     with tempfile.TemporaryFile() as file:
         rules.export_bpf(file)
         file.seek(0)

@@ -34,6 +34,7 @@ class Reading:
     Attributes:
         marks: the exercises that were asked and answered.
         culprit: the exercise at which the run ended early, and the verdict that this means for it.
+        beside: it ended in a cell of the learner's own that stands beside the answer.
         trouble: why the run says nothing, if it was the examiner's fault.
         flags: what concerns the whole notebook.
         lacks_a_cell: it stopped at an answer that needs a cell of the lesson which was left out.
@@ -41,6 +42,7 @@ class Reading:
 
     marks: dict[str, Mark] = field(default_factory=dict)
     culprit: tuple[str, Ruling] | None = None
+    beside: bool = False
     trouble: str = ""
     flags: list[Raised] = field(default_factory=list)
     lacks_a_cell: bool = False
@@ -76,6 +78,7 @@ def _find_end(reading: Reading, run: Run) -> None:
     if alarm is not None:
         flooded = alarm.alarm == "crashed" and run.kernel_end.startswith("output")
         reading.culprit = (_owner(alarm, left), Ruling.OUTPUT_LIMIT if flooded else _ALARMS[alarm.alarm])
+        reading.beside = alarm.kind == "extra"
     elif run.trouble is not None and run.trouble.what == "wall":
         reading.culprit = (left[0], Ruling.TIME_OUT) if left else None
     elif run.trouble is not None:

@@ -29,7 +29,7 @@ import torch
 
 from course_utils.model.errors import AnatomyError
 from course_utils.model.families import family_of
-from course_utils.model.finding import FoundLayer, Scale, Written, below, final_norm, find_layers
+from course_utils.model.finding import FoundLayer, Scale, Written, below, final_norm, find_layers, find_unembedding
 from course_utils.model.wrapping import as_traced
 
 if TYPE_CHECKING:
@@ -384,7 +384,7 @@ def find(model: TransformersModel) -> Anatomy:
         return tuple((envoy(module), scale) for module, scale in written)
 
     holder, layers = find_layers(hf, config)
-    unembedding = hf.get_output_embeddings()
+    unembedding = find_unembedding(hf)
     if unembedding is None:
         raise AnatomyError(f"{family}: looked for the unembedding with get_output_embeddings() and found none.")
     blocks = [envoy(layer.block) for layer in layers]
@@ -425,12 +425,17 @@ def _kept_windows(config: Any, n_layers: int) -> tuple[int | None, ...]:
     from transformers import DynamicCache
 
     layers = DynamicCache(config=config).layers
-    windows = [layer.sliding_window if getattr(layer, "is_sliding", False) else None for layer in layers]
+    # Of a window of a single token it drops nothing: its slice of the last 0 is all.
+    windows = [
+        layer.sliding_window if getattr(layer, "is_sliding", False) and layer.sliding_window > 1 else None
+        for layer in layers
+    ]
     return tuple((windows + [None] * n_layers)[:n_layers])
 
 
 def _logit_scale(config: Any) -> float:
-    scale = getattr(config, "logit_scale", None) or getattr(config, "lm_head_multiplier", None)
+    names = ("logit_scale", "lm_head_multiplier", "output_multiplier")
+    scale = next((value for name in names if (value := getattr(config, name, None))), None)
     divisor = getattr(config, "logits_scaling", None) or getattr(config, "logits_mup_width_multiplier", None)
     return float(scale or 1 / (divisor or 1.0))
 

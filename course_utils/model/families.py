@@ -136,6 +136,34 @@ _GEMMA_4 = Family(
     alone=True,
 )
 _TUPLE = Family(tuples=True)
+
+
+def _muse_gate(gate: Any) -> tuple[Any, Any]:
+    """The factors of Muse Spark's gate on the stream and on what is written to it, (width,) each."""
+    opened = (gate.gate / gate.temperature).detach()
+    written = opened.sigmoid()
+    return ((-opened).sigmoid() * (1 + written)).clamp(min=gate.eps).sqrt(), written
+
+
+def _zamba(shared: str) -> Family:
+    """Attention and MLP in a row, whose weights several layers share, write into what a state space reads: it alone
+    writes to the stream.
+    """
+    return Family(
+        Layout(attention="", mlp=""),
+        kinds={
+            "hybrid": Layout(
+                attention=f"{shared}.self_attn",
+                mixer="mamba_decoder.mamba",
+                mlp="",
+                mlp_parts=(f"{shared}.feed_forward",),
+                attention_writes=(Source("mamba_decoder.mamba"),),
+            )
+        },
+        alone=True,
+    )
+
+
 _NO_ATTENTION = Family(
     refused="it has no attention in any layer (its layers are recurrent), so there are no heads, patterns or keys and "
     "values to look at"
@@ -149,9 +177,6 @@ _SEVERAL_STREAMS = Family(
 )
 _WANTS_A_PICTURE = Family(refused="it reads a picture or a sound with every text, and the lessons give it a text alone")
 _LOOPS = Family(refused="it runs the same layers several times over, so there is no one stream through its layers")
-_SHARED_ATTENTION = Family(
-    refused="several layers share one attention block, which writes through a state space and not to the stream"
-)
 
 FAMILIES: dict[str, Family] = {
     # An MLP that is two matrices of the layer. OPT flattens its batch in front of it.
@@ -181,6 +206,7 @@ FAMILIES: dict[str, Family] = {
     "llama4_text": Family(alone=True),
     "zaya": Family(tuples=True, alone=True),
     "glm_moe_dsa": Family(tuples=True, alone=True),
+    "mistral_large4_text": Family(tuples=True, alone=True),
     "hy_v4": _SEVERAL_STREAMS,
     # Attention in some layers only.
     "bamba": _TUPLE,
@@ -212,6 +238,8 @@ FAMILIES: dict[str, Family] = {
             "linear_attention": Layout(attention="", mixer="temporal_block"),
         }
     ),
+    "zamba": _zamba("shared_transf"),
+    "zamba2": _zamba("shared_transformer"),
     "modernbert-decoder": Family(head="lm_head"),
     # What each layer reads of the tokens besides the stream, and a number on the whole layer.
     "gemma4_text": _GEMMA_4,
@@ -225,6 +253,29 @@ FAMILIES: dict[str, Family] = {
             attention_writes=(Source("post_attention_layernorm", lambda layer: layer.mlp_residual_add_idx**-0.5),),
             mlp_writes=(Source("post_feedforward_layernorm", lambda layer: layer.mlp_residual_add_idx**-0.5),),
             keeps=lambda layer: ((layer.attn_residual_add_idx - 1) / layer.mlp_residual_add_idx) ** 0.5,
+        ),
+        alone=True,
+    ),
+    "muse_spark_text": Family(
+        Layout(
+            attention_writes=(
+                Source(
+                    "post_attention_layernorm",
+                    lambda layer: (
+                        _muse_gate(layer.post_attention_residual_gate)[1]
+                        * _muse_gate(layer.post_feedforward_residual_gate)[0]
+                    ),
+                ),
+            ),
+            mlp_writes=(
+                Source(
+                    "post_feedforward_layernorm",
+                    lambda layer: _muse_gate(layer.post_feedforward_residual_gate)[1],
+                ),
+            ),
+            keeps=lambda layer: (
+                _muse_gate(layer.post_attention_residual_gate)[0] * _muse_gate(layer.post_feedforward_residual_gate)[0]
+            ),
         ),
         alone=True,
     ),
@@ -245,9 +296,8 @@ FAMILIES: dict[str, Family] = {
     "deepseek_v4": _SEVERAL_STREAMS,
     "qwen4_exp_text": _SEVERAL_STREAMS,
     "inkling2_text": _SEVERAL_STREAMS,
+    "glm5_next_text": _SEVERAL_STREAMS,
     "hrm_text": _LOOPS,
-    "zamba": _SHARED_ATTENTION,
-    "zamba2": _SHARED_ATTENTION,
     "longcat_flash": Family(
         refused="each of its layers has two attentions and three MLPs, and the lessons know one of each"
     ),

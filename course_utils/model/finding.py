@@ -86,6 +86,16 @@ def final_norm(holder: Module, family: str) -> Module:
     return _part(holder, FINAL_NORM, "final norm", family)
 
 
+def find_unembedding(hf: PreTrainedModel) -> Any:
+    """The module from which the logits come; None if there is none. A whole that also sees may leave it to its text
+    side to say which it is (Nemotron-H Omni).
+    """
+    from transformers import PreTrainedModel
+
+    models = (part for part in hf.modules() if isinstance(part, PreTrainedModel))
+    return next((found for part in models if (found := part.get_output_embeddings()) is not None), None)
+
+
 def _layer_list(hf: PreTrainedModel, config: PretrainedConfig, family: str) -> tuple[Module, list[Module]]:
     # By role: the list of modules that is as long as the model is deep. A vision tower beside it has another decoder.
     count = config.num_hidden_layers

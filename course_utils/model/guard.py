@@ -39,6 +39,11 @@ def guard(module: torch.nn.Module) -> None:
     module.forward = types.MethodType(guarded, module)
 
 
+def guard_wrapped(module: torch.nn.Module) -> None:
+    """The same for a model that nnsight has already wrapped, whose ``forward`` is nnsight's: by a hook."""
+    module.register_forward_pre_hook(_before_run, with_kwargs=True)
+
+
 def context_of(config: Any) -> int | None:
     """The longest input in tokens that a model was made for, None if its configuration does not say."""
     return getattr(config.get_text_config(), "max_position_embeddings", None)

@@ -66,13 +66,10 @@ def prove(parts: Anatomy, tolerance: float = TOLERANCE) -> Anatomy:
             )
         what = f"layer {layer}: input + attention + MLP is not its output"
         _must_agree(before * parts.keeps[layer] + attention + mlp, after, tolerance, parts, what, attention, mlp)
-    _must_agree(
-        parts.unembed(stream[-1][-1]), logits, tolerance, parts,
-        "the last layer's output through the final norm and the unembedding does not give the model's logits",
-    )  # fmt: skip
+    parts = _with_finish_of(parts, stream[-1][-1], logits, tolerance)
     for layer, (read, projected, attended) in zip(parts.head_layers, heads, strict=True):
         _prove_heads(parts, layer, read, projected, attended, tolerance)
-    return _with_sizes_of(_with_patterns_of(parts, [seen[2] for seen in heads]), cache, tokens.shape[1])
+    return _with_sizes_of(_with_patterns_of(parts, [seen[2] for seen in heads]), cache)
 
 
 def _traced(parts: Anatomy, tokens: torch.Tensor, cache: Any) -> tuple[list[Any], torch.Tensor, list[Any]]:
@@ -123,6 +120,8 @@ def prove_by_twin(parts: Anatomy, find: Find) -> Anatomy:
     """
     config = parts.model._module.config
     twin = _proven_twin(config.model_type, json.dumps(config.to_dict(), sort_keys=True, default=str), find)
+    if (twin.logit_scale, twin.logit_cap) == (1.0, None):
+        parts = dataclasses.replace(parts, logit_scale=1.0, logit_cap=None)
     return dataclasses.replace(parts, shows_patterns=twin.shows_patterns, sinks=twin.sinks)
 
 
@@ -150,6 +149,28 @@ def _proven_twin(model_type: str, settings: str, find: Find) -> Anatomy:
             "were expected, so its size cannot be told without its weights."
         )
     return proven
+
+
+def _with_finish_of(parts: Anatomy, last: torch.Tensor, logits: torch.Tensor, tolerance: float) -> Anatomy:
+    """The parts whose unembedding gives the model's own logits: with the scale and the cap that the configuration
+    names; or without, since the whole of a model that also sees may leave out what its text side alone would do (Aya
+    Vision).
+    """
+    what = "the last layer's output through the final norm and the unembedding does not give the model's logits"
+    bare = dataclasses.replace(parts, logit_scale=1.0, logit_cap=None)
+    try:
+        ours = parts.unembed(last)
+    except RuntimeError as error:  # torch's words to widths that do not meet
+        raise AnatomyError(f"{parts.family}: {what} ({str(error).splitlines()[0]}). Try another model.") from error
+    try:
+        _must_agree(ours, logits, tolerance, parts, what)
+    except AnatomyError as error:
+        try:
+            _must_agree(bare.unembed(last), logits, tolerance, parts, what)
+        except AnatomyError:
+            raise error from None
+        return bare
+    return parts
 
 
 def _prove_heads(
@@ -194,15 +215,16 @@ def _with_patterns_of(parts: Anatomy, attended: list[Any]) -> Anatomy:
     return dataclasses.replace(parts, shows_patterns=all(one is not None for one in patterns), sinks=least < 0.98)
 
 
-def _with_sizes_of(parts: Anatomy, cache: Any, n_tokens: int) -> Anatomy:
+def _with_sizes_of(parts: Anatomy, cache: Any) -> Anatomy:
     """The parts with the sizes of a real cache, which knows best, in the place of those of the configuration."""
     kept, kv_heads = [0] * parts.n_layers, list(parts.kv_head_counts)
     for layer, held in enumerate(cache.layers[: parts.n_layers]):
         if parts.attentions[layer] is None:
             continue
         tensors = [getattr(held, name, None) for name in ("keys", "values", "index_keys")]
-        there = [one for one in tensors if isinstance(one, torch.Tensor)]
-        kept[layer] = sum(one.numel() for one in there) // n_tokens
+        there = [one for one in tensors if isinstance(one, torch.Tensor) and one.numel()]
+        # Each (..., position, width); a window may be shorter than the run.
+        kept[layer] = sum(one.numel() // one.shape[-2] for one in there)
         latent = hasattr(parts.attentions[layer]._module, "kv_lora_rank")
         if there and there[0].ndim == 4 and not latent:
             kv_heads[layer] = there[0].shape[1]

@@ -10,10 +10,12 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from course_utils.model.classes import class_of
+from course_utils.model.finding import find_unembedding
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PretrainedConfig, PreTrainedModel
 
 _WIDTH, _HEADS, _HEAD_WIDTH, _VOCABULARY, _POSITIONS, _WINDOW = 64, 4, 16, 1152, 256, 8
@@ -21,7 +23,7 @@ _MOST_LAYERS = 8
 
 # What each size becomes, by the names that configurations give it. A size that is missing, None or 0 stays so.
 _SIZES: tuple[tuple[int, str], ...] = (
-    (_WIDTH, "hidden_size d_model n_embd emb_dim embedding_dim word_embed_proj_dim lru_width"),
+    (_WIDTH, "hidden_size d_model n_embd emb_dim embed_dim embedding_dim word_embed_proj_dim lru_width"),
     (96, "intermediate_size ffn_dim n_inner ffn_hidden_size intermediate_size_mlp dff dim_ff"),
     (96, "dense_intermediate_size prefix_dense_intermediate_size"),
     (48, "moe_intermediate_size expert_ffn_hidden_size shared_intermediate_size shared_expert_intermediate_size"),
@@ -52,13 +54,20 @@ _KV_HEAD_COUNTS = (
     *("num_key_value_heads", "num_kv_heads", "num_global_key_value_heads", "swa_num_key_value_heads"),
     *("kv_n_heads", "num_query_groups"),
 )
-_LAYER_COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_blocks")
+_LAYER_COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_blocks", "layers")
 # Lists by number of layer, and not one entry for each: indices of the layers that are so.
 _LAYER_INDICES = ("moe_layers", "full_attn_idxs", "mlp_only_layers", "hybrid_layer_ids", "attn_layer_indices")
 # Sizes of a tower that are the width of the text side, which it writes to.
 _OF_TEXT = ("out_hidden_size", "text_hidden_size")
 _FIRST_DENSE = ("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index")
 
+_ZAMBA: dict[str, Any] = {
+    "num_hidden_layers": 3,
+    "layers_block_type": ["linear_attention", "hybrid", "hybrid"],  # the two share one attention
+    "attention_hidden_size": 2 * _WIDTH,
+    "attention_head_dim": 2 * _WIDTH // _HEADS,
+    "hybrid_layer_ids": [1, 2],
+}
 # Sizes that hang on others of the same family, and periods that a few layers would not hold.
 _EXCEPTIONS: dict[str, dict[str, Any]] = {
     "falcon_h1": {"mamba_n_heads": 8, "mamba_d_head": 16, "mamba_d_ssm": 128},
@@ -67,6 +76,8 @@ _EXCEPTIONS: dict[str, dict[str, Any]] = {
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "num_hidden_layers": 4, "expert_layer_period": 2},
     "bamba": {"attn_layer_indices": [1]},
     "ernie4_5_moe": {"moe_layer_end_index": 3},
+    "zamba": _ZAMBA,
+    "zamba2": _ZAMBA,
 }
 
 
@@ -97,8 +108,6 @@ def small_twin(config: PretrainedConfig, seed: int = 0) -> PreTrainedModel:
     Of a model that also sees or hears it is the whole class around a small text side, without its towers: no text
     meets them. torch's global random state is neither used nor changed.
     """
-    import torch
-
     build = class_of(config)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(seed)
@@ -133,11 +142,9 @@ def _around(config: PretrainedConfig, small: PretrainedConfig) -> PretrainedConf
 
 def _without_towers(build: Any, config: PretrainedConfig, how: dict[str, Any]) -> PreTrainedModel:
     """A model whose text side alone is made: what sees or hears is laid out without memory, and taken off."""
-    import torch
-
     with torch.device("meta"):
         whole = build._from_config(config, **how)
-    decoder, head = whole.get_decoder(), whole.get_output_embeddings()
+    decoder, head = whole.get_decoder(), find_unembedding(whole)
     names = {module: name for name, module in whole.named_modules()}
     made = (
         type(decoder)._from_config(decoder.config, **how),
@@ -150,11 +157,18 @@ def _without_towers(build: Any, config: PretrainedConfig, how: dict[str, Any]) -
     return whole
 
 
+class _NoTower(torch.nn.Module):
+    """What stands where a tower was: Qwen2-Audio asks it for its device."""
+
+    device = torch.device("cpu")
+    dtype = torch.float32
+
+
 def _take_off(module: Any, kept: tuple[Any, ...]) -> None:
     """Let go of every part below a module that neither holds nor is one of those to keep, whatever it is."""
     for name, child in list(module.named_children()):
         if not any(one in child.modules() for one in kept):
-            setattr(module, name, None)
+            setattr(module, name, _NoTower())
         elif child not in kept:
             _take_off(child, kept)
     for name, parameter in list(module.named_parameters(recurse=False)):
@@ -167,8 +181,6 @@ def draw_loud(module: torch.nn.Module, seed: int) -> None:
 
     Freshly initialised parts write next to nothing: whatever one leaves out, the rest would add up within rounding.
     """
-    import torch
-
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -196,11 +208,16 @@ def _cut_sizes(settings: dict[str, Any], heads: int | None) -> None:
 
 
 def _turn_in_three(settings: dict[str, Any]) -> None:
-    """Split the rotary half of the narrow heads between time, height and width (Qwen2-VL), as that of the wide ones."""
+    """Split the rotary half of the narrow heads between time, height and width (Qwen2-VL) as that of the wide ones was:
+    what was as large as another stays so.
+    """
     rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
-    if rope.get("mrope_section") is not None:
+    if (sections := rope.get("mrope_section")) is not None:
         half = int(_HEAD_WIDTH * (rope.get("partial_rotary_factor") or 1)) // 2
-        rope["mrope_section"] = [half - 2 * (half // 3), half // 3, half // 3]
+        cut = [half * one // sum(sections) for one in sections]
+        unlike = next((i for i, one in enumerate(sections) if sections.count(one) == 1), 0)
+        cut[unlike] += half - sum(cut)
+        rope["mrope_section"] = cut
 
 
 def _few_layers(settings: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ def wrap(
 
     from course_utils.model.guard import guard
     from course_utils.model.messages import quiet_transformers
-    from course_utils.model.prompts import add_no_end
+    from course_utils.model.prompts import add_no_end, expect_texts
 
     register_package()
     module.eval().requires_grad_(False)
@@ -42,6 +42,8 @@ def wrap(
     build = remote_class() if remote else nnsight.TransformersModel
     with quiet_transformers():  # its text pipeline does not know the models that also see, and runs them
         model = build(module, task="text-generation", tokenizer=tokenizer, revision=revision, **place)
+    expect_texts(model)
+    model.__dict__["_course_ready"] = True
     if remote:
         model.run_remote = remote
     return model
@@ -50,6 +52,7 @@ def wrap(
 def as_traced(model: Any) -> TransformersModel:
     """A model as nnsight traces it: itself; or a plain transformers model, wrapped once and remembered, with the
     tokenizer that lies beside its weights. Wrapped, it is in evaluation mode and its parameters ask for no gradients.
+    One that somebody wrapped without :func:`wrap` gets what is missing: no gradients, and the rules of :mod:`guard`.
 
     Raises:
         ValueError: it is no model, or its tokenizer is not on this machine.
@@ -57,6 +60,7 @@ def as_traced(model: Any) -> TransformersModel:
     from transformers import AutoTokenizer, PreTrainedModel
 
     if hasattr(model, "_module") and hasattr(model, "trace"):
+        _adopt(model)
         return model
     if not isinstance(model, PreTrainedModel):
         raise ValueError(
@@ -74,6 +78,25 @@ def as_traced(model: Any) -> TransformersModel:
             ) from None
         known = model.__dict__["_course_traced"] = wrap(model, tokenizer)
     return known
+
+
+def _adopt(model: Any) -> None:
+    """See, once, to what :func:`wrap` sees to, on a model that somebody else gave to nnsight."""
+    from transformers import PreTrainedModel
+
+    from course_utils.model.guard import guard_wrapped
+    from course_utils.model.prompts import add_no_end, expect_texts
+
+    module = model._module
+    here = isinstance(module, PreTrainedModel) and not any(one.is_meta for one in module.parameters())
+    if "_course_ready" in model.__dict__ or not here:
+        return
+    module.requires_grad_(False)
+    guard_wrapped(module)
+    if getattr(model, "tokenizer", None) is not None and getattr(model, "pipeline", None) is not None:
+        add_no_end(model.tokenizer)
+        expect_texts(model)
+    model.__dict__["_course_ready"] = True
 
 
 @functools.lru_cache(maxsize=1)
@@ -124,6 +147,12 @@ def remote_class() -> Any:
                 )
             return where
 
+        def _remote_backend(self, remote: bool | str, *how: Any) -> Any:
+            backend = super()._remote_backend(remote, *how)
+            if remote != "local":
+                backend.__class__ = _saying_backend()
+            return backend
+
         def dispatch(self) -> None:
             """Refuse to load here what was asked to run elsewhere."""
             if not self.dispatched:
@@ -140,6 +169,30 @@ def remote_class() -> Any:
             return (_new_plain_model, (), self.__getstate__())
 
     return RemoteModel
+
+
+@functools.lru_cache(maxsize=1)
+def _saying_backend() -> Any:
+    """Nnsight's way to NDIF, which says in one sentence that there is none."""
+    from nnsight.intervention.backends.remote import RemoteBackend
+    from websocket import WebSocketBadStatusException, WebSocketException
+
+    class SayingBackend(RemoteBackend):
+        def __call__(self, tracer: Any = None) -> Any:
+            try:
+                return super().__call__(tracer)
+            except WebSocketBadStatusException as error:
+                raise ModelError(
+                    f"NDIF ({self.ws_host}) refuses with status {error.status_code}: is the key right? See "
+                    "https://login.ndif.us."
+                ) from error
+            except (WebSocketException, OSError) as error:
+                raise ModelError(
+                    f"NDIF ({self.ws_host}) cannot be reached: {error}. A remote model needs a network; without one, "
+                    "load it here, without remote=True."
+                ) from error
+
+    return SayingBackend
 
 
 def _new_plain_model() -> TransformersModel:

@@ -41,8 +41,12 @@ PICTURE_LIMIT = 300_000  # bytes of one stored picture
 NOTEBOOK_LIMIT = 2_000_000  # bytes of one stored notebook
 DEPTH_LIMIT = 100  # levels of a cell's syntax tree; people write up to about 20
 PROSE_MARK = re.compile(r"<!--\s*answer\s+([\w.]+)\s*-->")
+NUMBER_LIMIT = 10_000  # bits; the 4,300 digits that Python writes have some 14,000
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_TIMED = re.compile(r"^(\s*)%time\s+(?=\S)")
+_CAPTURED = re.compile(r"^(\s*[A-Za-z_][\w, ]*=)\s*[!%].*$")
+_HELP = re.compile(r"\s*[A-Za-z_][\w.]*\?{1,2}\s*")
 
 
 @dataclass(frozen=True)
@@ -123,18 +127,27 @@ def names_defined_in(source: str) -> set[str]:
 
 
 def parse_cell(source: str) -> list[ast.stmt]:
-    """The statements of a cell; lines for IPython are left out.
+    """The statements of a cell; lines for IPython are left out, but for what they bind.
 
     A cell that Python refuses has none, and neither has one nested so deep that whatever walks through it would fail.
     """
-    lines = source.split("\n")
-    plain = "\n".join("" if line.lstrip().startswith(("%", "!", "?")) else line for line in lines)
+    plain = "\n".join(map(_without_magic, source.split("\n")))
     try:
         body = ast.parse(plain).body
         symtable.symtable(plain, "<cell>", "exec")  # refuses what the grammar alone allows, as `def f(x, x)`
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    return [] if _is_deep(body) else body
+    return [] if _is_deep(body) or _has_endless_number(body) else body
+
+
+def _without_magic(line: str) -> str:
+    """A line of a cell as Python reads it: `x = !ls` binds x, `%time x = f()` does what it times."""
+    if not any(mark in line for mark in "%!?"):
+        return line
+    line = _TIMED.sub(r"\1", line)
+    if line.lstrip().startswith(("%", "!", "?")) or _HELP.fullmatch(line):
+        return ""
+    return _CAPTURED.sub(r"\1 None", line)
 
 
 def problems(notebook: NotebookNode) -> list[Problem]:
@@ -177,6 +190,12 @@ def _is_deep(body: list[ast.stmt]) -> bool:
     for _ in range(DEPTH_LIMIT):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
     return bool(level)
+
+
+def _has_endless_number(body: list[ast.stmt]) -> bool:
+    """Whether a number is in it which Python reads, as 0xfff..., and refuses to write in decimals."""
+    numbers = (one.value for statement in body for one in ast.walk(statement) if isinstance(one, ast.Constant))
+    return any(type(one) is int and one.bit_length() > NUMBER_LIMIT for one in numbers)
 
 
 def _nearest_definition(notebook: NotebookNode, before: int, name: str) -> int | None:

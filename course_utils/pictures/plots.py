@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
@@ -77,8 +78,12 @@ def as_array(values: Values) -> np.ndarray:
 
 
 def show_token(token: str) -> str:
-    """A token as it can be read in a picture: a leading space as a raised dot, a line break as an arrow."""
-    return plain(token.replace(" ", "·").replace("\n", "↵").replace("\t", "⇥"))
+    """A token as it can be read in a picture: a leading space as a raised dot, a line break as an arrow.
+
+    One space between two words stays: what has it is no token but a name, such as "attention 23".
+    """
+    dotted = re.sub(r"^ | $| (?=\s)|(?<=\s) ", "·", token)
+    return plain(dotted.replace("\n", "↵").replace("\t", "⇥"))
 
 
 def plain(text: str) -> str:

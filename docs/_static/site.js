@@ -40,6 +40,14 @@ function nameForScreenReaders() {
   }
 }
 
+// Paper is white: the dark look would print grey on it, and the theme's headings black on black.
+let onScreen;
+window.addEventListener("beforeprint", () => {
+  onScreen = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+});
+window.addEventListener("afterprint", () => { document.documentElement.dataset.theme = onScreen; });
+
 document.addEventListener("DOMContentLoaded", () => {
   nameForScreenReaders();
   document.querySelectorAll("figure.course-view").forEach(bringToLife);

@@ -22,7 +22,11 @@ def test_each_step_says_what_the_data_say(open_view: Open) -> None:
         assert said == [shape, f"{step['norm']:g}", f"{step['least']:g} to {step['greatest']:g}"]
         shown = [float(text) for text in card.locator(".cv-tokens li").all_inner_texts()]
         assert shown == step["numbers"]
-        page.get_by_role("button", name="Next step").click()
+        ends = [number == end for end in (1, len(view.data["steps"]))]
+        buttons = [page.get_by_role("button", name=name) for name in ("Back", "Next step")]
+        assert [button.is_disabled() for button in buttons] == ends
+        buttons[1].press("Enter")  # of the last one there is nothing after; the focus stays
+        assert page.evaluate("document.activeElement.textContent") == "Next step"
     assert page.locator(".cv-card .cv-name").inner_text() == "3. one number"  # there is no fourth
     page.get_by_role("button", name="Back").click()
     assert page.locator(".cv-card .cv-name").inner_text() == "2. queries"

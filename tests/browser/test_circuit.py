@@ -30,6 +30,7 @@ def test_each_path_says_its_number_its_interval_and_its_control(open_view: Open)
         name, facts = said(page)
         assert name == f"{path.begin} → {path.end}"
         assert facts["effect"] == f"{path.effect:+.2f} logits"
+        assert page.locator(".cv-card > p:not(.cv-name)").all_inner_texts() == ([path.says] if path.says else [])
         drawn = page.locator(".cv-number").all_text_contents()
         assert drawn == [f"{path.effect:+.2f}"]  # the one that is pointed at, and no other
         if path.interval:

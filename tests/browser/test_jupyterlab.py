@@ -22,6 +22,7 @@ clean = "When Mike and Emma went to the cafe, Emma gave a coffee to"
 corrupted = "When Mike and Emma went to the cafe, Mike gave a coffee to"
 directions = torch.ones(model.config.num_hidden_layers, model.config.hidden_size)
 display(explore.patching_map(model, clean, corrupted))
+display(explore.circuit(model, clean, corrupted, heads=4))
 display(explore.by_hand(model, "The old man", 1))
 display(explore.steering(model, "The old man", directions, ([" park"], [" school"]), "The old man", [1], n_new=2))
 explore.next_token(model, "The old man")
@@ -92,6 +93,9 @@ def test_a_view_is_alive_and_its_field_asks_the_kernel(chromium: Any, lab: str) 
     said = ask("patching_map", Corrupted=corrupted)
     said.get_by_text(f"{clean} … / {corrupted} …").wait_for(timeout=60_000)
     assert said.get_by_role("status").inner_text() == ""
+
+    said = ask("circuit", Clean=clean, Corrupted=corrupted)
+    said.get_by_text(f"Who speaks to whom, {clean} …").first.wait_for(timeout=60_000)
     # Each widget has a copy of the module; their labels and radio buttons must not get in each other's way.
     ids = page.locator(".course-view [id]").evaluate_all("all => all.map((one) => one.id)")
     groups = page.locator(".course-view fieldset").evaluate_all(

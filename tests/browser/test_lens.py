@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
+from course_utils.pictures import views
 from tests.pictures.views.examples import TOKENS, lens, lens_table
 
 Open = Callable[..., Any]
@@ -54,3 +57,10 @@ def test_the_card_follows_a_finger(open_view: Open) -> None:
     page = open_view(lens().payload, width=400, touch=True)
     cell(page, 2, 4).tap()
     assert page.locator(".cv-card .cv-name").inner_text() == "Depth 2, after “·sang”"
+
+
+def test_what_is_rounded_to_nothing_is_small_and_not_impossible(open_view: Open) -> None:
+    top, shares = [[[" the", " a"]]], torch.tensor([[[0.99, 0.0002]]])
+    table = views.LensTable(top, shares, {})
+    page = open_view(views.lens(["x"], {"logit lens": table}, 100).payload)
+    assert page.locator(".cv-card td:nth-child(2)").all_inner_texts() == ["99.0 %", "< 0.1 %"]

@@ -7,9 +7,20 @@ from typing import Any
 
 import torch
 
+from course_utils.pictures import views
 from tests.pictures.views.examples import TOKENS, draw, pair, patching_map
 
 Open = Callable[..., Any]
+
+
+def test_on_a_telephone_a_tap_is_answered_in_sight(open_view: Open) -> None:
+    """The card stands under the map, and until that is in the window at its foot."""
+    tall = views.PatchedPair("tall", 1.0, {"patched alone": draw(40, 4)}, {}, {})
+    page = open_view(views.patching_map([tall]).payload, width=400, touch=True)
+    assert page.evaluate("document.documentElement.scrollHeight") > 1000, "the map alone fills the window"
+    page.get_by_role("gridcell").first.tap()
+    box = page.locator(".cv-card").first.bounding_box()
+    assert 0 < box["y"] < box["y"] + box["height"] <= 900
 
 
 def cell(page: Any, layer: int, head: int) -> Any:

@@ -128,6 +128,13 @@ def test_no_page_scrolls_sideways_and_no_request_leaves(site: Path, address: str
         page.goto(f"{address}/{path.relative_to(site).as_posix()}")
         across = page.evaluate("document.documentElement.scrollWidth")
         assert across <= width["width"], f"{path.relative_to(site)} is {across} wide"
+        page.wait_for_function("!document.querySelector('figure.course-view:not(.alive)')")
+        # The page's own style for tables must not make a view's grid run under the card beside it.
+        over = page.evaluate(
+            "() => [...document.querySelectorAll('.course-view .cv-grid')].map("
+            "(grid) => grid.getBoundingClientRect().right - grid.parentElement.getBoundingClientRect().right)"
+        )
+        assert all(beyond <= 0.5 for beyond in over), f"{path.relative_to(site)}: a grid is {over} too wide"
     assert [url for url in asked if not url.startswith((address, "data:"))] == [] and failed == []
     page.close()
 
@@ -206,6 +213,33 @@ def test_dark_is_dark_and_the_button_switches(address: str, chromium: Any) -> No
         page.close()
     assert grounds["dark"] < 64 < 192 < grounds["light"]
     assert switched == {"light": grounds["dark"], "dark": grounds["light"]}
+
+
+def test_the_card_of_a_tall_view_stays_in_sight(address: str, chromium: Any) -> None:
+    """What scrolls of a lesson's page would hold it back."""
+    for size in ({"width": 1200, "height": 700}, NARROW):
+        page = chromium.new_page(viewport=size)
+        page.goto(f"{address}/notebooks/04_logit_lens.html")
+        page.wait_for_selector("figure.course-view.alive")
+        for depth in (0, 30):
+            page.locator(f'[data-view="lens"] [data-row="{depth}"]').first.hover()
+            box = page.locator('[data-view="lens"] .cv-card').bounding_box()
+            assert box["y"] >= 0 and box["y"] + box["height"] <= size["height"], (size, depth)
+        page.close()
+
+
+def test_the_dark_look_is_not_printed(address: str, chromium: Any) -> None:
+    page = chromium.new_page(color_scheme="dark")
+    page.goto(f"{address}/glossary.html")
+    page.evaluate(
+        "() => addEventListener('beforeprint', () => {"
+        "globalThis.printed = ['body', 'h1'].map((one) => getComputedStyle(document.querySelector(one)).color); })"
+    )
+    page.pdf()
+    for colour in page.evaluate("globalThis.printed"):
+        assert max(map(int, re.findall(r"\d+", colour)[:3])) < 100, f"{colour} on white paper"
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.close()
 
 
 def test_search_finds_a_lesson_and_not_its_twin(address: str, chromium: Any) -> None:

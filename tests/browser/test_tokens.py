@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,13 @@ def test_every_beginning_is_cut_as_the_data_say(open_view: Open) -> None:
         for name, cut in (("words", by_words), ("characters", by_characters)):
             labels = shown(page, name).evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
             assert [label.rsplit("id ", 1)[1] for label in labels] == [str(id) for id, _ in cut(TEXT[:length])]
+            now, before = cut(TEXT[:length]), cut(TEXT[: length - 1])
+            stayed = next(
+                (i for i, pair in enumerate(zip(before, now, strict=False)) if pair[0] != pair[1]), len(before)
+            )
+            said = f", the last character replaced {len(before) - stayed or 'none'}" if length > 1 else ""
+            tokens_said = f"{len(now)} token{'s' * (len(now) != 1)}"
+            assert page.get_by_text(re.compile(f"^{name}: ")).inner_text() == f"{name}: {tokens_said}{said}"
         page.keyboard.press("ArrowLeft")
 
 

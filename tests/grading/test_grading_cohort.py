@@ -174,7 +174,7 @@ def test_hostile_answers_without_bubblewrap_stop_no_one(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_killed_in_the_middle_and_resumed(tmp_path: Path, short_folder: Path) -> None:
     """Kill the command while it marks: what it stored is whole, the next run keeps it, nothing it started lives on."""
-    pupils = [pupil for pupil in PUPILS if not pupil.hostile][:20] + [one for one in PUPILS if one.raw is not None]
+    pupils = [pupil for pupil in PUPILS if not pupil.hostile][:10] + [one for one in PUPILS if one.raw is not None]
     folder, out = cohort.write(tmp_path / "in", pupils), tmp_path / "out"
     command = [
         sys.executable,
@@ -187,7 +187,7 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path, short_folder: Path) ->
         "-o",
         str(out),
         "--workers",
-        "3",
+        "2",
         "--case-seconds",
         f"{LIMITS.case}",
         "--cell-seconds",

@@ -19,7 +19,6 @@ import cloudpickle
 import dask
 import distributed
 import pytest
-import submitit
 
 from course_utils.errors import CourseError
 from course_utils.grading import executors
@@ -154,18 +153,6 @@ def test_a_real_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         jobs = {path.name.split("_")[0] for path in (tmp_path / "out" / "jobs").glob("[0-9]*")}
     # The solved lesson and the untouched one, twice, and those that can be marked.
     assert len(jobs) == 4 + sum(pupil.status == "marked" for pupil in FEW), jobs
-
-
-@pytest.mark.slow
-def test_jobs_of_submitit_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-
-    def here(partition: str, folder: Path) -> Any:
-        jobs = submitit.LocalExecutor(folder)
-        jobs.update_parameters(timeout_min=10)
-        return jobs
-
-    monkeypatch.setattr(executors, "_slurm", here)
-    check_against_table(mark(tmp_path, "slurm"), FEW)
 
 
 def test_jobs_that_run_are_cancelled_when_marking_stops(tmp_path: Path, slurm: Path) -> None:

@@ -239,11 +239,53 @@ def through_jupytext(book: Book) -> None:
     book.update(back)
 
 
+def handed_to_the_check(book: Book) -> None:
+    """Under a name of the learner's own, or under none; the stub is left."""
+    cell_of(book, "m.1")["source"] = stub(book)
+    put(book, RIGHT["m.1"].replace("standardise", "mine"), after=cell_of(book, "m.1"))
+    cell_of(book, "m.1", "check")["source"] = 'standardise = check("m.1", mine)'
+    body = RIGHT["m.3"].replace("def correlation(a", "def of_two(self, a").replace("\n", "\n    ")
+    cell_of(book, "m.3")["source"] = f"class Mine:\n    {body}"
+    cell_of(book, "m.3", "check")["source"] = 'check("m.3", answer=Mine().of_two)'
+
+
+def in_branches(book: Book) -> None:
+    answer = RIGHT["m.1"].replace("\n", "\n    ")
+    cell_of(book, "m.1")["source"] = stub(book)
+    put(book, f"if torch.cuda.is_available():\n    {answer}\nelse:\n    {answer}", after=cell_of(book, "m.1"))
+    put(book, "correlation = mine = lambda a, b: torch.corrcoef(torch.stack([a, b]))[0, 1].item()",
+        after=cell_of(book, "m.3"), id="own-2")  # fmt: skip
+    cell_of(book, "m.3")["source"] = "# in the cell below"
+
+
+def star_in_a_lessons_cell(book: Book) -> None:
+    book["cells"][1]["source"] += "\nfrom typing import *"
+    cell_of(book, "m.1")["source"] = RIGHT["m.1"].replace("values: torch.Tensor", "values: Any")
+
+
+def imports_that_are_not_here(book: Book) -> None:
+    """One fails, and an answer needs the other."""
+    book["cells"][1]["source"] += "\nimport no_such_package\nimport math"
+    cell_of(book, "m.1")["source"] = RIGHT["m.1"].replace("return", "math.pi\n    return")
+
+
+def filled_by_a_call(book: Book) -> None:
+    put(book, "SIGN = []\n\ndef fill(into):\n    into.append(1)", after=book["cells"][2])
+    put(book, "fill(SIGN)", after=book["cells"][3], id="own-2")
+    cell_of(book, "m.1")["source"] = RIGHT["m.1"].replace("return", "return SIGN[0] *")
+
+
+def written_on_windows(book: Book) -> None:
+    for cell in book["cells"]:
+        cell["source"] = cell["source"].replace("\n", "\r\n")
+
+
 EDITS = [
     *(in_the_check_cell, merged_with_check, merged_into_answer, helper_before_check, helper_in_a_lessons_cell),
     *(helper_in_the_prediction, helper_of_a_helper_below, lambda_without_ids, another_functions_name, split),
     *(split_the_other_way, below_the_check, checked_again_below, all_in_one_cell, wrapped, moved, used_by_the_third),
-    *(with_trials_around, vs_code, colab, kaggle, deepnote, through_jupytext),
+    *(handed_to_the_check, in_branches, star_in_a_lessons_cell, imports_that_are_not_here, filled_by_a_call),
+    *(written_on_windows, with_trials_around, vs_code, colab, kaggle, deepnote, through_jupytext),
 ]
 
 
@@ -256,6 +298,37 @@ def test_no_honest_edit_costs_a_point(lesson: Lesson, edit: Callable[[Book], Non
     flags = {flag.flag for _, flag in merged.flags}
     assert (edit is below_the_check) == (Flag.BELOW_ITS_CHECK in flags)
     assert (edit is checked_again_below) == (Flag.SEVERAL_DEFINITIONS in flags)
+
+
+def test_what_windows_writes_is_not_edited(lesson: Lesson) -> None:
+    book = solved()
+    written_on_windows(book)
+    assert merge(lesson, parse(json.dumps(book).encode())).flags == ()
+
+
+def test_of_a_trial_only_the_line_is_run_that_changes_what_is_needed(lesson: Lesson) -> None:
+    book = solved()
+    put(book, "torch.manual_seed(0)\nfor _ in range(10**9):\n    print(torch.rand(2))", after=book["cells"][3])
+    assert all_right(lesson, book).extras("m.1") == ["torch.manual_seed(0)"]
+
+
+def test_an_import_or_a_deletion_is_no_answer(lesson: Lesson) -> None:
+    """Else who imports the course's own function at the top, and solves nothing, would be told that he calls it."""
+    book: Book = json.loads(as_given())
+    book["cells"][1]["source"] += "\nfrom similarity_exercises import standardise, correlation"
+    put(book, "del correlation", after=book["cells"][3])
+    assert merge(lesson, parse(json.dumps(book).encode())).untouched == set(lesson.ids)
+
+
+def test_names_beside_lines_for_ipython_are_seen(lesson: Lesson) -> None:
+    book = solved()
+    helper = f"files = !ls\ntorch.nn?\n%time HALF = 0.5\n{HELPER}"
+    put(book, helper, after=book["cells"][3])
+    cell_of(book, "m.1")["source"] = HELPED.replace("return", "return 2 * HALF *")
+    assert merge(lesson, parse(json.dumps(book).encode())).extras("m.1") == [helper]
+    for line in ("!pip install -q einops", "  %pip install pandas", "! python -m pip install x", "!apt-get install y"):
+        assert exam_notebook._tame(f"{line}\nx = 1").split() == ["pass", "x", "=", "1"], line
+    assert exam_notebook._tame("!pipe\nx = '!pip'") == "!pipe\nx = '!pip'"
 
 
 def test_what_is_run_is_what_is_needed(lesson: Lesson) -> None:

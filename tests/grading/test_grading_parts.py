@@ -7,11 +7,14 @@ from __future__ import annotations
 import ast
 import copy
 import csv
+import html
 import inspect
 import io
+import itertools
 import json
 import os
 import re
+import signal
 import site
 import string
 import subprocess
@@ -30,11 +33,13 @@ from course_utils.exercises import Verdict
 from course_utils.exercises.judging import attempt
 from course_utils.exercises.running import Outcome, outcome_from_json, outcome_to_json
 from course_utils.grading import (
+    commands,
     exam_notebook,
     examiner,
     executors,
     exports,
     intake,
+    mark_notebook,
     report,
     roster,
     sandbox,
@@ -143,6 +148,21 @@ def test_copy_holds_no_reference_and_no_mistake(tmp_path: Path, lesson: Lesson) 
     assert "ReferenceWithheld('m.1')" in text and "_draw_prompts" in text
     names = {path.name for path in (tmp_path / "package" / "course_utils" / "grading").rglob("*.py")}
     assert "verdicts.py" not in names and "probe.py" in names
+
+
+@pytest.mark.parametrize("place", ["/usr/local/lib/python3.11/site-packages", "venv/lib"])
+def test_no_solutions_where_the_course_is_installed_among_the_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """In a container Python itself lies below /usr, which is not among its own folders."""
+    import course_utils
+
+    monkeypatch.setattr(sandbox, "_python_folders", lambda: [str(tmp_path / "venv")])
+    installed = tmp_path / place / "course_utils"  # an absolute place stays one
+    monkeypatch.setattr(course_utils, "__file__", str(installed / "__init__.py"))
+    shut = sandbox.command("bubblewrap", tmp_path, [])
+    over = ["--ro-bind", str(tmp_path / "copy" / "package" / "course_utils"), str(installed)]
+    assert any(shut[at : at + 3] == over for at in range(len(shut)))
 
 
 def test_packages_that_the_user_installed_are_seen_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -568,13 +588,58 @@ def test_report_is_escaped_and_shows_no_flag_to_students(tmp_path: Path, lesson:
     )
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["x = 1\n" + "\n" * 20_000, "# " + "=" * 50_000, "# " + "? " * 25_000 + "x", "# " + "NBVAL_" * 9_000 + "a",
+     "X = b'" + r"\x00" * 12_000 + "'", "X = 0x" + "f" * 5_000],
+)  # fmt: skip
+def test_no_source_takes_the_square_of_its_length_or_ends_the_marker(lesson: Lesson, source: str) -> None:
+    """Each of these took minutes, but the last, at which the worker broke."""
+    notebook = parse(handed_in(m_1=f"{source}\n{RIGHT['m.1']}"))
+    with mark_notebook._at_most(30):
+        merged = merge(lesson, notebook)
+        exam = exam_notebook.build(lesson, merged, lesson.ids, 1, "n", 1.0)
+    assert any("def standardise" in cell.source for cell in exam.cells)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no timer signal")
+def test_what_takes_too_long_to_read_is_open_and_not_run(monkeypatch: pytest.MonkeyPatch, lesson: Lesson) -> None:
+    def endless(*_: object) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(mark_notebook, "READING", 0.05)
+    monkeypatch.setattr(mark_notebook, "merge", endless)
+    place = sandbox.Sandbox(lesson, "rlimits")  # it is not even opened
+    marked = mark_notebook.mark_notebook(lesson, parse(handed_in()), place)
+    assert {one.verdict for one in marked.marks.values()} == {Ruling.NOT_REACHED} and not marked.runs
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_the_terminal_says_whom_to_look_at_and_why(
+    tmp_path: Path, lesson: Lesson, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = results_of(lesson, tmp_path)
+    commands._summary(results, tmp_path)
+    told = capsys.readouterr().out
+    assert "<script>alert(1)</script>: in part. m.1: <b>bold</b> m.2: <b>bold</b>" in told
+    assert f"For you to look at: {sum(one.needs_a_person for one in results)};" in told
+    assert [one.points for one in results if one.has_points] == [9, 3]
+    assert ">9 of 10<" in report.class_page(lesson, results, []), "points that are not all decided are in the median"
+
+
 def test_the_story_of_an_answer_says_what_its_level_does_not_keep(tmp_path: Path, lesson: Lesson) -> None:
     result = results_of(lesson, tmp_path)[0]
-    for level, told in sandbox.NOT_PROTECTED.items():
-        Store(tmp_path).save(replace(result, marked=replace(result.marked, level=level)))
+    for level, landlock in itertools.product(sandbox.LEVELS, (False, True)):
+        told = sandbox.not_protected(level, landlock=landlock)
+        marked = replace(result.marked, level=level, landlock=landlock)
+        Store(tmp_path).save(replace(result, marked=marked))
         story = explain(tmp_path, result.student.name, "m.1")
         assert f"sandbox: {level}" in story and ("at this level:" in story) == bool(told) and told in story
-    assert sandbox.NOT_PROTECTED["rlimits"]
+        assert bool(told) == (level != "bubblewrap")
+        assert told in html.unescape(report.class_page(lesson, [replace(result, marked=marked)], []))
+    assert "solutions among them" in sandbox.not_protected("rlimits", landlock=False)
+    assert "not what is in them" in sandbox.not_protected("rlimits", landlock=True)
 
 
 def test_three_megabytes_of_words_make_no_large_page(tmp_path: Path, lesson: Lesson) -> None:

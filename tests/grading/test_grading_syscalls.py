@@ -38,12 +38,12 @@ def in_a_child(what: Callable[[], bool]) -> bool:
 
 
 def add_key(name: bytes) -> None:
-    linux._direct(_ADD_KEY, b"user", name, b"secret", 6, _SESSION)
+    linux.direct(_ADD_KEY, b"user", name, b"secret", 6, _SESSION)
 
 
 def finds(name: bytes) -> bool:
     try:
-        linux._direct(linux._numbers()[1], _SEARCH, _SESSION, b"user", name, 0)
+        linux.direct(linux._numbers()[1], _SEARCH, _SESSION, b"user", name, 0)
     except OSError:
         return False
     return True

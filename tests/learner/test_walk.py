@@ -30,6 +30,8 @@ ROOT = Path(__file__).parents[2]
 # To the end of one lesson only, since each check takes a second. Lesson 7 can be done on the lessons' own model alone.
 HOW_FAR = {"1": 9, "7": 2}
 MODELS: dict[str, dict[str, str]] = {"7": {}}
+# Whose kernel was shut down overnight. The others' ran on: another start is most of what a day on a tiny model takes.
+RESTARTED = {"1", "4"}
 Course = Callable[..., str]
 STUB = "    raise NotImplementedError"
 ALIGNED_TO_THE_START = "    return torch.ones(n_new, n_new + n_held).tril().bool()"
@@ -218,7 +220,8 @@ def walk(lesson: Lesson, kernel: Kernel, days: tuple[str, str], how_far: int) ->
     assert lesson.run_cell(kernel, "check", first).startswith(f"✓ {first}")
     lesson.save()
 
-    kernel.restart()
+    if lesson.number in RESTARTED:
+        kernel.restart()
     kernel.set_clock(f"{days[1]}T07:30:00+00:00")
     for id in guesses:
         lesson.write("predict", id, guess_at(id))
@@ -228,7 +231,8 @@ def walk(lesson: Lesson, kernel: Kernel, days: tuple[str, str], how_far: int) ->
         lesson.write("quiz", id, letter(id, right=True))
     lesson.write("quiz", hard_one, letter(hard_one, right=False))
     lesson.run_from(kernel, 0, end)
-    assert f"Welcome back: 1 of {len(lesson.ids('check'))} exercises of lesson {lesson.number} are right" in lesson.said
+    welcome = f"Welcome back: 1 of {len(lesson.ids('check'))} exercises of lesson {lesson.number} are right"
+    assert (welcome in lesson.said) is (lesson.number in RESTARTED)
     lesson.write("predict", late, guess_at(late))
     assert "(The answer was shown before it.)" in lesson.run_cell(kernel, "predict", late)
     lesson.save()
@@ -285,7 +289,7 @@ def test_a_learner_walks_through_the_whole_course(tmp_path: Path, learner: dict[
             hints = len(re.findall(r"^Hint 1 of", lesson.said, re.MULTILINE)) if id == lesson.ids("check")[0] else 0
             entry = entries.get(id, {})
             assert (entry.get("tries", 0), entry.get("hints", 0)) == (tries, hints), id
-        assert entries[lesson.ids("check")[0]]["tries"] == 4  # two wrong, two right: the second after the restart
+        assert entries[lesson.ids("check")[0]]["tries"] == 4  # two wrong, two right: the second on the other day
     assert set(re.findall(r"ipynb: (.*)", course("start", str(mine)))) == {"up to date"}
     for lesson in lessons:
         assert nbformat.read(lesson.path, as_version=4).cells == lesson.notebook.cells

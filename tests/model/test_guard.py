@@ -6,13 +6,14 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import nnsight
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from course_utils import explore, load_model, logit_lens, residual, steering, sweeps, tokens
+from course_utils import anatomy, explore, load_model, logit_lens, residual, steering, sweeps, tokens
 from course_utils.model.guard import guard
-from course_utils.model.tiny import tiny_tokenizer
+from course_utils.model.tiny import build_tiny, tiny_tokenizer
 from course_utils.model.wrapping import wrap
 
 CLEAN, CORRUPTED, ANSWERS = "a b c d", "a b e d", (" a", " b")
@@ -200,3 +201,43 @@ def test_a_cache_of_a_short_text_does_not_fit_a_long_one(longrope: Any) -> None:
     traced(longrope, ids[:, :6], past_key_values=cache, use_cache=True)
     with pytest.raises(ValueError, match="the cache holds 6 turned for a shorter one: run the whole text"):
         traced(longrope, ids[:, 6:], past_key_values=cache, use_cache=True)
+
+
+@pytest.fixture
+def foreign(tmp_path: Any) -> Any:
+    """A model that its owner gave to nnsight, without `load_model`, once the course has seen it."""
+    build_tiny("tiny-llama", seed=2).save_pretrained(tmp_path)
+    module = AutoModelForCausalLM.from_pretrained(tmp_path)
+    model = nnsight.TransformersModel(module, task="text-generation", tokenizer=tiny_tokenizer())
+    assert anatomy(model) is anatomy(model)
+    return model
+
+
+def test_a_model_that_was_wrapped_elsewhere_keeps_to_the_rules(foreign: Any) -> None:
+    assert len(foreign._module._forward_pre_hooks) == 1  # once, however often it is looked at
+    long = "a " * 600
+    for run in (traced, tokens.surprisals, residual.residual_stream, logit_lens.logit_lens):
+        with pytest.raises(ValueError, match="more than this model's window of 512"):
+            run(foreign, long)
+    with pytest.raises(ValueError, match="A text was expected"):
+        foreign.tokenizer(5)
+    foreign._module.train()
+    with pytest.raises(ValueError, match="training mode"):
+        tokens.next_token_probabilities(foreign, CLEAN)
+
+
+def test_a_model_that_was_wrapped_elsewhere_is_read_as_ours(foreign: Any) -> None:
+    ours = load_model("tiny-llama", seed=2)
+    torch.testing.assert_close(residual.residual_stream(foreign, CLEAN), residual.residual_stream(ours, CLEAN))
+    for theirs, own in zip(logit_lens.logit_lens(foreign, CLEAN), logit_lens.logit_lens(ours, CLEAN), strict=True):
+        assert theirs["top_tokens"] == own["top_tokens"]
+    torch.testing.assert_close(
+        sweeps.patch_heads(foreign, CLEAN, CORRUPTED, ANSWERS), sweeps.patch_heads(ours, CLEAN, CORRUPTED, ANSWERS)
+    )
+
+
+def test_a_plain_model_is_told_where_texts_are_read() -> None:
+    module = build_tiny("tiny-llama")
+    for read in (tokens.greedy, tokens.perplexity, residual.previous_token_scores):
+        with pytest.raises(ValueError, match=r"A model with a tokenizer was expected, .*LlamaForCausalLM came"):
+            read(module, CLEAN)

@@ -396,6 +396,27 @@ def test_remote_loads_no_weights_and_every_run_would_go_to_ndif(
         restore_weights(model)
 
 
+def test_no_way_to_ndif_is_said_in_a_sentence(hub_cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nnsight
+    import websocket
+    from nnsight.modeling import huggingface
+
+    monkeypatch.setitem(huggingface._ID_CACHE, hub_cache, hub_cache)
+    monkeypatch.setattr(nnsight.CONFIG.API, "APIKEY", "a key")
+    model = load_model(hub_cache, remote=True)
+    with pytest.raises(ModelError, match=r"NDIF \(wss?://.*\) cannot be reached: .* without remote=True"):
+        with model.trace(PROMPT):
+            model.output.logits.save()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise websocket.WebSocketBadStatusException("Handshake status %d %s", 401, "Unauthorized")
+
+    monkeypatch.setattr(websocket, "create_connection", refuse)
+    with pytest.raises(ModelError, match="refuses with status 401: is the key right"):
+        with model.trace(PROMPT):
+            model.output.logits.save()
+
+
 # --- in use, restored -------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 import torch
 from tokenizers.processors import TemplateProcessing
 
-from course_utils import load_model, patching, sweeps, tokens
+from course_utils import load_model, logit_lens, patching, residual, steering, sweeps, tokens
 from course_utils.model.prompts import add_no_end, as_text, token_id, token_ids
 from course_utils.model.tiny import build_tiny, tiny_tokenizer
 
@@ -85,6 +87,61 @@ def test_what_is_no_text_is_told_by_its_kind(given: Any, tiny: Any) -> None:
     ):
         with pytest.raises(ValueError, match=f"A text was expected, .*; {type(given).__name__} came"):
             read(given)
+
+
+def generate(model: Any, text: Any) -> Any:
+    with model.generate(text, max_new_tokens=1) as tracer:
+        ids = tracer.result.save()
+    return ids
+
+
+@pytest.mark.parametrize("given", [None, 5, b"a", "\ud800", []])
+def test_no_run_and_no_tokenizer_fails_from_within(given: Any, tiny: Any) -> None:
+    model = tiny("tiny-llama")
+    for read in (
+        lambda text: model.tokenizer(text),
+        lambda text: generate(model, text),
+        lambda text: tokens.split_tokens(model, text),
+        lambda text: tokens.next_token_probabilities(model, text),
+        lambda text: tokens.top_next_tokens(model, text),
+        lambda text: tokens.continuation_log_probability(model, "a", text),
+        lambda text: tokens.surprisals(model, text),
+        lambda text: tokens.perplexity(model, text),
+        lambda text: tokens.chat_prompt(model, text),
+        lambda text: residual.residual_stream(model, text),
+        lambda text: logit_lens.logit_lens(model, text),
+        lambda text: steering.stream_norms(model, text),
+        lambda text: steering.contrast_directions(model, [(" a", " b")], text),
+        lambda text: steering.contrast_directions(model, text, ["It is {}"]),
+        lambda text: patching.logit_differences(model, text, [(" a", " b")]),
+        lambda text: patching.copy_scores(model, text),
+    ):
+        with pytest.raises(ValueError, match=r"text.* (was expected|is empty)|Pairs of words were|half a character"):
+            read(given)
+
+
+def test_what_is_a_text_is_read_as_before(tiny: Any) -> None:
+    ours, plain = tiny("tiny-llama").tokenizer, tiny_tokenizer()
+    said = [{"role": "user", "content": "a"}]
+    assert ours(["a", "b c"], padding=True) == plain(["a", "b c"], padding=True)
+    assert ours(["a", "b"], is_split_into_words=True) == plain(["a", "b"], is_split_into_words=True)
+    assert ours(text_target="a") == plain(text_target="a")
+    assert ours.apply_chat_template(said) == plain.apply_chat_template(said)
+    model = tiny("tiny-llama")
+    with model.trace(said):
+        talked = model.output.logits.save()
+    assert talked.shape[1] == len(plain.apply_chat_template(said, add_generation_prompt=True)["input_ids"])
+
+
+def test_a_tokenizer_is_copied_packed_and_saved_as_what_it_was(tiny: Any, tmp_path: Path) -> None:
+    ours, plain = tiny("tiny-llama").tokenizer, tiny_tokenizer()
+    for one in (copy.copy(ours), copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))):
+        assert type(one) is type(plain)
+        assert one("The cat") == plain("The cat")
+    ours.save_pretrained(tmp_path / "ours")
+    plain.save_pretrained(tmp_path / "plain")
+    for file in (tmp_path / "plain").iterdir():
+        assert (tmp_path / "ours" / file.name).read_bytes() == file.read_bytes()
 
 
 @pytest.mark.parametrize("given", [None, ["a"], "\ud800"])

@@ -7,14 +7,27 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 
 from course_utils.kv_cache import cache_bytes
 from course_utils.model.anatomy import AnatomyError, StreamOfTuple, anatomy, find
 from course_utils.model.proving import prove
+from course_utils.model.tiny import tiny_tokenizer
 from course_utils.model.twin import small_config, small_twin
+from course_utils.model.wrapping import wrap
 from course_utils.residual import attention_patterns, blueprint, model_card
 from course_utils.sweeps import ablate_heads, attribution_patching, mean_heads, patch_heads, patch_mlp, patch_paths
 from tests.model.variants import TOKENS, variant
+
+SMALL_LLAMA = {
+    "vocab_size": 1152, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}  # fmt: skip
+
+
+def wrapped(config: Any) -> Any:
+    torch.manual_seed(0)
+    return wrap(AutoModelForCausalLM.from_config(config, attn_implementation="eager"), tiny_tokenizer())
 
 
 @pytest.mark.slow
@@ -91,6 +104,43 @@ def test_sizes_come_from_a_real_cache_and_not_from_what_is_said() -> None:
     lied = dataclasses.replace(found, kept_numbers=(1, 1), kv_head_counts=(3, 3))
     proven = prove(lied)
     assert proven.kept_numbers == found.kept_numbers and proven.kv_head_counts == found.kv_head_counts
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 50])
+def test_a_window_shorter_than_the_run_that_proves_is_counted_rightly(window: int) -> None:
+    settings = {**SMALL_LLAMA, "sliding_window": window}
+    model = wrapped(AutoConfig.for_model("mistral", **settings))
+    cache = DynamicCache(config=model._module.config)
+    with torch.no_grad():
+        model._module(TOKENS, past_key_values=cache, use_cache=True)
+    held = sum(one.numel() * one.element_size() for layer in cache.layers for one in (layer.keys, layer.values))
+    assert cache_bytes(anatomy(model), TOKENS.shape[1]) == held
+
+
+def test_widths_that_do_not_meet_are_a_sentence() -> None:
+    """An OPT whose embeddings are narrower than its stream has a matrix between the norm and the unembedding."""
+    settings = {"hidden_size": 64, "word_embed_proj_dim": 32, "ffn_dim": 70, "num_hidden_layers": 2}
+    model = wrapped(AutoConfig.for_model("opt", **settings, num_attention_heads=4, vocab_size=1152))
+    with pytest.raises(AnatomyError, match=r"does not give the model's logits .*shapes cannot be multiplied"):
+        anatomy(model)
+
+
+def test_a_scale_is_believed_where_the_logits_show_it() -> None:
+    """The whole of Aya Vision leaves out what its text side, alone, does to the logits; so does one without weights."""
+    whole, alone = anatomy(variant("cohere2_vision")), anatomy(variant("cohere2"))
+    assert (whole.logit_scale, alone.logit_scale) == (1.0, 0.0625)
+    assert whole.model._module.config.get_text_config().logit_scale == 0.0625
+    assert anatomy(blueprint("cohere2_vision")).logit_scale == 1.0
+    assert anatomy(variant("paligemma with caps")).logit_cap == 3.0
+
+
+def test_layers_of_zamba_share_weights_and_have_heads_of_their_own() -> None:
+    parts = anatomy(variant("zamba2"))
+    assert parts.kinds == ("a state space", "attention", "attention")
+    one, other = (parts.out_projections[layer]._module for layer in parts.head_layers)
+    assert one is not other and one.weight is other.weight
+    moved = patch_heads(parts.model, TOKENS[0].roll(1), TOKENS[0], (5, 6), layers=[1, 2], heads=0)[:, 0]
+    assert len({round(float(value), 4) for value in moved}) == 2
 
 
 def test_an_error_at_one_quiet_position_is_seen() -> None:

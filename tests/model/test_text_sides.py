@@ -33,12 +33,13 @@ VISION: dict[str, dict[str, Any]] = {
     "smolvlm": {**SEES},
     "paligemma": {"model_type": "siglip_vision_model", **SEES, "projection_dim": 64},
     "gemma3": {"model_type": "siglip_vision_model", **SEES},
+    "cohere2_vision": {"model_type": "siglip_vision_model", **SEES},  # leaves out the scale of its text side's logits
     "qwen2_vl": {"depth": 1, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 1},
     "qwen2_5_vl": {"depth": 1, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 64},
     "qwen3_vl": {**SMALL, "depth": 1, "num_heads": 2, "out_hidden_size": 64, "deepstack_visual_indexes": []},
 }
-TEXT_SIDE = {"gemma3": "tiny-gemma3", "mistral3": "tiny-llama", "paligemma": "tiny-llama", "qwen3_vl": "tiny-qwen3"}
-TEXT_TYPE = {"mistral3": "mistral", "paligemma": "gemma"}
+TEXT_SIDE = {"gemma3": "tiny-gemma3", "cohere2_vision": "tiny-cohere", "qwen3_vl": "tiny-qwen3"}
+TEXT_TYPE = {"mistral3": "mistral", "paligemma": "gemma", "cohere2_vision": "cohere2"}
 
 
 def whole(model_type: str) -> Any:

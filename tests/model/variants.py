@@ -1,7 +1,10 @@
-"""A small random variant of every causal language model that transformers knows."""
+"""A small random variant of every language model that transformers knows, alone or as the text side of one that also
+sees or hears.
+"""
 
 from __future__ import annotations
 
+import copy
 import functools
 from typing import Any
 
@@ -47,7 +50,52 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "gemma4_text with shared keys": {"num_kv_shared_layers": 10},
     "deepseek_v3 with whole queries": {"q_lora_rank": None},
+    "zamba2 with adapters": {"num_mem_blocks": 2, "use_shared_attention_adapter": True, "use_mem_rope": True},
 }
+
+
+def _turned(*sections: int, **text: Any) -> dict[str, Any]:
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": list(sections)}
+    return {"text_config": {"rope_parameters": rope, **text}}
+
+
+# The same of the models that also see or hear.
+WHOLE_SETTINGS: dict[str, dict[str, Any]] = {
+    "aya_vision": {"vision_config": {"model_type": "siglip_vision_model", "hidden_size": 64, "num_attention_heads": 4}},
+    "cohere_compass": {"text_config": SETTINGS["cohere_compass_text"]},
+    "deepseek_ocr2": {
+        "text_config": {"num_hidden_layers": 2, "mlp_layer_types": ["dense", "sparse"], "num_experts_per_tok": 2}
+    },
+    "ernie4_5_vl_moe": _turned(22, 22, 20),
+    "granite4_vision": {"deepstack_layer_map": [], "downsample_rate": "4/8"},
+    "hunyuan_vl": _turned(16, 16, 16, 16, head_dim=128),
+    "paligemma with caps": {"text_config": {"model_type": "gemma2", "final_logit_softcapping": 3.0}},
+    "step3p7": {"text_config": {"sliding_window": 8}},
+    **{name: _turned(8, 12, 12) for name in ("glm46v", "glm4v", "glm4v_moe", "glm_ocr", "glmga")},
+    **{name: _turned(16, 24, 24) for name in ("paddleocr_vl", "qwen2_5_vl", "qwen2_vl")},
+    "qwen2_5_omni_thinker": {**_turned(16, 24, 24), "vision_start_token_id": 1},
+    "qwen3_omni_moe_thinker": {"vision_start_token_id": 1},
+}
+
+
+def whole_types() -> list[str]:
+    """Those of transformers that predict the next token and also see or hear, loaded whole."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+    )
+
+    alone = {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *CANNOT_BE_BUILT, *NO_DECODERS}
+    types = [name for name in MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES if name not in alone]
+    return types + [name for name in WHOLE_SETTINGS if " " in name]
+
+
+def text_side(name: str) -> str:
+    """What the configuration of a whole calls its text side."""
+    from transformers import CONFIG_MAPPING
+
+    settings = WHOLE_SETTINGS.get(name, {})
+    return CONFIG_MAPPING[name.split()[0]](**settings).get_text_config(decoder=True).model_type
 
 
 def model_types() -> list[str]:
@@ -71,8 +119,8 @@ def refusal(name: str) -> str:
     """Why the lessons do not fit a family, as the table of families has it; "" where they do."""
     from transformers import CONFIG_MAPPING
 
-    own = CONFIG_MAPPING[name.split()[0]]().get_text_config(decoder=True).model_type
-    return family_of(own).refused
+    config = CONFIG_MAPPING[name.split()[0]]()
+    return family_of(config.model_type).refused or family_of(config.get_text_config(decoder=True).model_type).refused
 
 
 @functools.lru_cache(maxsize=1)
@@ -80,7 +128,8 @@ def variant(name: str) -> Any:
     """The small variant, as nnsight has it; its parts are not looked for."""
     from transformers import CONFIG_MAPPING
 
-    module = small_twin(CONFIG_MAPPING[name.split()[0]](**SETTINGS.get(name, {})), seed=1)
+    settings = copy.deepcopy({**SETTINGS, **WHOLE_SETTINGS}.get(name, {}))  # a configuration writes into what it gets
+    module = small_twin(CONFIG_MAPPING[name.split()[0]](**settings), seed=1)
     return wrap(module, tiny_tokenizer())
 
 
@@ -93,5 +142,16 @@ CANNOT_BE_BUILT: dict[str, str] = {
     "dots3_note_text": "the same",
     "mllama": "its layers look at pictures",
     "phi4_multimodal": "its tower for sound alone has eleven million parameters",
+    "chameleon": "its configuration alone has no pictures' vocabulary",
+    "diffusion_gemma": "its configuration alone has no number of experts",
+    "fast_vlm": "its tower is of another package",
+    "perception_lm": "the same",
+    "fun_asr_nano": "its tower is as wide as its text side must be",
+    "kyutai_speech_to_text": "its codec's sizes hang on each other",
+    "pi0": "minutes go into its other expert",
+    "qwen2_5_omni": "the same; its thinker is here",
+    "qwen3_omni_moe": "its configuration alone builds no talker; its thinker is here",
 }
+# Those that read a text with one stack of layers and write with another, which no text alone continues.
+NO_DECODERS = ("blip", "florence2", "pix2struct", "pp_formulanet", "t5gemma2", "udop", "vision-encoder-decoder")
 TOKENS = torch.tensor([[3, 14, 15, 92, 65, 35, 89, 79, 32, 38, 46, 26]])

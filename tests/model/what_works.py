@@ -13,22 +13,24 @@ import torch
 from course_utils.model.anatomy import Anatomy, anatomy
 from course_utils.model.errors import AnatomyError
 from course_utils.sweeps import direct_effects, run_circuits
-from tests.model.variants import model_types, refusal, variant
+from tests.model.variants import model_types, refusal, text_side, variant, whole_types
 
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 BEGIN, END = "<!-- what works -->", "<!-- to here -->"
 WORKS = ("| family | heads | patterns | patched runs | paths |", "|---|---|---|---|---|")
-REFUSED = ("| family | refused, since |", "|---|---|")
+WHOLE = ("| model | its text side | heads | patterns | patched runs | paths |", "|---|---|---|---|---|---|")
+REFUSED = ("## Families that are refused", "", "| family | refused, since |", "|---|---|")
 
 
 def row(name: str, parts: Anatomy) -> str:
-    """The row of a family that is accepted."""
+    """The row of a family that is accepted; of a model that also sees or hears, with the type of its text side."""
     others = [kind for kind in parts.kinds if kind != "attention"]
     heads = "all layers" if not others else f"not in {' or '.join(dict.fromkeys(others))}"
     patterns = "no" if not parts.shows_patterns else "yes, with sinks" if parts.sinks else "yes"
     runs = "whole" if parts.alone else "shared"
     paths = "yes" if has_paths(parts) else "no"
-    return f"| `{name}` | {heads} | {patterns} | {runs} | {paths} |"
+    side = f" `{text_side(name)}` |" if name in whole_types() else ""
+    return f"| `{name}` |{side} {heads} | {patterns} | {runs} | {paths} |"
 
 
 def has_paths(parts: Anatomy) -> bool:
@@ -48,18 +50,20 @@ def refused_row(name: str, why: str) -> str:
 
 
 def tables() -> str:
-    """Both tables, in Markdown: what works, and what is refused."""
-    works, refused = [], []
-    for name in sorted(model_types()):
+    """The tables, in Markdown: what works, alone and as a text side, and what is refused."""
+    works: dict[bool, list[str]] = {False: [], True: []}
+    refused = []
+    wholes = whole_types()
+    for name in sorted(model_types() + wholes):
         why = refusal(name)
         if not why:
             try:
-                works.append(row(name, anatomy(variant(name))))
+                works[name in wholes].append(row(name, anatomy(variant(name))))
                 continue
             except AnatomyError:
                 why = "it adds a number of its own to the stream besides what its parts write"
         refused.append(refused_row(name, why))
-    return "\n".join([*WORKS, *works, "", *REFUSED, *refused])
+    return "\n".join([*WORKS, *works[False], "", *WHOLE, *works[True], "", *REFUSED, *refused])
 
 
 def main() -> None:

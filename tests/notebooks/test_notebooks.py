@@ -6,6 +6,7 @@ stored one; and nbclient, which executes the copy in which every stub is solved.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +141,11 @@ def test_cells_are_named_for_what_they_are() -> None:
 def test_a_cell_that_python_refuses_or_that_is_too_deep_to_walk_has_no_statements(source: str) -> None:
     assert normalise.parse_cell(source) == []
     assert [type(node).__name__ for node in normalise.parse_cell("%time\nx = [[1 + 2] * 3]")] == ["Assign"]
+    lines = "files = !ls\n%time y = f()\ntorch.nn?\nz = %pwd\n!ls\nw = 5 % 3 if a != b else '?'"
+    assert [ast.unparse(node) for node in normalise.parse_cell(lines)] == [
+        *("files = None", "y = f()", "z = None", "w = 5 % 3 if a != b else '?'")
+    ]
+    assert normalise.parse_cell("X = 0x" + "f" * 5000) == [], "Python reads it, and does not write it again"
 
 
 def test_normalising_twice_changes_nothing_and_leaves_its_input_alone() -> None:

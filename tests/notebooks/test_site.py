@@ -237,7 +237,7 @@ def test_without_sphinx_one_sentence_says_what_to_do(tmp_path: Path, monkeypatch
 
 def test_a_lesson_that_the_readme_leaves_out_is_named(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("| 1 | a | b | 5 min | x |\n", encoding="utf-8")
-    assert build._row("01_small", tmp_path) == "| 1 | [a](notebooks/01_small.ipynb) | b | 5 min |"
+    assert build._row("01_small", tmp_path) == "| [1 · a](notebooks/01_small.ipynb) | b | 5 min |"
     with pytest.raises(CourseError, match="no line for lesson 2, 02_other"):
         build._row("02_other", tmp_path)
 

@@ -25,6 +25,23 @@ def test_the_options_of_a_heatmap_reach_the_figure() -> None:
     assert axes.images[0].get_clim() == (-5.0, 5.0) and scale.get_ylabel() == "logits"
 
 
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [
+        (" Paris", "·Paris"),
+        ("attention 23", "attention 23"),
+        (" New York", "·New York"),
+        (" ", "·"),
+        ("   ", "···"),
+        ("\n  x ", "↵··x·"),
+        ("a  b", "a··b"),
+        ("\t$", "⇥\\$"),
+    ],
+)
+def test_the_space_that_belongs_to_a_token_is_seen_and_the_one_in_a_name_is_none(token: str, shown: str) -> None:
+    assert plots.show_token(token) == shown
+
+
 def test_the_options_of_lines_reach_the_figure() -> None:
     plain: Any = plots.lines({"one": [1.0, 2.0, 3.0]}).axes[0]
     assert plain.lines[0].get_xdata().tolist() == [0, 1, 2] and plain.get_yscale() == "linear"

@@ -4,8 +4,11 @@ each shortcut alone; and what is refused.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +29,8 @@ from tests.sweeps.test_sweeps import (
     ids_of,
     must_agree,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 def loop(model: Any, clean: str, corrupted: str, edges: list[tuple[Sender, Receiver]], **how: Any) -> torch.Tensor:
@@ -220,6 +225,31 @@ def test_the_bound_that_the_message_asks_for_is_enough(tiny: Callable[..., Any])
         patch_paths(model, CLEAN, CORRUPTED, ANSWERS, memory_mb=0.05)
     enough = float(str(refused.value).split("memory_mb=")[2].split(",")[0])
     assert patch_paths(model, CLEAN, CORRUPTED, ANSWERS, memory_mb=enough).numbers.shape == (28, 16)
+
+
+_PEAKS = """
+from benchmarks.measuring import Peak
+from course_utils import load_model
+from course_utils.sweeps import patch_paths
+model = load_model()
+clean = "When Mike and Emma went to the cafe, Mike gave a coffee to"
+asked = model, clean, clean.replace("Mike gave", "Emma gave"), (" Mike", " Emma")
+senders = [f"{layer}.{head}" for layer in range(10, 18) for head in range(9)]
+receivers = [f"24.{head} query" for head in range(9)]
+patch_paths(*asked, senders=["23.0"], receivers=receivers)  # whatever is made once
+for bound in ({"memory_mb": 60}, {}):
+    with Peak() as peak:
+        patch_paths(*asked, senders=senders, receivers=receivers, **bound)
+    print(peak.mb)
+"""
+
+
+@pytest.mark.slow
+def test_the_bound_on_memory_is_kept() -> None:
+    """The peak of a process of its own, on the lessons' model; at the usual bound the same paths take more."""
+    done = subprocess.run([sys.executable, "-c", _PEAKS], cwd=ROOT, capture_output=True, text=True, check=True)
+    bounded, usual = map(float, done.stdout.split())
+    assert bounded <= 60 < usual
 
 
 def test_another_attention_kernel_gives_the_same(tiny: Callable[..., Any]) -> None:

@@ -14,6 +14,7 @@ from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.exercises.steering.drawing import layer_to_steer, tiny_and_real
 from course_utils.exercises.steering.sentences import INPUT_NOT_OUTPUT
 from course_utils.model.anatomy import anatomy
+from course_utils.model.prompts import as_texts
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
@@ -81,7 +82,7 @@ def _contrast(
 
     def direction(model: Any, positive: Any, negative: Any, layer: int) -> torch.Tensor:
         sides = [
-            average(torch.stack([read(model, prompt, layer) for prompt in steering.as_list(prompts)]))
+            average(torch.stack([read(model, prompt, layer) for prompt in as_texts(prompts)]))
             for prompts in (positive, negative)
         ]
         return sides[0] - sides[1]

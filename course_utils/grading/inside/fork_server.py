@@ -22,9 +22,10 @@ import socket
 import sys
 import traceback
 from base64 import b64decode
+from collections.abc import Callable
 from typing import Any
 
-from course_utils.grading.inside import isolation, linux
+from course_utils.grading.inside import isolation, landlock, linux
 
 
 def main() -> None:
@@ -35,6 +36,7 @@ def main() -> None:
     settings["nested"] = settings["nested"] and _nesting_works()
     if settings["filter"]:
         settings["filter"]["use"] = next((way for way in ("watched", "plain") if _filter_works(settings, way)), "")
+    settings["landlock"] = bool(settings["may_open"]) and _landlock_works(settings["may_open"])
     warm(settings["modules"], settings["model"])
     gc.collect()
     # What is loaded is never garbage: a forked kernel need not look through it, nor copy its pages by doing so.
@@ -70,7 +72,8 @@ def _answer(asker: socket.socket, listener: socket.socket, settings: dict[str, A
     request = json.loads(said)
     if request == "state":
         use = settings["filter"]["use"] if settings["filter"] else ""
-        asker.sendall(json.dumps({"nested": settings["nested"], "filter": use}).encode())
+        state = {"nested": settings["nested"], "filter": use, "landlock": settings["landlock"]}
+        asker.sendall(json.dumps(state).encode())
         return
     if os.fork() == 0:
         # A kernel that could accept here could answer in the place of the next one, and see its questions.
@@ -85,27 +88,37 @@ def _answer(asker: socket.socket, listener: socket.socket, settings: dict[str, A
 
 def _nesting_works() -> bool:
     """Try a kernel's namespaces on a process that does nothing."""
-    if not linux.AVAILABLE:
-        return False
-    pid = os.fork()
-    if pid == 0:
-        try:
-            linux.enter_namespaces()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return os.waitpid(pid, 0)[1] == 0
+    return _works(linux.enter_namespaces)
 
 
 def _filter_works(settings: dict[str, Any], way: str) -> bool:
     """Try a filter of system calls on a process that does nothing."""
+
+    def install() -> None:
+        linux.no_new_privileges()
+        linux.install_filter(b64decode(settings["filter"][way]), watched=way == "watched")
+
+    return _works(install)
+
+
+def _landlock_works(files: dict[str, list[str]]) -> bool:
+    """Try to give the right to files away in a process that does nothing."""
+
+    def shut() -> None:
+        linux.no_new_privileges()
+        landlock.shut_files(**files, own=[])
+
+    return _works(shut)
+
+
+def _works(protection: Callable[[], object]) -> bool:
+    """Whether it can be had here: tried in a process that ends at once."""
     if not linux.AVAILABLE:
         return False
     pid = os.fork()
     if pid == 0:
         try:
-            linux.no_new_privileges()
-            linux.install_filter(b64decode(settings["filter"][way]), watched=way == "watched")
+            protection()
             os._exit(0)
         finally:
             os._exit(1)

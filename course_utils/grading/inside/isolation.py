@@ -28,7 +28,7 @@ import time
 from base64 import b64decode
 from typing import Any, NoReturn
 
-from course_utils.grading.inside import linux
+from course_utils.grading.inside import landlock, linux
 
 SCRATCH = "/scratch"
 KEPT = "/run/kept"  # where folders wait that must be seen below /tmp again
@@ -122,6 +122,11 @@ class _Calls:
             if self.nested:  # its process namespace ends there; what is in it are the kernel, its children and init
                 return True, "another process" if target in (-1, 1) else ""
             return (True, "") if abs(target) in _descendants(os.getpid()) and target > 1 else (False, "another process")
+        if number == self.filter["socket"] and first == socket.AF_UNIX:
+            # Where files are not hidden, the sockets of other programs lie among them, and with a name nothing else
+            # keeps a kernel from them. Its own are there before any code of the learner's runs.
+            mine = self.nested or self.socket.fileno() >= 0
+            return mine, "" if mine else "another program's socket"
         return False, self.filter["refused"].get(str(number), "a call that is refused")
 
 
@@ -223,6 +228,8 @@ def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], b
     )
     tempfile_reset()
     _limit(settings)
+    if settings["landlock"]:
+        landlock.shut_files(**settings["may_open"], own=[folder])
     _shut_calls(settings)
     # The log and the standard input of the fork server are not the kernel's: with the latter it could end the server.
     null = os.open(os.devnull, os.O_RDWR)

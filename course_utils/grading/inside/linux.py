@@ -110,7 +110,7 @@ class _Program(ctypes.Structure):
 
 def new_session_keyring() -> None:
     """Leave the session keyring, which every process of a login shares, for an empty one. Raises OSError."""
-    _direct(_numbers()[1], _JOIN_SESSION, None)
+    direct(_numbers()[1], _JOIN_SESSION, None)
 
 
 def install_filter(program: bytes, *, watched: bool) -> int:
@@ -120,7 +120,7 @@ def install_filter(program: bytes, *, watched: bool) -> int:
     """
     code = ctypes.create_string_buffer(program, len(program))
     form = _Program(len(program) // 8, ctypes.cast(code, ctypes.c_char_p))
-    got = _direct(_numbers()[0], _INSTALL_FILTER, _NEW_LISTENER if watched else 0, ctypes.byref(form))
+    got = direct(_numbers()[0], _INSTALL_FILTER, _NEW_LISTENER if watched else 0, ctypes.byref(form))
     return got if watched else -1
 
 
@@ -149,7 +149,8 @@ def _numbers() -> tuple[int, int]:
         raise OSError(errno.ENOSYS, f"not known on {platform.machine()}") from None
 
 
-def _direct(number: int, *arguments: object) -> int:
+def direct(number: int, *arguments: object) -> int:
+    """A system call that the C library does not offer, by its number. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
     whole = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]

@@ -119,7 +119,7 @@ def _row(name: str, root: Path) -> str:
     if row is None:
         raise CourseError(f"README.md: its table of lessons has no line for lesson {number}, {name}; add one")
     title, finds, time = row.groups()
-    return f"| {number} | [{title}](notebooks/{name}.ipynb) | {finds} | {time} |"
+    return f"| [{number} · {title}](notebooks/{name}.ipynb) | {finds} | {time} |"
 
 
 def _opening(read: dict[str, NotebookNode], place: lessons.Place) -> str:

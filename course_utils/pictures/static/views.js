@@ -336,6 +336,7 @@ function patchingMap(root, data) {
 function lens(root, data) {
   let which = 0, follow = 0, ranks = false, here = null, table;
   const depths = data.lenses[0].top.length;
+  const inPercent = (share) => (share ? percent(share) : "< 0.1 %");  // the data have thousandths; nothing is impossible
   const side = make("div", { class: "cv-side" });
   const main = make("div", { class: "cv-main" });
 
@@ -345,7 +346,7 @@ function lens(root, data) {
     const rows = top[depth][position].map((id, i) => {
       const share = probability[depth][position][i] / 1000;
       return make("tr", {}, make("th", { scope: "row" }, make("code", {}, readable(data.vocabulary[id]))),
-        make("td", {}, percent(share)), make("td", { class: "cv-track" }, bar(share)));
+        make("td", {}, inPercent(share)), make("td", { class: "cv-track" }, bar(share)));
     });
     side.replaceChildren(make("div", { class: "cv-card" },
       make("p", { class: "cv-name" }, `Depth ${depth}, after “${readable(data.tokens[position])}”`),
@@ -366,7 +367,7 @@ function lens(root, data) {
         const best = data.vocabulary[top[depth][position][0]];
         const share = probability[depth][position][0] / 1000;
         const place = `depth ${depth}, after “${data.tokens[position]}”`;
-        if (!ranks) return { text: readable(best), style: coloured(share, "plain"), label: `${place}: “${best}” ${percent(share)}` };
+        if (!ranks) return { text: readable(best), style: coloured(share, "plain"), label: `${place}: “${best}” ${inPercent(share)}` };
         const rank = found[follow][depth][position];
         return { text: rank < 10000 ? String(rank) : `${Math.round(rank / 1000)}k`,
           style: coloured(1 - Math.log(rank) / scale, "plain"), label: `${place}: rank ${rank}` };
@@ -434,7 +435,7 @@ function attention(root, data) {
     const table = grid({
       name: `attention of head ${layer}.${head}, in percent`, rows: range(count), columns: range(count),
       rowName: (q) => readable(data.tokens[q]), columnName: (k) => readable(data.tokens[k]),
-      kind: "cv-words cv-upright cv-tight",
+      kind: "cv-words cv-upright cv-tight cv-named",
       cell: (q, k) => (k > q ? null : { text: at(layer, head, q, k) >= 10 ? String(at(layer, head, q, k)) : "",
         style: coloured(at(layer, head, q, k) / 100, "plain"),
         label: `from “${data.tokens[q]}” to “${data.tokens[k]}”: ${at(layer, head, q, k)} %` }),
@@ -586,7 +587,9 @@ function tokens(root, data) {
       const items = row.map((piece, i) => ({ text: readable(pieces[piece].text),
         label: `token ${i}: “${pieces[piece].text}”, id ${pieces[piece].id}`,
         kind: fresh >= 0 && i >= fresh && typed < characters.length ? "cv-new" : "" }));
-      return [make("p", {}, `${name}: ${row.length} ${row.length === 1 ? "token" : "tokens"}`),
+      const replaced = fresh < 0 ? 0 : before.length - fresh;
+      return [make("p", {}, `${name}: ${row.length} ${row.length === 1 ? "token" : "tokens"}`
+        + (typed > 1 ? `, the last character replaced ${replaced || "none"}` : "")),
         chips(`tokens of ${name}`, items, null, (i) => { chosen = [t, i]; showCard(); })];
     }));
     main.querySelectorAll(".cv-tokens").forEach((list) => { list.querySelector("button").tabIndex = 0; });
@@ -608,7 +611,7 @@ function steering(root, data) {
   let layer = argmax(greatest), measure = 0;
   let strength = argmax(data.measures[0].values[layer]);
   const main = make("div", { class: "cv-main" });
-  const side = make("div", { class: "cv-side" });
+  const side = make("div", { class: "cv-side", role: "status" });
 
   const draw = () => {
     const { name, values, null: band } = data.measures[measure];
@@ -647,7 +650,7 @@ function cache(root, data) {
   const last = data.tokens.length - data.prompt_length;
   let step = 0, kept = true, kind = 0, stepper;
   const main = make("div", { class: "cv-main" });
-  const side = make("div", { class: "cv-side" });
+  const counted = make("div", { class: "cv-card", role: "status" });
   const size = (count, heads = data.key_value_heads) => 2 * heads * data.head_width * data.bytes_per_number
     * data.windows.reduce((sum, window) => sum + (window === null ? count : Math.min(count, window - 1)), 0);
   const amount = (count) => (count < 1e6 ? `${whole(count)} bytes` : `${count < 1e9
@@ -679,10 +682,11 @@ function cache(root, data) {
         rows.push([`were each of ${data.heads} heads to have its own keys and values`, amount(size(known, data.heads))]);
       }
     }
-    side.replaceChildren(make("div", { class: "cv-card" }, facts(rows)), make("div", { class: "cv-card" },
-      make("p", { class: "cv-name" }, "As the text grows"),
-      facts(data.lengths.map((count) => [`${whole(count)} tokens`, amount(size(count))]))));
+    counted.replaceChildren(facts(rows));
   };
+  const side = make("div", { class: "cv-side" }, counted, make("div", { class: "cv-card" },
+    make("p", { class: "cv-name" }, "As the text grows"),
+    facts(data.lengths.map((count) => [`${whole(count)} tokens`, amount(size(count))]))));
 
   stepper = slider("Step", last, 0, (i) => (i === 0 ? "prefill" : `${i} of ${last}`), (i) => { step = i; draw(); });
   const controls = make("div", { class: "cv-controls" }, stepper,
@@ -698,7 +702,7 @@ function cache(root, data) {
 function byHand(root, data) {
   let now = 0;
   const main = make("div", { class: "cv-main" });
-  const side = make("div", { class: "cv-side" });
+  const side = make("div", { class: "cv-side", role: "status" });
   const longest = Math.max(...data.steps.map((step) => step.norm));
   const shapeOf = (step) => (step.shape.length ? step.shape.join(" × ") : "one number");
 
@@ -714,7 +718,11 @@ function byHand(root, data) {
         "the first numbers")));
   };
   const go = (i) => { now = Math.max(0, Math.min(data.steps.length - 1, i)); draw(); };
+  const back = make("button", { type: "button", onclick: () => go(now - 1) }, "Back");
+  const next = make("button", { type: "button", onclick: () => go(now + 1) }, "Next step");
   const draw = () => {
+    back.setAttribute("aria-disabled", String(now === 0));
+    next.setAttribute("aria-disabled", String(now === data.steps.length - 1));
     const rows = data.steps.map((step, i) => make("tr", {},
       make("td", {}, make("button", { type: "button", "aria-current": i === now ? "step" : undefined,
         onclick: () => { go(i); main.querySelector('[aria-current="step"]').focus(); } }, `${i + 1}. ${step.name}`)),
@@ -727,10 +735,7 @@ function byHand(root, data) {
   };
 
   root.append(make("p", { class: "cv-quiet" }, "Take a step, or choose one. Bars: how long the vector is."),
-    make("div", { class: "cv-controls" },
-      make("button", { type: "button", onclick: () => go(now - 1) }, "Back"),
-      make("button", { type: "button", onclick: () => go(now + 1) }, "Next step")),
-    make("div", { class: "cv-columns" }, main, side));
+    make("div", { class: "cv-controls" }, back, next), make("div", { class: "cv-columns" }, main, side));
   draw();
 }
 
@@ -776,7 +781,8 @@ function circuit(root, data) {
         const factor = path.control ? ` (${fixed(size(path) / path.control, 1)} times that)` : "";
         found.push([data.control, `${fixed(path.control, 2)}${path.weak ? ": no smaller than the effect" : factor}`]);
       }
-      side.replaceChildren(make("div", { class: "cv-card" }, make("p", { class: "cv-name" }, nameOf(path)), facts(found)));
+      side.replaceChildren(make("div", { class: "cv-card" }, make("p", { class: "cv-name" }, nameOf(path)),
+        path.says ? make("p", {}, path.says) : null, facts(found)));
       return;
     }
     const ends = (here, there, word) => shown().filter((i) => paths[i][here] === chosen)
@@ -853,6 +859,13 @@ function circuit(root, data) {
 
 const VIEWS = { attention, by_hand: byHand, cache, circuit, lens, next_token: nextToken, patching_map: patchingMap, steering, tokens };
 
+/** What scrolls is reached by keyboard: a card may be longer than its place at the foot of a small window. */
+function reachable(box) {
+  const fit = () => { box.tabIndex = box.scrollHeight > box.clientHeight + 1 ? 0 : -1; };
+  new ResizeObserver(fit).observe(box);
+  new MutationObserver(fit).observe(box, { childList: true });
+}
+
 /** Show a payload in an element. Returns a function that takes it away again. */
 export function mount(element, payload) {
   const root = make("section", { class: "course-view", "data-view": payload.view });
@@ -861,6 +874,7 @@ export function mount(element, payload) {
     root.append(make("p", { class: "cv-title" }, payload.data.title));
     root.setAttribute("aria-label", payload.data.title);
     draw(root, payload.data);
+    root.querySelectorAll(".cv-side").forEach(reachable);
     root.append(make("details", {}, make("summary", {}, "In words"), make("p", {}, payload.words)));
   } else {  // made by a newer or an older course than this module
     root.append(make("p", {}, payload.words));

@@ -79,13 +79,5 @@ def _words(data: dict[str, Any]) -> str:
 
 
 def _still(data: dict[str, Any]) -> Picture:
-    # A name is no token, whose spaces would be drawn as dots.
-    names = [
-        f"{number}  {step['name']}".replace(" ", "\N{NO-BREAK SPACE}") for number, step in enumerate(data["steps"], 1)
-    ]
-    return bars(
-        names,
-        [step["norm"] for step in data["steps"]],
-        data["title"],
-        "norm",
-    )
+    names = [f"{number} {step['name']}" for number, step in enumerate(data["steps"], 1)]
+    return bars(names, [step["norm"] for step in data["steps"]], data["title"], "norm")

@@ -40,6 +40,7 @@ class CircuitPath:
         effect: what the path moves, in the view's unit.
         interval: from where to where the effect may lie; may be missing.
         control: what the same measurement gives where nothing should be found, as a size; may be missing.
+        says: how it goes, in a sentence or two.
     """
 
     begin: str
@@ -47,6 +48,7 @@ class CircuitPath:
     effect: float
     interval: tuple[float, float] | None = None
     control: float | None = None
+    says: str = ""
 
 
 def circuit(
@@ -101,7 +103,7 @@ def _path_data(path: CircuitPath, parts: Sequence[CircuitPart], places: dict[str
     if not parts[begin].level < parts[end_].level:
         raise ValueError(f"{name} does not go up: from level {parts[begin].level} to {parts[end_].level}.")
     data: dict[str, Any] = {"begin": begin, "end": end_, "effect": _number(path.effect, f"{name}: its effect")}
-    data |= {"interval": None, "open": False, "control": None, "weak": False}
+    data |= {"interval": None, "open": False, "control": None, "weak": False, "says": path.says}
     if path.interval is not None:
         low, high = path.interval
         data["interval"] = [_number(edge, f"{name}: its interval") for edge in path.interval]

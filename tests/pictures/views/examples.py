@@ -125,7 +125,7 @@ PARTS = [
 ]
 PATHS = [
     views.CircuitPath("17.4", "19.2", 0.62, (0.4, 0.84), 0.05),
-    views.CircuitPath("17.4", "20.0", 1.01, (0.8, 1.22), 0.0),
+    views.CircuitPath("17.4", "20.0", 1.01, (0.8, 1.22), 0.0, "Through the value."),
     views.CircuitPath("19.2", "23.0", 0.3, (-0.1, 0.7), 0.3),
     views.CircuitPath("20.0", "23.0", 1.06, (0.9, 1.22)),
     views.CircuitPath("20.0", "23.3", -0.04, None, 0.06),

@@ -22,6 +22,7 @@ def test_data_are_the_parts_and_the_paths_by_their_places() -> None:
     for shown, path in zip(data["paths"], PATHS, strict=True):
         assert (PARTS[shown["begin"]].name, PARTS[shown["end"]].name) == (path.begin, path.end)
         assert (shown["effect"], shown["control"]) == (path.effect, path.control)
+        assert shown["says"] == path.says
         assert shown["interval"] == (None if path.interval is None else list(path.interval))
     assert (data["interval"], data["control"]) == ("two standard errors", "best of eight others")
 
@@ -29,7 +30,8 @@ def test_data_are_the_parts_and_the_paths_by_their_places() -> None:
 def test_numbers_are_rounded_to_what_is_shown() -> None:
     (path,) = circuit(PARTS[:2], [CircuitPath("17.4", "19.2", -0.001, (-1.239, 0.001), 0.126)]).data["paths"]
     assert path == {
-        "begin": 0, "end": 1, "effect": 0.0, "interval": [-1.24, 0.0], "open": True, "control": 0.13, "weak": True
+        "begin": 0, "end": 1, "effect": 0.0, "interval": [-1.24, 0.0], "open": True, "control": 0.13, "weak": True,
+        "says": "",
     }  # fmt: skip
     assert str(path["effect"]) == "0.0"
 

@@ -13,7 +13,7 @@ def ids_of(model, text):
 
 
 def finished(model, new, n):
-    return len(new) == n or (new and new[-1] == model.tokenizer.eos_token_id)
+    return len(new) >= n or (new and new[-1] == model.tokenizer.eos_token_id)
 
 
 def as_in_lesson_one(model, prompt, max_new_tokens):
