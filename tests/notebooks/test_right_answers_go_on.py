@@ -1,7 +1,8 @@
 """A lesson runs to its end with right answers whose values come in other forms than the references'.
 
 Each exercise is solved by that answer of `tests/right_answers` whose values come in the form farthest from the
-reference's (an array, a generator), on a tiny model. Lessons 2, 3 and 7 go on with the same kinds of values.
+reference's (an array, a generator), on a tiny model. The two lessons have every kind of value that the others have, and
+are the two that once stopped; all seven take three times as long.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from course_utils.notebooks.normalise import checks_in, exercise_roles, text_of
 from tests.exercises.test_right_answers import BY_ID, RIGHT
 from tests.notebooks.test_other_models import CELL_TIMEOUT, COMMITTED, failed_cells
 
-LESSONS = ("1", "4", "5", "6")
+LESSONS = ("1", "6")
 FARTHEST = ("ndarray", "float32", "float64", "generator", "tuple", "list", "scalar tensor", "tensor")
 
 
@@ -36,7 +37,7 @@ def test_every_cell_runs_when_right_answers_return_other_forms() -> None:
             cell["metadata"]["at"] = f"{path.stem}, cell {index}"
         given += answer_differently(lesson)
         together.cells += [new_code_cell("%reset -f"), *lesson.cells]
-    assert given > 25
+    assert given > 12
     project = str(Path(__file__).parents[2])
     environment = {"COURSE_MODEL": "tiny-llama", "OMP_NUM_THREADS": "1", "PYTHONPATH": project}
     environment["PYTHONPATH"] += os.pathsep + os.environ.get("PYTHONPATH", "")

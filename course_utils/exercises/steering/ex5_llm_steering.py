@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from typing import Any, ClassVar, Self
 
 from course_utils import steering
@@ -66,11 +67,26 @@ class _OnTheModel(LLMSteering):
     def remove_steering(self) -> None:
         if self.handle is not None:
             self.handle.remove()
+            self.handle = None
+
+    def force_clear_all_hooks(self) -> int:
+        self.handle = None
+        return steering.clear_hooks(self.model)  # its own among them
+
+    def generate(self, *args: Any, **kwargs: Any) -> str:
+        with warnings.catch_warnings():
+            if self.handle is not None:
+                warnings.simplefilter("ignore")  # the vector is on the model, and none is kept here
+            return super().generate(*args, **kwargs)
 
 
 class _NeverRemoved(LLMSteering):
     def remove_steering(self) -> None:
         pass
+
+    def force_clear_all_hooks(self) -> int:
+        self.vector = None
+        return steering.clear_hooks(self.model)
 
 
 class _BlockForgets(LLMSteering):
