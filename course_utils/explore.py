@@ -1,6 +1,6 @@
 # mypy: disable-error-code="attr-defined"
 # In a trace every value has .save(), which torch's types do not know.
-"""Ask a running model for a picture that answers: each function here gives the view of that name.
+"""Ask a running model for a picture that answers: each function here gives the view of that name::
 
     explore.tokens(model, text)                              how a text is cut (lesson 1)
     explore.next_token(model, prompt)                        what comes next, under temperature and cuts (lesson 1)
@@ -280,8 +280,9 @@ def map_of_pairs(
     The pair of one's own stands in front of the others, and the next one takes its place.
 
     Args:
-        copy: copy scores, (layer, head). answers: what stands in the fields at first where the first pair does not say
-            what was asked. Its prompts are read from its tokens then, and left empty where these do not tell them.
+        copy: copy scores, (layer, head).
+        answers: what stands in the fields at first where the first pair does not say what was asked. Its prompts are
+            read from its tokens then, and left empty where these do not tell them.
 
     Raises:
         ValueError: the pairs do not fit together, or there is none.
@@ -323,8 +324,9 @@ def patched_pair(
     """What :func:`patching_map` shows of one pair of prompts; several of them make a map with a choice of prompts.
 
     Args:
-        by_position: as there. orders: how many random orders of a head's numbers "scrambled" is the mean of. Each takes
-            longer than all the rest; with 0 that map is left out.
+        by_position: as there.
+        orders: how many random orders of a head's numbers "scrambled" is the mean of. Each takes longer than all the
+            rest; with 0 that map is left out.
 
     Raises:
         ValueError: as there, or ``orders`` is negative.
@@ -380,7 +382,8 @@ def circuit(
     Args:
         clean, corrupted, answers: two prompts; or lists of them, one pair at each place, and then each path is a mean
             with two standard errors, and the answers may be a list too.
-        heads: so many heads are looked at. paths: so many paths are drawn, the strongest.
+        heads: so many heads are looked at.
+        paths: so many paths are drawn, the strongest.
         first: a circuit of paths measured before; it stands there until the fields are asked, and nothing runs.
 
     Raises:

@@ -104,19 +104,22 @@ class Anatomy:
         attention_sources, mlp_sources: for each layer the modules whose outputs are added to the stream, and the factor
             on each.
         keeps: for each layer the factor on what entered it (Gemma 4's layer scalar); 1.0 nearly everywhere.
-        norm: the final norm. head: what stands between it and the unembedding; None nearly everywhere.
+        norm: the final norm.
+        head: what stands between it and the unembedding; None nearly everywhere.
         unembedding: ``lm_head``, which may be tied to the embedding.
         n_layers, n_heads, n_kv_heads, head_width, width, vocabulary: sizes; of heads, those of the first layer that has
             any.
         head_counts, kv_head_counts, head_widths: the same for each layer, 0 where there are no heads. A head's width is
             that of its value, and so of what the output projection reads.
-        kept_numbers: for each layer how many numbers a cache keeps of each token; kept_windows: of how many tokens at
-            most, itself included, or None. With weights here, the former are those of a real cache.
+        kept_numbers: for each layer how many numbers a cache keeps of each token. With weights here, those of a real
+            cache.
+        kept_windows: of how many tokens at most, itself included, or None.
         shows_patterns: whether the attention modules hand their weights out at all.
         sinks: whether rows of the pattern sum to less than 1, since each head may also look at nothing (gpt-oss).
         context: the longest input in tokens that the model was made for, or None if the configuration does not say.
         windows: for each layer the width of its sliding attention window in tokens, or None where it sees everything.
-        logit_cap: c in c * tanh(logits / c) (Gemma 2), or None. logit_scale: a factor on the logits (Cohere, Granite).
+        logit_cap: c in c * tanh(logits / c) (Gemma 2), or None.
+        logit_scale: a factor on the logits (Cohere, Granite).
         parallel: True where attention and MLP read the same input (GPT-NeoX, Cohere).
     """
 
@@ -235,7 +238,7 @@ class Anatomy:
 
     @property
     def alone(self) -> bool:
-        """Whether a patched run has to be a whole run of its own: a layer needs more than the stream that enters it."""
+        """Whether a patched run has to be a whole run of its own, since a layer needs more than the stream."""
         recurrent = any(kind not in ("attention", "no mixing") for kind in self.kinds)
         return recurrent or "no mixing" in self.kinds or 0 in self.kept_numbers or family_of(self.family).alone
 

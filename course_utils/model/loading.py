@@ -1,4 +1,4 @@
-"""`load_model`: every model of the course, ready to trace.
+"""`load_model`: every model of the course, ready to trace::
 
     load_model()                           SmolLM2-135M-Instruct, from a package registry: no hub, no account, no token
     load_model("tiny-llama", seed=3)       random weights, made in memory: what the checks and the tests run on

@@ -1,4 +1,4 @@
-"""Circuits: keep a set of edges, and take everything else from the corrupted run.
+"""Circuits: keep a set of edges, and take everything else from the corrupted run::
 
     values = run_circuits(model, clean, corrupted, answers, circuits=[edges, fewer_edges])       # (circuit, pair)
 
@@ -43,9 +43,10 @@ Ablation = Literal["resample", "mean"]
 class CircuitOptions(TypedDict, total=False):
     """What any call may add.
 
-    ablation: where what no kept edge carries comes from. "resample": the pair's corrupted run. "mean": the mean of what
-        each part writes in all corrupted prompts of that length, position by position.
-    metric, memory_mb, progress: as in :class:`~course_utils.sweeps.options.SweepOptions`.
+    Attributes:
+        ablation: where what no kept edge carries comes from. "resample": the pair's corrupted run. "mean": the mean of
+            what each part writes in all corrupted prompts of that length, position by position.
+        metric, memory_mb, progress: as in :class:`~course_utils.sweeps.options.SweepOptions`.
     """
 
     ablation: Ablation

@@ -32,7 +32,9 @@ class DirectEffects:
     Attributes:
         heads: (layer, head). Where attention is normed before it is added (Gemma, OLMo 2) a head's is what it changes
             alone, and a layer's heads do not add up: `attention` says what all of them change together.
-        attention: (layer,), the whole attention. mlps: (layer,). embedding: ().
+        attention: (layer,), the whole attention.
+        mlps: (layer,).
+        embedding: ().
         norm: (), what the final norm's other divisor does, and, where the logits are capped (Gemma 2), the cap.
 
     `attention`, `mlps`, `embedding` and `norm` sum to the clean run's logit difference minus the corrupted run's.

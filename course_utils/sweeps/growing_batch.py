@@ -7,10 +7,9 @@ already, or never asked for:
 
 * **batch**: patched runs do not meet each other. As rows of one batch they share each reading of the weights.
 * **skip**: a run patched in layer 20 is the unpatched run up to there. Its row starts at layer 20, from the kept
-residual.
+  residual.
 * **prefix**: a position never looks ahead. The tokens in front of the first patched position are as in the unpatched
-run:
-  their keys and values are taken from it, and only the tokens from there on are run.
+  run: their keys and values are taken from it, and only the tokens from there on are run.
 * **grow**: with `skip`, the rows of layer 20 need layers 20, 21, ..., and so do the rows of layer 19 that are on their
   way. All of them share one trace, whose batch grows at each layer by the rows of that layer.
 * **direction**: only the last position is asked for, and of the whole vocabulary only the answers. So only the last

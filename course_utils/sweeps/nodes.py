@@ -35,7 +35,7 @@ class Sender:
 
     @property
     def writes_at(self) -> int:
-        """Its place in the order of a run: -1, then 2 * layer for its heads and 2 * layer + 1 for its MLP."""
+        """Its place in the order of a run, -1, then 2 * layer for its heads and 2 * layer + 1 for its MLP."""
         return -1 if self.kind == "embedding" else 2 * self.layer + (self.kind == "mlp")
 
 

@@ -1,4 +1,4 @@
-"""Path patching: what one part of the model says to another, each time by an exact run.
+"""Path patching: what one part of the model says to another, each time by an exact run::
 
     found = patch_paths(model, clean, corrupted, answers, senders=["17.4"], receivers=["23.0 query", "23.3 query"])
     found.effects                       # (receiver, sender), in logits
@@ -75,10 +75,11 @@ class PathOptions(TypedDict, total=False):
 class PathMap:
     """The numbers of a path sweep.
 
-    senders, receivers: in the order asked for; `str` gives their names.
-    numbers: (receiver, sender), the measure of each patched run; with lists of prompts (pair, receiver, sender). NaN
-        where the receiver does not come after the sender. float32, on the CPU.
-    unpatched: the measure of the corrupted run, (); with lists (pair,).
+    Attributes:
+        senders, receivers: in the order asked for; `str` gives their names.
+        numbers: (receiver, sender), the measure of each patched run; with lists of prompts (pair, receiver, sender).
+            NaN where the receiver does not come after the sender. float32, on the CPU.
+        unpatched: the measure of the corrupted run, (); with lists (pair,).
     """
 
     senders: list[Sender]
@@ -88,7 +89,7 @@ class PathMap:
 
     @property
     def effects(self) -> torch.Tensor:
-        """What each path moves: `numbers` minus `unpatched`, in its shape."""
+        """What each path moves, `numbers` minus `unpatched`, in its shape."""
         return self.numbers - self.unpatched[..., None, None]
 
     def effect(self, sender: str | Sender, receiver: str | Receiver) -> torch.Tensor:

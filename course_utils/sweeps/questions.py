@@ -1,4 +1,4 @@
-"""Sweeps: the same question asked of every head, or of every layer and position, exactly.
+"""Sweeps: the same question asked of every head, or of every layer and position, exactly::
 
     patch_heads(model, clean, corrupted, answers)     (layer, head)      each head's output taken from the clean run
     patch_residual(model, clean, corrupted, answers)  (layer, position)  the residual stream, at one position

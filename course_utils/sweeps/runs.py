@@ -65,7 +65,7 @@ class Sweep:
 
     @property
     def half(self) -> float:
-        """Half of the bound, in bytes: for the unpatched runs, and for one trace of patched ones."""
+        """Half of the bound, in bytes, for the unpatched runs, and for one trace of patched ones."""
         return self.memory_mb * MEGABYTE / 2
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from bs4 import BeautifulSoup
@@ -15,6 +21,7 @@ from course_utils import colab
 from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS, get_exercise, questions
 from course_utils.notebooks import files
+from course_utils.notebooks.normalise import parse_cell
 from course_utils.notebooks.site import build, lessons, papers, slides, teachers
 from course_utils.pictures import VIEW_TYPE
 from tests.notebooks.test_pages import PIXEL
@@ -216,6 +223,47 @@ def test_the_reference_has_a_page_for_each_lesson_and_module() -> None:
     for module in [f"course_utils.{name}" for name in LESSONS.values()] + ["course_utils.pictures.plots"]:
         assert f".. automodule:: {module}\n" in pages[f"reference/{module}.rst"]
         assert module in pages["reference/index.md"]
+
+
+def home_of(module: str, name: str) -> str:
+    """The module in which what is imported was written; itself, if it is one. "" for a constant."""
+    try:
+        thing = getattr(importlib.import_module(module), name)
+    except AttributeError:
+        return f"{module}.{name}"
+    return thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", "")
+
+
+def test_what_the_lessons_import_can_be_looked_up() -> None:
+    """Each function, class and module of ours that a lesson imports, at its home; not its constants."""
+    pages = {Path(page).stem for page in papers.reference(list(LESSONS.values()))}
+    pages |= {"", "course_utils.colab", "course_utils.pictures.views"}  # constants; the setup cell; each view has one
+    missing: set[str] = set()
+    for path in files.lessons(ROOT):
+        code = [cell.source for cell in files.read(path).cells if cell.cell_type == "code"]
+        imports = [one for source in code for one in parse_cell(source) if isinstance(one, ast.ImportFrom)]
+        for one in (one for one in imports if (one.module or "").startswith("course_utils")):
+            for name in one.names:
+                missing |= {home_of(str(one.module), name.name)} - pages
+    assert not missing
+
+
+def docstrings(module: str) -> Iterator[tuple[str, str]]:
+    """A module's public docstrings, each with its place."""
+    for node in ast.walk(ast.parse(inspect.getsource(importlib.import_module(module)))):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and (text := ast.get_docstring(node)):
+            yield f"{module}, {getattr(node, 'name', 'itself')}", text
+
+
+def test_what_a_docstring_lists_is_a_list_on_its_page() -> None:
+    """Sphinx sees an argument at the beginning of a line, and code after a double colon."""
+    wrong = []
+    pages = [Path(page) for page in papers.reference(list(LESSONS.values())) if page.endswith(".rst")]
+    for place, text in (one for page in pages for one in docstrings(page.stem)):
+        for section in re.findall(r"^(?:Args|Attributes):\n((?:    .*\n?)+)", text, re.MULTILINE):
+            wrong += [f"{place}: {line}" for line in section.splitlines() if re.search(r"[.;] [a-z_]+: ", line)]
+        wrong += [f"{place}: {block}" for block in re.findall(r"(?<!:)(?<!:\n)\n\n    (.*)", text)]
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.slow

@@ -16,11 +16,48 @@ PAGES = {
 
 # The rooms of the package that a reader may want to look up, in the order in which one meets them.
 REFERENCE = {
-    "Models": ("course_utils.model.loading", "course_utils.model.anatomy", "course_utils.model.tiny"),
+    "Models": (
+        "course_utils.model.loading",
+        "course_utils.model.anatomy",
+        "course_utils.model.prompts",
+        "course_utils.model.frozen_norm",
+        "course_utils.model.tiny",
+        "course_utils.places",
+    ),
     "The lessons' solutions": (),  # those of LESSONS of the package; `reference` fills them in
-    "Sweeps": ("course_utils.sweeps.questions", "course_utils.sweeps.runs", "course_utils.sweeps.options"),
-    "Pictures": ("course_utils.pictures.plots", "course_utils.pictures.words"),
-    "Exercises": ("course_utils.exercises", "course_utils.exercises.protocol"),
+    "Sweeps": (
+        "course_utils.sweeps.questions",
+        "course_utils.sweeps.paths",
+        "course_utils.sweeps.nodes",
+        "course_utils.sweeps.direct",
+        "course_utils.sweeps.edge_gradients",
+        "course_utils.sweeps.circuit_runs",
+        "course_utils.sweeps.options",
+        "course_utils.sweeps.growing_batch",
+        "course_utils.sweeps.runs",
+    ),
+    "Views": (
+        "course_utils.explore",
+        "course_utils.pictures.views.view",
+        "course_utils.pictures.views.tokens",
+        "course_utils.pictures.views.next_token",
+        "course_utils.pictures.views.attention",
+        "course_utils.pictures.views.by_hand",
+        "course_utils.pictures.views.cache",
+        "course_utils.pictures.views.lens",
+        "course_utils.pictures.views.steering",
+        "course_utils.pictures.views.patching_map",
+        "course_utils.pictures.views.circuit",
+    ),
+    "Pictures": ("course_utils.pictures.plots", "course_utils.pictures.circuits", "course_utils.pictures.words"),
+    "Exercises": (
+        "course_utils.exercises",
+        "course_utils.exercises.protocol",
+        "course_utils.learner.guesses",
+        "course_utils.learner.questions",
+        "course_utils.learner.own_progress",
+        "course_utils.learner.set_up",
+    ),
 }
 
 # Of a module that lists what it re-exports, its own; `set` is what matplotlib writes into each of its classes.

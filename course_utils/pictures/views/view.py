@@ -58,7 +58,7 @@ class View:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What a page mounts: {"view", "version", "data", "words"}."""
+        """What a page mounts, {"view", "version", "data", "words"}."""
         return {"view": self.name, "version": VERSION, "data": self.data, "words": self.words}
 
     def __repr__(self) -> str:
