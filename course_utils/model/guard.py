@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import functools
 import types
+import weakref
 from typing import Any
 
 import torch
 
+_GUARDED: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
 _CONTAINERS = (torch.nn.ModuleList, torch.nn.ModuleDict)
 EMPTY = "The text is empty: a model needs at least one token to say what comes next."
 
@@ -37,11 +39,14 @@ def guard(module: torch.nn.Module) -> None:
         return type(module).forward(module, *inputs, **options)
 
     module.forward = types.MethodType(guarded, module)
+    _GUARDED.add(module)
 
 
 def guard_wrapped(module: torch.nn.Module) -> None:
-    """The same for a model that nnsight has already wrapped, whose ``forward`` is nnsight's: by a hook."""
-    module.register_forward_pre_hook(_before_run, with_kwargs=True)
+    """The same for a model that nnsight has already wrapped, whose ``forward`` is nnsight's: by a hook. Once."""
+    if module not in _GUARDED:
+        module.register_forward_pre_hook(_before_run, with_kwargs=True)
+        _GUARDED.add(module)
 
 
 def context_of(config: Any) -> int | None:

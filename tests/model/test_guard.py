@@ -226,6 +226,15 @@ def test_a_model_that_was_wrapped_elsewhere_keeps_to_the_rules(foreign: Any) -> 
         tokens.next_token_probabilities(foreign, CLEAN)
 
 
+def test_a_model_of_ours_that_is_wrapped_again_gets_no_hook() -> None:
+    """A lesson has its readers count the hooks on a model."""
+    model = load_model("tiny-llama")
+    for _ in range(2):
+        again = nnsight.TransformersModel(model._module, task="text-generation", tokenizer=model.tokenizer)
+        assert anatomy(again).n_layers == 3
+    assert not any(part._forward_pre_hooks for part in model._module.modules())
+
+
 def test_a_model_that_was_wrapped_elsewhere_is_read_as_ours(foreign: Any) -> None:
     ours = load_model("tiny-llama", seed=2)
     torch.testing.assert_close(residual.residual_stream(foreign, CLEAN), residual.residual_stream(ours, CLEAN))

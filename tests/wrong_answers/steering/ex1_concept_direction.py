@@ -93,6 +93,6 @@ WRONG = [
     Wrong("5.1", sums_prompts, "sum of prompts"),
     Wrong("5.1", normalises, "made unit length"),
     Wrong("5.1", keeps_batch_axis, says="shape"),
-    Wrong("5.1", takes_a_tuple_for_one_prompt, says="raised TypeError"),
+    Wrong("5.1", takes_a_tuple_for_one_prompt, says="tuple came"),
     Wrong("5.1", counts_each_prompt_once, says="one of them twice"),
 ]
