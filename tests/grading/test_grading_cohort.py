@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from course_utils.grading.flags import Flag
+from course_utils.grading.inside import landlock
 from course_utils.grading.lesson import load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.results import Result, decode_result
@@ -160,12 +161,17 @@ def test_whole_class(tmp_path: Path, short_folder: Path, monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_hostile_answers_without_bubblewrap_stop_no_one(tmp_path: Path) -> None:
     """At the lower level they may read and reach more; the verdicts of all that needs no namespaces are the same, and
-    nothing stays behind. Who writes where the next one is started from spoils his own marks.
+    nothing stays behind. Who writes where the next one is started from cannot, where there is Landlock; elsewhere he
+    spoils his own marks.
     """
     pupils = [one for one in PUPILS if (one.hostile or one.name in QUICK) and one.name not in NEEDS_NAMESPACES]
-    spoilt = dict.fromkeys(cohort.ALL_PASS, "examiner error")
     answers = cohort._hand_in(SPOILS)
-    pupils.append(Pupil("Abe Spoils", spoilt, answers, status="examiner error", flag=Flag.SANDBOX_CHANGED, points=0))
+    if landlock.version():
+        abe = Pupil("Abe Spoils", {**cohort.ALL_PASS, "m.1": "error"}, answers, says="PermissionError")
+    else:
+        spoilt = dict.fromkeys(cohort.ALL_PASS, "examiner error")
+        abe = Pupil("Abe Spoils", spoilt, answers, status="examiner error", flag=Flag.SANDBOX_CHANGED, points=0)
+    pupils.append(abe)
     results = mark(tmp_path, pupils, "rlimits")
     check_against_table(results, pupils)
     assert {result.marked.level for result in results if result.marks} == {"rlimits"}
