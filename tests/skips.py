@@ -51,7 +51,7 @@ PERMITTED = (
          "as root on Debian or Ubuntu: apt-get install slurm-wlm munge"),
     Skip("no Landlock: Linux 5.13 or later", ANYWHERE, "older kernels, and some containers, have none",
          "run it on a Linux of 5.13 or later, outside a container that refuses it"),
-    Skip("Landlock keeps nobody from", ANYWHERE, "so it is", "run it on a newer Linux"),
+    Skip("Landlock keeps nobody from", ANYWHERE, "older kernels have less of it", "run it on a newer Linux"),
     Skip("this PyTorch has no oneDNN", (MACOS, WINDOWS), "builds for other processors are without it",
          "install a PyTorch for x86"),
 )  # fmt: skip
