@@ -503,7 +503,7 @@ def lens(
 
     Args:
         follow: tokens, with their spaces, whose rank is shown; the model's own answer unless given.
-        fitted: a second lens to switch to, as :func:`course_utils.logit_lens.fit_tuned_lens` gives it: a function of
+        fitted: a second lens to switch to, as :func:`~course_utils.logit_lens.fit_tuned_lens` gives it: a function of
             the normalised stream (depth, position, width).
         best: how many of the most probable tokens are shown.
 
