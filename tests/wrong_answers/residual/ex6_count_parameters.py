@@ -10,6 +10,11 @@ def _size(modules):
     return sum(p.numel() for module in modules for p in module._module.parameters())
 
 
+def _counts(embedding, attention, mlp, total):
+    other = total - embedding - attention - mlp
+    return {"embedding": embedding, "attention": attention, "mlp": mlp, "other": other, "total": total}
+
+
 def count_both_embeddings(model):
     parts = anatomy(model)
     total = sum(value.numel() for value in model._module.state_dict().values())
@@ -21,13 +26,7 @@ def count_both_embeddings(model):
         if name in dict(model._module.named_buffers())
     )
     total -= buffers
-    return {
-        "embedding": embedding,
-        "attention": attention,
-        "mlp": mlp,
-        "other": total - embedding - attention - mlp,
-        "total": total,
-    }
+    return _counts(embedding, attention, mlp, total)
 
 
 def count_one_layer(model):
@@ -36,13 +35,7 @@ def count_one_layer(model):
     ends = [parts.embedding, parts.unembedding]
     embedding = sum({p: p.numel() for part in ends for p in part._module.parameters()}.values())
     attention, mlp = _size([parts.attentions[0]]), _size([parts.mlps[0]])
-    return {
-        "embedding": embedding,
-        "attention": attention,
-        "mlp": mlp,
-        "other": total - embedding - attention - mlp,
-        "total": total,
-    }
+    return _counts(embedding, attention, mlp, total)
 
 
 def count_matrices(model):
@@ -109,13 +102,7 @@ def count_first_layer_times_layers(model):
     embedding = sum({p: p.numel() for part in ends for p in part._module.parameters()}.values())
     attention = _size(parts.attention_parts[0]) * parts.n_layers
     mlp = _size(parts.mlp_parts[0]) * parts.n_layers
-    return {
-        "embedding": embedding,
-        "attention": attention,
-        "mlp": mlp,
-        "other": total - embedding - attention - mlp,
-        "total": total,
-    }
+    return _counts(embedding, attention, mlp, total)
 
 
 WRONG = [
