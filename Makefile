@@ -26,8 +26,11 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help lessons lab test test-fast bench html site screenshots versions processors coverage clean
 
+# Tests at once. One more than two cores, since a fifth of the time a test waits: for a browser, a kernel that starts, an
+# answer that never ends. On more cores: make test WORKERS=8.
+WORKERS ?= 3
 # A kernel that asks for as many threads as there are cores gains nothing beside another test process.
-PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -79,7 +82,7 @@ processors: .venv/.installed-lab
 coverage: .venv/.installed-test
 	@$(BIN)/course fetch
 	$(BIN)/python -m coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -n $(WORKERS) --dist worksteal
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
