@@ -6,10 +6,13 @@ folder that pip cannot change, like Colab's own. The package comes as a built wh
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import venv
 import zipfile
 from pathlib import Path
@@ -29,13 +32,29 @@ def python_of(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
 
-def build_venv(folder: Path, *preinstalled: Path) -> Path:
-    """A fresh environment in `folder` that also sees the folders `preinstalled`, the first one first."""
+@functools.cache
+def packages_with_pip() -> Path:
+    """Where an environment has its packages that has pip: to install it takes as long as all else that a test does."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     venv.create(folder, with_pip=True)
+    return packages_of(folder)
+
+
+def packages_of(folder: Path) -> Path:
     command = [str(python_of(folder)), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    own = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
-    for seeded in (*own.glob("setuptools*"), own / "pkg_resources"):  # would hide the preinstalled one
-        shutil.rmtree(seeded, ignore_errors=True)
+    return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+
+
+def build_venv(folder: Path, *preinstalled: Path) -> Path:
+    """A fresh environment in `folder`, with pip, that also sees the folders `preinstalled`, the first one first.
+
+    Without the setuptools that Python 3.11 puts in: it would hide the preinstalled one.
+    """
+    venv.create(folder)
+    own = packages_of(folder)
+    for one in packages_with_pip().glob("pip*"):
+        shutil.copytree(one, own / one.name)  # with its times, or what is compiled of it would not count
     (own / "preinstalled.pth").write_text("".join(f"{one}\n" for one in preinstalled), encoding="utf-8")
     return python_of(folder)
 
