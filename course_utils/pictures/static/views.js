@@ -630,7 +630,7 @@ function steering(root, data) {
     const place = `layer ${data.layers[layer]}, strength ${data.strengths[strength]}`;
     main.replaceChildren(curve({ xs: data.strengths, values: values[layer], band: edges, mark: strength, xName: "strength",
       yName: name, name: `${name} over strength at layer ${data.layers[layer]}; at ${place}: ${fixed(values[layer][strength], 1)}` }),
-    edges ? make("p", { class: "cv-quiet" }, "Grey band: directions that mean nothing.") : null);
+    ...(edges ? [make("p", { class: "cv-quiet" }, "Grey band: directions that mean nothing.")] : []));
     side.replaceChildren(make("div", { class: "cv-card" },
       make("p", { class: "cv-name" }, `Layer ${data.layers[layer]}, strength ${data.strengths[strength]}`),
       facts(data.measures.map((one) => {
