@@ -110,6 +110,17 @@ def test_no_link_within_the_site_leads_nowhere(site: Path) -> None:
     assert lost == []
 
 
+def test_the_reference_shows_what_is_written_and_no_wall_of_values(site: Path) -> None:
+    """Not what a default is in memory (`<built-in method ...>`), nor every value of a long table."""
+    for path in sorted((site / "reference").glob("course_utils.*.html")):
+        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for signature in page.select("dl.py > dt"):
+            said = " ".join(signature.get_text().split())
+            assert not re.search(r"<|~|Ellipsis", said), (path.name, said)
+        for constant in page.select("dl.py.data > dt"):
+            assert len(constant.get_text()) < 400, (path.name, constant.get_text()[:80])
+
+
 def test_every_picture_has_words(site: Path) -> None:
     for path in pages(site):
         page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
