@@ -92,7 +92,7 @@ def _row(line: str) -> list[str]:
 def made_when_called(
     app: Sphinx, what: str, name: str, of: Any, options: Any, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """A dataclass's default that a factory makes; as `<factory>` it is no Python, and Sphinx would show all as it is."""
+    """A dataclass's default that a factory makes: `<factory>` is no Python, and Sphinx would leave all as it is."""
     return signature and signature.replace("<factory>", "..."), returned
 
 
