@@ -139,6 +139,9 @@ def test_no_page_scrolls_sideways_and_no_request_leaves(site: Path, address: str
         page.goto(f"{address}/{path.relative_to(site).as_posix()}")
         across = page.evaluate("document.documentElement.scrollWidth")
         assert across <= width["width"], f"{path.relative_to(site)} is {across} wide"
+        beside = "(all) => all.map((one) => one.getBoundingClientRect()).filter((box) => box.right > innerWidth).length"
+        ways = page.locator(".prev-next-area a, .prev-next-area a *")
+        assert ways.evaluate_all(beside) == 0, f"{path.relative_to(site)}: the way to the next page is cut off"
         page.wait_for_function("!document.querySelector('figure.course-view:not(.alive)')")
         # The page's own style for tables must not make a view's grid run under the card beside it.
         over = page.evaluate(
