@@ -98,6 +98,16 @@ def test_a_solved_twin_folds_the_reference_and_says_what_its_check_says(place: l
     assert "[without solutions](../notebooks/01_small.ipynb)" in page.cells[0].source
 
 
+@pytest.mark.parametrize(("text", "said"), [("? 1.a What?\n   a  this\n", True), ("✓ 1.1 · 1 of 1 points.\n", True),
+                                            ("depth  rank\n    0     7\n", False)])  # fmt: skip
+def test_what_the_course_says_is_broken_into_lines_and_a_table_is_not(
+    place: lessons.Place, text: str, said: bool
+) -> None:
+    cell = new_code_cell("reveal(...)", outputs=[new_output("stream", name="stdout", text=text)])
+    (shown,) = lessons.page(new_notebook(cells=[cell]), "01", place).cells
+    assert ("said" in shown.metadata.get("tags", [])) == said
+
+
 def test_the_committed_lesson_is_left_as_it_is(place: lessons.Place) -> None:
     before = lesson()
     given = lesson()
