@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
@@ -55,7 +56,9 @@ add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True  # as they are written, not what they are in memory
 napoleon_numpy_docstring = False
+LONGEST_VALUE = 300  # characters of a constant that a page shows
 
 
 def inline_formula(translator: HTML5Translator, node: nodes.math) -> None:
@@ -86,7 +89,23 @@ def _row(line: str) -> list[str]:
     return [f"   {'* -' if place == 0 else '  -'} {cell}" for place, cell in enumerate(cells)]
 
 
+def made_when_called(
+    app: Sphinx, what: str, name: str, of: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """A dataclass's default that a factory makes: `<factory>` is no Python, and Sphinx would leave all as it is."""
+    return signature and signature.replace("<factory>", "..."), returned
+
+
+def without_long_values(app: Sphinx, domain: str, kind: str, content: addnodes.desc_content) -> None:
+    """A constant's value is told where it is a word or a line; a page of it tells a reader nothing."""
+    for shown in list(content.parent.findall(addnodes.desc_annotation)):
+        if kind == "data" and len(shown.astext()) > LONGEST_VALUE:
+            shown.parent.remove(shown)
+
+
 def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (inline_formula, None), (formula, None))
     app.connect("autodoc-process-docstring", tables_in_markdown)
+    app.connect("autodoc-process-signature", made_when_called)
+    app.connect("object-description-transform", without_long_values)
     app.config.html_static_path.append(f"{app.srcdir}/_made")

@@ -55,7 +55,7 @@ def test_a_layer_with_a_window_forgets(open_view: Open) -> None:
 def test_the_sizes_of_longer_texts_are_the_lessons(open_view: Open) -> None:
     page = open_view(cache().payload)
     table = page.locator(".cv-card").nth(1)
-    assert table.locator("th").all_inner_texts() == [f"{n:,} tokens" for n in (16, 128, 1024, 8192, 65536)]
-    expected = [cache_bytes(SHAPE, n) for n in (16, 128, 1024, 8192, 65536)]
+    assert table.locator("th").all_inner_texts() == [f"{n:,} tokens" for n in (16, 128, 1024, 8192, 32_000, 65_536)]
+    expected = [cache_bytes(SHAPE, n) for n in (16, 128, 1024, 8192, 32_000, 65_536)]
     shown = [f"{size:,} bytes" if size < 1e6 else f"{size / 1e6:z.1f} MB" for size in expected]
     assert table.locator("td").all_inner_texts() == shown

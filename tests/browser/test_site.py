@@ -110,6 +110,17 @@ def test_no_link_within_the_site_leads_nowhere(site: Path) -> None:
     assert lost == []
 
 
+def test_the_reference_shows_what_is_written_and_no_wall_of_values(site: Path) -> None:
+    """Not what a default is in memory (`<built-in method ...>`), nor every value of a long table."""
+    for path in sorted((site / "reference").glob("course_utils.*.html")):
+        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for signature in page.select("dl.py > dt"):
+            said = " ".join(signature.get_text().split())
+            assert not re.search(r"<|~|Ellipsis", said), (path.name, said)
+        for constant in page.select("dl.py.data > dt"):
+            assert len(constant.get_text()) < 400, (path.name, constant.get_text()[:80])
+
+
 def test_every_picture_has_words(site: Path) -> None:
     for path in pages(site):
         page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
@@ -128,6 +139,9 @@ def test_no_page_scrolls_sideways_and_no_request_leaves(site: Path, address: str
         page.goto(f"{address}/{path.relative_to(site).as_posix()}")
         across = page.evaluate("document.documentElement.scrollWidth")
         assert across <= width["width"], f"{path.relative_to(site)} is {across} wide"
+        beside = "(all) => all.map((one) => one.getBoundingClientRect()).filter((box) => box.right > innerWidth).length"
+        ways = page.locator(".prev-next-area a, .prev-next-area a *")
+        assert ways.evaluate_all(beside) == 0, f"{path.relative_to(site)}: the way to the next page is cut off"
         page.wait_for_function("!document.querySelector('figure.course-view:not(.alive)')")
         # The page's own style for tables must not make a view's grid run under the card beside it.
         over = page.evaluate(

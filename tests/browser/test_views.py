@@ -49,6 +49,16 @@ def test_dark_is_dark_and_a_page_may_choose_for_itself(open_view: Open, name: st
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
+def test_no_choice_shows_what_only_a_program_reads(open_view: Open, name: str) -> None:
+    """A part that is left out is left out, and no word of JavaScript's stands in its place."""
+    page = open_view(EXAMPLES[name]().payload)
+    for choice in page.get_by_role("radio").all() or [page.get_by_text("In words")]:
+        choice.click()
+        said = page.locator(".course-view").inner_text()
+        assert not {"null", "undefined", "NaN", "[object"} & set(said.split()), said
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_it_can_be_taken_away(open_view: Open, name: str) -> None:
     page = open_view(EXAMPLES[name]().payload)
     assert page.locator(".course-view").count() == 1

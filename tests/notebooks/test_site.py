@@ -14,12 +14,13 @@ from types import ModuleType
 
 import pytest
 from bs4 import BeautifulSoup
+from markdown_it import MarkdownIt
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course_utils import colab
 from course_utils.errors import CourseError
-from course_utils.exercises import LESSONS, get_exercise, questions
+from course_utils.exercises import LESSONS, exercises, get_exercise, questions
 from course_utils.notebooks import files
 from course_utils.notebooks.normalise import parse_cell
 from course_utils.notebooks.site import build, lessons, papers, slides, teachers
@@ -97,6 +98,16 @@ def test_a_solved_twin_folds_the_reference_and_says_what_its_check_says(place: l
     assert "[without solutions](../notebooks/01_small.ipynb)" in page.cells[0].source
 
 
+@pytest.mark.parametrize(("text", "said"), [("? 1.a What?\n   a  this\n", True), ("✓ 1.1 · 1 of 1 points.\n", True),
+                                            ("depth  rank\n    0     7\n", False)])  # fmt: skip
+def test_what_the_course_says_is_broken_into_lines_and_a_table_is_not(
+    place: lessons.Place, text: str, said: bool
+) -> None:
+    cell = new_code_cell("reveal(...)", outputs=[new_output("stream", name="stdout", text=text)])
+    (shown,) = lessons.page(new_notebook(cells=[cell]), "01", place).cells
+    assert ("said" in shown.metadata.get("tags", [])) == said
+
+
 def test_the_committed_lesson_is_left_as_it_is(place: lessons.Place) -> None:
     before = lesson()
     given = lesson()
@@ -114,6 +125,15 @@ def test_a_teacher_reads_timing_mistakes_and_what_to_look_for() -> None:
     (question,) = [one for one in questions(1) if one.id == "1.8q"]
     assert "> **Question.** Is it true?" in page and f"> {question.answer}" in page
     assert all(f"- {point}" in page for point in question.looks_for)
+
+
+@pytest.mark.parametrize("lesson", sorted(LESSONS))
+def test_a_teacher_reads_what_the_check_says(lesson: str) -> None:
+    """Each character of it: `__init__` is no bold "init"."""
+    for mistake in (mistake for exercise in exercises(lesson) for mistake in exercise.mistakes):
+        shown = BeautifulSoup(MarkdownIt().renderInline(teachers.as_written(mistake.says)), "html.parser")
+        assert shown.get_text() == mistake.says.replace("`", "")
+        assert len(shown.select("code")) == mistake.says.count("`") // 2 and not shown.select("strong, em, a")
 
 
 def test_a_teacher_reads_what_to_ask_before_a_cell_runs() -> None:

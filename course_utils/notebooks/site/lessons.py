@@ -27,6 +27,7 @@ from course_utils.notebooks.solve import solve
 from course_utils.pictures import VIEW_TYPE
 
 WORDS_A_MINUTE = 200
+SAID = ("✓ ", "○ ", "◇ ", "? ")  # how what checks, predictions and questions say begins
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ def _for_reading(notebook: NotebookNode, links: str, place: Place) -> NotebookNo
             continue
         if cell.cell_type == "code" and cell.source.startswith(colab.MARK):
             _fold(cell, "the setup cell")
+        if _says_sentences(cell):
+            _tag(cell, "said")
         for output in cell.get("outputs", []):
             if VIEW_TYPE in output.get("data", {}):
                 output["data"] = NotebookNode({"text/html": view(output, place)})
@@ -130,8 +133,18 @@ def _for_reading(notebook: NotebookNode, links: str, place: Place) -> NotebookNo
     return result
 
 
+def _says_sentences(cell: NotebookNode) -> bool:
+    """Whether all that a cell put out is what the course says: sentences, to be broken into lines, and no table."""
+    outputs = cell.get("outputs", [])
+    return bool(outputs) and all(str(output.get("text", "")).startswith(SAID) for output in outputs)
+
+
+def _tag(cell: NotebookNode, tag: str) -> None:
+    cell.metadata["tags"] = sorted({*cell.metadata.get("tags", []), tag})
+
+
 def _fold(cell: NotebookNode, what: str) -> None:
-    cell.metadata["tags"] = sorted({*cell.metadata.get("tags", []), "hide-input"})
+    _tag(cell, "hide-input")
     prompts = {"code_prompt_show": f"Show {what}", "code_prompt_hide": f"Hide {what}"}
     cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **prompts}
 

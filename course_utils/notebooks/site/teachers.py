@@ -79,8 +79,14 @@ def asked_before(source: str) -> list[str]:
 def _mistakes(exercise: Exercise) -> str:
     if not exercise.mistakes:
         return ""
-    told = [f"- **{one.name}.** {one.says}" for one in exercise.mistakes]
+    told = [f"- **{one.name}.** {as_written(one.says)}" for one in exercise.mistakes]
     return "\n".join([f"### {exercise.id} · {exercise.title}", "", *told])
+
+
+def as_written(text: str) -> str:
+    """A check's sentence in Markdown: between backticks is code; all else is itself, as `__init__` is."""
+    parts = re.split(r"(`[^`]+`)", text)
+    return "".join(part if part.startswith("`") else re.sub(r"([\\*_<>\[\]$])", r"\\\1", part) for part in parts)
 
 
 def _rubrics(lesson: NotebookNode) -> Iterator[str]:

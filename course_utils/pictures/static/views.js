@@ -270,7 +270,7 @@ function patchingMap(root, data) {
       const weights = [...bytes(attention).slice(first, first + tokens.length)];
       const most = argmax(weights);
       shown.push(make("p", { class: "cv-quiet" },
-        `${name}: the last token looks most at ${readable(tokens[most])} (${weights[most]} %)`),
+        `${name}: the last token looks most at ${readable(tokens[most])}, position ${most} (${weights[most]} %)`),
         strip(tokens, weights.map((w) => (w >= 5 ? w : "")), weights.map((w) => coloured(w / 100, "plain")),
           `attention on ${name}, in percent`));
     }
@@ -400,7 +400,10 @@ function attention(root, data) {
   const triangle = (count * (count + 1)) / 2;
   const at = (layer, head, query, key) =>
     weights[(layer * data.heads + head) * triangle + (query * (query + 1)) / 2 + key];
-  let layer = data.start[0], head = data.start[1], query = count - 1;
+  let layer = data.start[0], head = data.start[1], query = count - 1, mean = 0;
+  // Over the rows that have a token before them, as the lesson counts: the first row can only look at itself.
+  const means = [["the token before", (query) => query - 1], ["the first token", () => 0]].map(([name, key]) => ({ name,
+    of: (h) => range(count - 1).reduce((sum, i) => sum + at(layer, h, i + 1, key(i + 1)), 0) / (count - 1) }));
   const main = make("div", { class: "cv-main" });
   const side = make("div", { class: "cv-side" });
   const heads = make("div", { class: "cv-heads" });
@@ -408,7 +411,8 @@ function attention(root, data) {
 
   const showRow = (key) => {
     const row = range(query + 1).map((k) => at(layer, head, query, k));
-    const rows = [["looks most at", `${readable(data.tokens[argmax(row)])} (${row[argmax(row)]} %)`]];
+    const most = argmax(row);
+    const rows = [["looks most at", `${readable(data.tokens[most])}, position ${most} (${row[most]} %)`]];
     if (key !== undefined) rows.unshift([`on ${readable(data.tokens[key])}`, `${row[key]} %`]);
     side.replaceChildren(make("div", { class: "cv-card" },
       make("p", { class: "cv-name" }, `Head ${layer}.${head}, from “${readable(data.tokens[query])}” (position ${query})`), facts(rows),
@@ -424,8 +428,11 @@ function attention(root, data) {
       pen.globalAlpha = at(layer, h, q, k) / 100;
       pen.fillRect(k, q, 1, 1);
     }
-    return make("button", { type: "button", "aria-pressed": String(h === head), "aria-label": `head ${layer}.${h}`,
-      onclick: () => { head = h; draw(); heads.querySelector('[aria-pressed="true"]').focus(); } }, canvas, `${layer}.${h}`);
+    const weight = count > 1 ? `${fixed(means[mean].of(h), 0)} %` : null;
+    return make("button", { type: "button", "aria-pressed": String(h === head),
+      "aria-label": `head ${layer}.${h}${weight ? `: ${weight} on ${means[mean].name}` : ""}`,
+      onclick: () => { head = h; draw(); heads.querySelector('[aria-pressed="true"]').focus(); } },
+    canvas, `${layer}.${h}`, weight ? make("small", {}, weight) : null);
   };
 
   const draw = () => {
@@ -446,9 +453,13 @@ function attention(root, data) {
     table.go(query, argmax(range(query + 1).map((k) => at(layer, head, query, k))), false);
   };
 
+  const controls = make("div", { class: "cv-controls" },
+    slider("Layer", data.layers - 1, layer, String, (i) => { layer = i; draw(); }));
+  if (count > 1) {
+    controls.append(choice("Under each head its mean weight on", means.map((one) => one.name), 0, (i) => { mean = i; draw(); }));
+  }
   root.append(make("p", { class: "cv-quiet" }, "Choose a layer and a head; point at a row, or walk with the arrow keys."),
-    make("div", { class: "cv-controls" }, slider("Layer", data.layers - 1, layer, String, (i) => { layer = i; draw(); })),
-    heads, make("div", { class: "cv-columns" }, main, side));
+    controls, heads, make("div", { class: "cv-columns" }, main, side));
   draw();
 }
 
@@ -619,7 +630,7 @@ function steering(root, data) {
     const place = `layer ${data.layers[layer]}, strength ${data.strengths[strength]}`;
     main.replaceChildren(curve({ xs: data.strengths, values: values[layer], band: edges, mark: strength, xName: "strength",
       yName: name, name: `${name} over strength at layer ${data.layers[layer]}; at ${place}: ${fixed(values[layer][strength], 1)}` }),
-    edges ? make("p", { class: "cv-quiet" }, "Grey band: directions that mean nothing.") : null);
+    ...(edges ? [make("p", { class: "cv-quiet" }, "Grey band: directions that mean nothing.")] : []));
     side.replaceChildren(make("div", { class: "cv-card" },
       make("p", { class: "cv-name" }, `Layer ${data.layers[layer]}, strength ${data.strengths[strength]}`),
       facts(data.measures.map((one) => {
