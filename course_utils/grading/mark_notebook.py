@@ -7,13 +7,9 @@ whoever carries anything from one kernel to the next could hand in what he was s
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 from nbformat import NotebookNode
@@ -23,13 +19,14 @@ from course_utils.grading.flags import Flag, Raised
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.merge import Merged, merge
 from course_utils.grading.names import names_bound
+from course_utils.grading.reading_limit import CODE_LIMIT, SECONDS, ReadingLimit, TookTooLong, code_in
 from course_utils.grading.results import Mark, Marked, Ruling, Run
 from course_utils.grading.sandbox import Limits, Sandbox
 from course_utils.grading.unshown_functions import unshown_functions
 from course_utils.grading.verdicts import without_points
 
 ROUNDS = 20  # at most this many kernels for one submission
-READING = 60.0  # seconds for what is done here with a learner's source; a long notebook takes one
+_TOO_LONG = f"Its cells are such that to read them takes more than {SECONDS:.0f} s."
 
 
 def mark_notebook(
@@ -41,42 +38,28 @@ def mark_notebook(
         seed: of the hidden inputs; fresh unless given.
         ask_all: run the stubs that were not touched, too.
     """
+    limit = ReadingLimit(SECONDS)
+    if (code := code_in(notebook)) > CODE_LIMIT:
+        return _unread(lesson, f"Its code cells hold {code:,} characters; at most {CODE_LIMIT:,} are read.", sandbox)
     try:
-        with _at_most(READING):
-            merged = merge(lesson, notebook)
-    except _TookTooLong:
-        told = f"Its cells are such that to read them takes longer than {READING:.0f} s. Nothing of it was run."
-        marks = {one.id: without_points(one, Ruling.NOT_REACHED, told) for one in lesson.exercises}
-        return Marked(marks, level=sandbox.level)
-    return _Marking(lesson, merged, sandbox, secrets.randbelow(2**31) if seed is None else seed, ask_all).result()
+        merged = limit.read(merge, lesson, notebook)
+    except TookTooLong:
+        return _unread(lesson, _TOO_LONG, sandbox)
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    return _Marking(lesson, merged, sandbox, seed, limit, ask_all=ask_all).result()
 
 
-class _TookTooLong(Exception):
-    """Reading a learner's source took longer than any honest one does."""
-
-
-@contextlib.contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
-    """Raise :class:`_TookTooLong` in what takes longer. Only a main thread can be stopped; a worker has no other."""
-
-    def over(*_: object) -> None:
-        raise _TookTooLong
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+def _unread(lesson: Lesson, told: str, sandbox: Sandbox) -> Marked:
+    told = f"{told} Nothing of it was run. Your teacher decides."
+    marks = {one.id: without_points(one, Ruling.NOT_REACHED, told) for one in lesson.exercises}
+    return Marked(marks, level=sandbox.level)
 
 
 class _Marking:
-    def __init__(self, lesson: Lesson, merged: Merged, sandbox: Sandbox, seed: int, ask_all: bool) -> None:
-        self.lesson, self.merged, self.sandbox, self.seed = lesson, merged, sandbox, seed
+    def __init__(
+        self, lesson: Lesson, merged: Merged, sandbox: Sandbox, seed: int, reading: ReadingLimit, *, ask_all: bool
+    ) -> None:
+        self.lesson, self.merged, self.sandbox, self.seed, self.reading = lesson, merged, sandbox, seed, reading
         self.limits: Limits = sandbox.limits
         self.marks: dict[str, Mark] = {}
         self.left: list[str] = []
@@ -106,7 +89,8 @@ class _Marking:
                 break
             try:
                 reading = self._run(time_left)
-            except _TookTooLong:
+            except TookTooLong:
+                self._give_up(Ruling.NOT_REACHED, f"{_TOO_LONG} Your teacher decides.")
                 break
             if reading.trouble:
                 failures += 1
@@ -135,17 +119,17 @@ class _Marking:
 
     def _run(self, time_left: float) -> verdicts.Reading:
         nonce = secrets.token_hex(16)
-        with _at_most(READING):
-            notebook = exam_notebook.build(
-                self.lesson,
-                self.merged,
-                list(self.left),
-                self.seed,
-                nonce,
-                self.limits.case,
-                drop=self.drop,
-                whole=self.whole,
-            )
+        notebook = self.reading.read(
+            exam_notebook.build,
+            self.lesson,
+            self.merged,
+            list(self.left),
+            self.seed,
+            nonce,
+            self.limits.case,
+            drop=self.drop,
+            whole=self.whole,
+        )
         right = frozenset(id for id, one in self.marks.items() if one.verdict == Ruling.PASS)
         sockets = self.sandbox.new_socket_folder()
         scratch = self.sandbox.folder / "scratch" / sockets.name
@@ -228,7 +212,9 @@ class _Marking:
                 if cell.exercise == id and cell.answer is not None
                 for name in cell.answer.used
             }
-            with contextlib.suppress(_TookTooLong), _at_most(READING):
-                found = unshown_functions(self.lesson, id, answer, others, seen)
+            try:
+                found = self.reading.read(unshown_functions, self.lesson, id, answer, others, seen)
                 flags += [Flag.USES_UNSHOWN.raised(function=name) for name in found]
+            except TookTooLong:
+                flags.append(Flag.NOT_ALL_READ.raised())
         return replace(self.marks[id], source=self.merged.answers[id] or "").flagged(*flags)

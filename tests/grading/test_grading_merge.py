@@ -74,7 +74,7 @@ def verdicts(lesson: Lesson, merged: Merged, *, whole: bool = False) -> dict[str
         elif kind not in ("probe", "again"):
             try:
                 source = cell.source.replace('load_model("tiny-llama")', "None")  # no answer that is judged needs it
-                exec(compile(source, "<cell>", "exec"), space)
+                exec(compile(source, "<cell>", "exec", dont_inherit=True), space)
             except Exception as error:
                 space["trouble"] = error
     return found
