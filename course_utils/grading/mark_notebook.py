@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from nbformat import NotebookNode
@@ -18,12 +19,13 @@ from course_utils.grading import exam_notebook, examiner, verdicts
 from course_utils.grading.flags import Flag, Raised
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.merge import Merged, merge
-from course_utils.grading.names import names_bound
+from course_utils.grading.names import is_dynamic, names_bound
 from course_utils.grading.reading_limit import CODE_LIMIT, SECONDS, ReadingLimit, TookTooLong, code_in
 from course_utils.grading.results import Mark, Marked, Ruling, Run
 from course_utils.grading.sandbox import Limits, Sandbox
 from course_utils.grading.unshown_functions import unshown_functions
 from course_utils.grading.verdicts import without_points
+from course_utils.notebooks.normalise import parse_cell
 
 ROUNDS = 20  # at most this many kernels for one submission
 _TOO_LONG = f"Its cells are such that to read them takes more than {SECONDS:.0f} s."
@@ -88,7 +90,7 @@ class _Marking:
             if not self.left or time_left < 1:
                 break
             try:
-                reading = self._run(time_left)
+                reading = self._run(time_left, self.left)
             except TookTooLong:
                 self._give_up(Ruling.NOT_REACHED, f"{_TOO_LONG} Your teacher decides.")
                 break
@@ -98,6 +100,7 @@ class _Marking:
                     self._give_up(Ruling.EXAMINER_ERROR, f"The marking itself failed. {reading.trouble}")
             self._take(reading)
         self._give_up(Ruling.NOT_REACHED, f"The {self.limits.wall:.0f} s for one notebook were over.")
+        self._look_again()
         general = [flag for id, flag in self.merged.flags if not id] + self.flags
         return Marked(
             marks={id: self._complete(id) for id in self.lesson.ids},
@@ -117,18 +120,47 @@ class _Marking:
             self.marks[id] = without_points(self.lesson.exercise(id), verdict, told)
         self.left = []
 
-    def _run(self, time_left: float) -> verdicts.Reading:
+    def _look_again(self) -> None:
+        """Where an answer is not right without all of the learner's own code before its check, see whether it is with
+        it: what a function changes, or a text that is executed, no source shows. By then the reference may have been
+        seen, so that one earns nothing by itself: a person looks.
+        """
+        wide = [id for id, mark in self.marks.items() if self._may_need_more(id, mark.verdict)]
+        time_left = self.limits.wall - (time.monotonic() - self.started)
+        if not wide or time_left < 1:
+            return
+        try:
+            reading = self._run(time_left, wide, everything=True)
+        except TookTooLong:
+            return  # and a flag says so
+        self.flags += reading.flags
+        for id in wide:
+            if id in reading.marks and reading.marks[id].verdict == Ruling.PASS:
+                told = "Run with all of your cells before its check, and not with those alone that it seems to need, "
+                told = f"{told}it is right. Your teacher decides. {self.marks[id].message}"
+                self.marks[id] = replace(self.marks[id], verdict=Ruling.UNCLEAR, message=told)
+
+    def _may_need_more(self, id: str, verdict: Ruling) -> bool:
+        everything = self.merged.everything.get(id, [])
+        if self.whole or everything == self.merged.cells.get(id, []):
+            return False
+        if verdict == Ruling.NOT_TRIED:  # most who leave the stub have no other answer
+            return any(is_dynamic(parse_cell(source)) for _, source in everything)
+        return verdict in (Ruling.ERROR, Ruling.FAIL, Ruling.PART, Ruling.MISSING)
+
+    def _run(self, time_left: float, ask: Sequence[str], *, everything: bool = False) -> verdicts.Reading:
         nonce = secrets.token_hex(16)
         notebook = self.reading.read(
             exam_notebook.build,
             self.lesson,
             self.merged,
-            list(self.left),
+            list(ask),
             self.seed,
             nonce,
             self.limits.case,
             drop=self.drop,
             whole=self.whole,
+            everything=ask if everything else (),
         )
         right = frozenset(id for id, one in self.marks.items() if one.verdict == Ruling.PASS)
         sockets = self.sandbox.new_socket_folder()
@@ -136,14 +168,14 @@ class _Marking:
         run = examiner.run(
             self.lesson,
             notebook,
-            examiner.Question(self.seed, nonce, right, frozenset() if self.whole else self.left_out),
+            examiner.Question(self.seed, nonce, right, frozenset() if self.whole or everything else self.left_out),
             self.limits,
             spec_folder=self.sandbox.spec_folder,
             sockets=sockets,
             scratch=scratch,
             wall=time_left,
         )
-        self.runs.append(replace(run, whole=self.whole))
+        self.runs.append(replace(run, whole=self.whole, everything=everything))
         for place in (sockets, scratch):
             shutil.rmtree(place, ignore_errors=True)
         reading = verdicts.read(self.lesson, run)

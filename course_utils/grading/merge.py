@@ -30,7 +30,7 @@ class Merged:
         untouched: the exercises whose answer is the stub.
         cells: by exercise, what of the learner's is run for it, in order: ("extra" or "answer", source).
         everything: the same with all that stands before the check, for an answer that needs what cannot be seen.
-        own_names: the names that any of the learner's own code binds.
+        own_names: the names that any of the learner's own code binds, or whose values it may change.
         doubtful: the exercises of which the notebook has several answers.
         prose: by question, the learner's words ("" if untouched).
         flags: what a person may want to look at, each with the exercise that it concerns, or "".
@@ -89,7 +89,7 @@ class _Merger:
                 doubtful.add(exercise.id)
                 self._flag(exercise.id, Flag.SEVERAL_DEFINITIONS, count=len(differing) + 1, name=exercise.name)
         self._flag_changes()
-        own_names = frozenset(name for piece in self.code.pieces for name in piece.sets)
+        own_names = frozenset(name for piece in self.code.pieces for name in piece.changes)
         prose = self._prose()
         return Merged(
             answers, frozenset(untouched), narrow, wide, own_names, frozenset(doubtful), prose, tuple(self.flags)

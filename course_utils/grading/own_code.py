@@ -22,6 +22,7 @@ from course_utils.grading.names import (
     names_used,
     names_used_by,
 )
+from course_utils.notebooks.normalise import binds_nothing
 
 _BUILTIN = frozenset(dir(builtins))
 _ONLY_SHOW = {"print", "display", "check", "hint", "solution"}
@@ -189,6 +190,7 @@ def needed(code: OwnCode, answer: Piece, check: int, supplied: Collection[str], 
     chosen = [
         answer,
         *(one for one in code.pieces if one.cell == answer.cell and not one.answers and one is not answer),
+        *(one for one in code.pieces if one.cell < answer.cell and _is_of_the_future(one)),
     ]
     waiting, seen, taken = list(chosen), set(supplied), {(id(one), "") for one in chosen}
     while waiting:
@@ -217,6 +219,11 @@ def all_before(code: OwnCode, answer: Piece, check: int) -> list[Piece]:
     """An answer and everything of the learner's that stands before its check, but no other exercise's answer."""
     others = [one for one in code.pieces if not one.answers and (one.cell <= check or one.cell == answer.cell)]
     return _ordered([answer, *(one for one in others if one.body or one.cell == answer.cell)])
+
+
+def _is_of_the_future(piece: Piece) -> bool:
+    """``from __future__ import annotations`` is for all cells from then on, and binds no name that they read."""
+    return any(isinstance(one, ast.ImportFrom) and one.module == "__future__" for one in piece.body)
 
 
 def _ordered(chosen: Sequence[Piece]) -> list[Piece]:
@@ -248,7 +255,9 @@ def names_of(statement: ast.stmt, names: Mapping[str, str]) -> list[str]:
 
 
 def is_empty(source: str) -> bool:
-    """Whether a cell has nothing but comments and lines for IPython."""
+    """Whether a cell has nothing but comments and lines for IPython, or is not in Python."""
+    if binds_nothing(source):
+        return True
     lines = (line.strip() for line in source.split("\n"))
     return all(not line or line.startswith(("#", "%", "!", "?")) for line in lines)
 
