@@ -142,10 +142,11 @@ class _Marking:
 
     def _may_need_more(self, id: str, verdict: Ruling) -> bool:
         everything = self.merged.everything.get(id, [])
+        if verdict == Ruling.NOT_TRIED:  # `globals()["standardise"] = mine`; most who leave the stub have no answer
+            name = self.lesson.exercise(id).name
+            return any(name in source and is_dynamic(parse_cell(source)) for _, source in everything)
         if self.whole or everything == self.merged.cells.get(id, []):
             return False
-        if verdict == Ruling.NOT_TRIED:  # most who leave the stub have no other answer
-            return any(is_dynamic(parse_cell(source)) for _, source in everything)
         return verdict in (Ruling.ERROR, Ruling.FAIL, Ruling.PART, Ruling.MISSING)
 
     def _run(self, time_left: float, ask: Sequence[str], *, everything: bool = False) -> verdicts.Reading:
