@@ -34,7 +34,6 @@ def build(
     *,
     drop: Collection[str] = (),
     whole: bool = False,
-    everything: Collection[str] = (),
 ) -> NotebookNode:
     """The exam of one submission.
 
@@ -46,7 +45,6 @@ def build(
         nonce: comes back with each answer's values.
         seconds: what an answer may take on one of its inputs.
         whole: run all of the lesson's cells, also those that no answer is seen to need, and of the learner's the same.
-        everything: the exercises for which all of the learner's own code before their checks is run.
     """
     cells: list[NotebookNode] = []
     roles = exercise_roles(lesson.notebook)
@@ -57,7 +55,7 @@ def build(
         id, role = roles.get(index, ("", ""))
         if role == "answer":
             if id not in drop:
-                parts = merged.everything if whole or id in everything else merged.cells
+                parts = merged.everything if whole else merged.cells
                 cells += [_cell(kind, id, _tame(source)) for kind, source in parts.get(id, [])]
         elif role == "check":
             exercise = lesson.exercise(id)

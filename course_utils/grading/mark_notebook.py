@@ -154,14 +154,13 @@ class _Marking:
         notebook = self.reading.read(
             exam_notebook.build,
             self.lesson,
-            self.merged,
+            self.merged.with_everything(ask) if everything else self.merged,
             list(ask),
             self.seed,
             nonce,
             self.limits.case,
             drop=self.drop,
             whole=self.whole,
-            everything=ask if everything else (),
         )
         right = frozenset(id for id, one in self.marks.items() if one.verdict == Ruling.PASS)
         sockets = self.sandbox.new_socket_folder()

@@ -8,7 +8,8 @@ name (see :mod:`course_utils.grading.own_code`). What was changed is flagged, an
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from nbformat import NotebookNode
 
@@ -48,6 +49,10 @@ class Merged:
     def extras(self, exercise: str) -> list[str]:
         """The learner's own cells that are run for an exercise besides its answer."""
         return [source for kind, source in self.cells.get(exercise, []) if kind == "extra"]
+
+    def with_everything(self, exercises: Iterable[str]) -> Merged:
+        """The same where all that stands before their checks is run for these exercises."""
+        return replace(self, cells={**self.cells, **{id: self.everything[id] for id in exercises}})
 
 
 def merge(lesson: Lesson, notebook: NotebookNode) -> Merged:
