@@ -149,6 +149,19 @@ def test_copy_holds_no_reference_and_no_mistake(tmp_path: Path, lesson: Lesson) 
     assert "verdicts.py" not in names and "probe.py" in names
 
 
+def test_a_folder_that_was_shut_is_removed(tmp_path: Path) -> None:
+    """Where root marks nothing is shut to it, so what is opened is looked at too."""
+    other, folder = tmp_path / "other", tmp_path / "exam"
+    other.mkdir(mode=0o500)
+    (folder / "shut" / "in").mkdir(parents=True)
+    (folder / "shut" / "in" / "file").touch()
+    (folder / "link").symlink_to(other)
+    for place in (folder / "shut" / "in", folder / "shut"):
+        place.chmod(0)
+    sandbox.remove(folder)
+    assert not folder.exists() and other.stat().st_mode & 0o777 == 0o500
+
+
 @pytest.mark.parametrize("place", ["/usr/local/lib/python3.11/site-packages", "venv/lib"])
 def test_no_solutions_where_the_course_is_installed_among_the_libraries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
