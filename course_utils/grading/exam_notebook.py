@@ -15,7 +15,7 @@ from course_utils.exercises import Exercise
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.merge import Merged
 from course_utils.grading.names import is_dynamic, names_bound, names_used
-from course_utils.notebooks.normalise import exercise_roles
+from course_utils.notebooks.normalise import exercise_roles, parse_cell
 
 _MARKER = re.compile(r"^([^\S\n]*#.*)\b(?:NBVAL|PYTEST_VALIDATE)_(?=[A-Z_]+[^\S\n]*$)", re.MULTILINE)
 _INSTALLS = re.compile(
@@ -44,7 +44,7 @@ def build(
         seed: of the hidden inputs.
         nonce: comes back with each answer's values.
         seconds: what an answer may take on one of its inputs.
-        whole: run all of the lesson's cells, also those that no answer is seen to need.
+        whole: run all of the lesson's cells, also those that no answer is seen to need, and of the learner's the same.
     """
     cells: list[NotebookNode] = []
     roles = exercise_roles(lesson.notebook)
@@ -98,7 +98,7 @@ def _tame(source: str) -> str:
 def _needed(cells: list[NotebookNode]) -> list[NotebookNode]:
     """Leave out the lesson's cells that bind no name which an answer, or a cell that an answer needs, uses."""
     learners = [cell for cell in cells if cell.metadata["exam"]["kind"] in ("answer", "extra")]
-    if any(is_dynamic(cell.source) for cell in learners):
+    if any(is_dynamic(parse_cell(cell.source)) for cell in learners):
         return cells
     wanted: set[str] = set()
     kept: list[NotebookNode] = []

@@ -20,6 +20,7 @@ _KINDS = {
     "again": "the same question again",
     "supply": "the reference put back for what follows",
 }
+_EVERYTHING = " once more, with all of the learner's own code (it earns nothing, and what is right is open)"
 
 
 def explain(out: Path, student: str, exercise: str) -> str:
@@ -46,7 +47,8 @@ def explain(out: Path, student: str, exercise: str) -> str:
     if marked.level and (told := not_protected(marked.level, landlock=marked.landlock)):
         lines.append(f"at this level: {told}")
     for number, run in enumerate(marked.runs, 1):
-        lines += ["", f"run {number} of {len(marked.runs)}, asked for {', '.join(run.asked)}:"]
+        asked = f"asked for {', '.join(run.asked)}{_EVERYTHING if run.everything else ''}"
+        lines += ["", f"run {number} of {len(marked.runs)}, {asked}:"]
         for cell in run.cells:
             lines += _cell(cell, exercise)
         if run.trouble:

@@ -82,6 +82,11 @@ class Flag(Enum):
     # whose work it is
     CALLS_REFERENCE = "calls-reference", Severity.LOOK, "calls the reference solution"
     USES_UNSHOWN = "uses-unshown", Severity.LOOK, "uses {function}, which the solution does not"
+    NOT_ALL_READ = (
+        "not-all-read",
+        Severity.LOOK,
+        "takes long to read; whether it uses what the solution does not was not looked at",
+    )
     SAME_AS_REFERENCE = "same-as-reference", Severity.LOOK, "same code as the reference solution, names aside"
     SAME_AS_OTHERS = "same-as-others", Severity.LOOK, "same code as {students}, names aside"
 

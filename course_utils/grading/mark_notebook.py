@@ -7,13 +7,10 @@ whoever carries anything from one kernel to the next could hand in what he was s
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 
 from nbformat import NotebookNode
@@ -22,14 +19,16 @@ from course_utils.grading import exam_notebook, examiner, verdicts
 from course_utils.grading.flags import Flag, Raised
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.merge import Merged, merge
-from course_utils.grading.names import names_bound
+from course_utils.grading.names import is_dynamic, names_bound
+from course_utils.grading.reading_limit import CODE_LIMIT, SECONDS, ReadingLimit, TookTooLong, code_in
 from course_utils.grading.results import Mark, Marked, Ruling, Run
 from course_utils.grading.sandbox import Limits, Sandbox
 from course_utils.grading.unshown_functions import unshown_functions
 from course_utils.grading.verdicts import without_points
+from course_utils.notebooks.normalise import parse_cell
 
 ROUNDS = 20  # at most this many kernels for one submission
-READING = 60.0  # seconds for what is done here with a learner's source; a long notebook takes one
+_TOO_LONG = f"Its cells are such that to read them takes more than {SECONDS:.0f} s."
 
 
 def mark_notebook(
@@ -41,42 +40,28 @@ def mark_notebook(
         seed: of the hidden inputs; fresh unless given.
         ask_all: run the stubs that were not touched, too.
     """
+    limit = ReadingLimit(SECONDS)
+    if (code := code_in(notebook)) > CODE_LIMIT:
+        return _unread(lesson, f"Its code cells hold {code:,} characters; at most {CODE_LIMIT:,} are read.", sandbox)
     try:
-        with _at_most(READING):
-            merged = merge(lesson, notebook)
-    except _TookTooLong:
-        told = f"Its cells are such that to read them takes longer than {READING:.0f} s. Nothing of it was run."
-        marks = {one.id: without_points(one, Ruling.NOT_REACHED, told) for one in lesson.exercises}
-        return Marked(marks, level=sandbox.level)
-    return _Marking(lesson, merged, sandbox, secrets.randbelow(2**31) if seed is None else seed, ask_all).result()
+        merged = limit.read(merge, lesson, notebook)
+    except TookTooLong:
+        return _unread(lesson, _TOO_LONG, sandbox)
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    return _Marking(lesson, merged, sandbox, seed, limit, ask_all=ask_all).result()
 
 
-class _TookTooLong(Exception):
-    """Reading a learner's source took longer than any honest one does."""
-
-
-@contextlib.contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
-    """Raise :class:`_TookTooLong` in what takes longer. Only a main thread can be stopped; a worker has no other."""
-
-    def over(*_: object) -> None:
-        raise _TookTooLong
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+def _unread(lesson: Lesson, told: str, sandbox: Sandbox) -> Marked:
+    told = f"{told} Nothing of it was run. Your teacher decides."
+    marks = {one.id: without_points(one, Ruling.NOT_REACHED, told) for one in lesson.exercises}
+    return Marked(marks, level=sandbox.level)
 
 
 class _Marking:
-    def __init__(self, lesson: Lesson, merged: Merged, sandbox: Sandbox, seed: int, ask_all: bool) -> None:
-        self.lesson, self.merged, self.sandbox, self.seed = lesson, merged, sandbox, seed
+    def __init__(
+        self, lesson: Lesson, merged: Merged, sandbox: Sandbox, seed: int, reading: ReadingLimit, *, ask_all: bool
+    ) -> None:
+        self.lesson, self.merged, self.sandbox, self.seed, self.reading = lesson, merged, sandbox, seed, reading
         self.limits: Limits = sandbox.limits
         self.marks: dict[str, Mark] = {}
         self.left: list[str] = []
@@ -105,8 +90,9 @@ class _Marking:
             if not self.left or time_left < 1:
                 break
             try:
-                reading = self._run(time_left)
-            except _TookTooLong:
+                reading = self._run(time_left, self.left)
+            except TookTooLong:
+                self._give_up(Ruling.NOT_REACHED, f"{_TOO_LONG} Your teacher decides.")
                 break
             if reading.trouble:
                 failures += 1
@@ -114,6 +100,7 @@ class _Marking:
                     self._give_up(Ruling.EXAMINER_ERROR, f"The marking itself failed. {reading.trouble}")
             self._take(reading)
         self._give_up(Ruling.NOT_REACHED, f"The {self.limits.wall:.0f} s for one notebook were over.")
+        self._look_again()
         general = [flag for id, flag in self.merged.flags if not id] + self.flags
         return Marked(
             marks={id: self._complete(id) for id in self.lesson.ids},
@@ -133,33 +120,62 @@ class _Marking:
             self.marks[id] = without_points(self.lesson.exercise(id), verdict, told)
         self.left = []
 
-    def _run(self, time_left: float) -> verdicts.Reading:
+    def _look_again(self) -> None:
+        """Where an answer is not right without all of the learner's own code before its check, see whether it is with
+        it: what a function changes, or a text that is executed, no source shows. By then the reference may have been
+        seen, so that one earns nothing by itself: a person looks.
+        """
+        wide = [id for id, mark in self.marks.items() if self._may_need_more(id, mark.verdict)]
+        time_left = self.limits.wall - (time.monotonic() - self.started)
+        if not wide or time_left < 1:
+            return
+        try:
+            reading = self._run(time_left, wide, everything=True)
+        except TookTooLong:
+            return  # and a flag says so
+        self.flags += reading.flags
+        for id in wide:
+            if id in reading.marks and reading.marks[id].verdict == Ruling.PASS:
+                told = "Run with all of your cells before its check, and not with those alone that it seems to need, "
+                told = f"{told}it is right. Your teacher decides. {self.marks[id].message}"
+                self.marks[id] = replace(self.marks[id], verdict=Ruling.UNCLEAR, message=told)
+
+    def _may_need_more(self, id: str, verdict: Ruling) -> bool:
+        everything = self.merged.everything.get(id, [])
+        if verdict == Ruling.NOT_TRIED:  # `globals()["standardise"] = mine`; most who leave the stub have no answer
+            name = self.lesson.exercise(id).name
+            return any(name in source and is_dynamic(parse_cell(source)) for _, source in everything)
+        if self.whole or everything == self.merged.cells.get(id, []):
+            return False
+        return verdict in (Ruling.ERROR, Ruling.FAIL, Ruling.PART, Ruling.MISSING)
+
+    def _run(self, time_left: float, ask: Sequence[str], *, everything: bool = False) -> verdicts.Reading:
         nonce = secrets.token_hex(16)
-        with _at_most(READING):
-            notebook = exam_notebook.build(
-                self.lesson,
-                self.merged,
-                list(self.left),
-                self.seed,
-                nonce,
-                self.limits.case,
-                drop=self.drop,
-                whole=self.whole,
-            )
+        notebook = self.reading.read(
+            exam_notebook.build,
+            self.lesson,
+            self.merged.with_everything(ask) if everything else self.merged,
+            list(ask),
+            self.seed,
+            nonce,
+            self.limits.case,
+            drop=self.drop,
+            whole=self.whole,
+        )
         right = frozenset(id for id, one in self.marks.items() if one.verdict == Ruling.PASS)
         sockets = self.sandbox.new_socket_folder()
         scratch = self.sandbox.folder / "scratch" / sockets.name
         run = examiner.run(
             self.lesson,
             notebook,
-            examiner.Question(self.seed, nonce, right, frozenset() if self.whole else self.left_out),
+            examiner.Question(self.seed, nonce, right, frozenset() if self.whole or everything else self.left_out),
             self.limits,
             spec_folder=self.sandbox.spec_folder,
             sockets=sockets,
             scratch=scratch,
             wall=time_left,
         )
-        self.runs.append(replace(run, whole=self.whole))
+        self.runs.append(replace(run, whole=self.whole, everything=everything))
         for place in (sockets, scratch):
             shutil.rmtree(place, ignore_errors=True)
         reading = verdicts.read(self.lesson, run)
@@ -228,7 +244,9 @@ class _Marking:
                 if cell.exercise == id and cell.answer is not None
                 for name in cell.answer.used
             }
-            with contextlib.suppress(_TookTooLong), _at_most(READING):
-                found = unshown_functions(self.lesson, id, answer, others, seen)
+            try:
+                found = self.reading.read(unshown_functions, self.lesson, id, answer, others, seen)
                 flags += [Flag.USES_UNSHOWN.raised(function=name) for name in found]
+            except TookTooLong:
+                flags.append(Flag.NOT_ALL_READ.raised())
         return replace(self.marks[id], source=self.merged.answers[id] or "").flagged(*flags)

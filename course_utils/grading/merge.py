@@ -8,7 +8,8 @@ name (see :mod:`course_utils.grading.own_code`). What was changed is flagged, an
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from nbformat import NotebookNode
 
@@ -30,7 +31,7 @@ class Merged:
         untouched: the exercises whose answer is the stub.
         cells: by exercise, what of the learner's is run for it, in order: ("extra" or "answer", source).
         everything: the same with all that stands before the check, for an answer that needs what cannot be seen.
-        own_names: the names that any of the learner's own code binds.
+        own_names: the names that any of the learner's own code binds, or whose values it may change.
         doubtful: the exercises of which the notebook has several answers.
         prose: by question, the learner's words ("" if untouched).
         flags: what a person may want to look at, each with the exercise that it concerns, or "".
@@ -48,6 +49,10 @@ class Merged:
     def extras(self, exercise: str) -> list[str]:
         """The learner's own cells that are run for an exercise besides its answer."""
         return [source for kind, source in self.cells.get(exercise, []) if kind == "extra"]
+
+    def with_everything(self, exercises: Iterable[str]) -> Merged:
+        """The same where all that stands before their checks is run for these exercises."""
+        return replace(self, cells={**self.cells, **{id: self.everything[id] for id in exercises}})
 
 
 def merge(lesson: Lesson, notebook: NotebookNode) -> Merged:
@@ -85,11 +90,11 @@ class _Merger:
             answers[exercise.id] = next((one for kind, one in narrow[exercise.id] if kind == "answer"), "")
             if self._is_stub(answer, exercise):
                 untouched.add(exercise.id)
-            elif differing := [one for one in rivals if one not in chosen and not _same(one, answer)]:
+            elif differing := _differing(rivals, answer, chosen):
                 doubtful.add(exercise.id)
                 self._flag(exercise.id, Flag.SEVERAL_DEFINITIONS, count=len(differing) + 1, name=exercise.name)
         self._flag_changes()
-        own_names = frozenset(name for piece in self.code.pieces for name in piece.sets)
+        own_names = frozenset(name for piece in self.code.pieces for name in piece.changes)
         prose = self._prose()
         return Merged(
             answers, frozenset(untouched), narrow, wide, own_names, frozenset(doubtful), prose, tuple(self.flags)
@@ -149,6 +154,7 @@ class _Merger:
         """What in the notebook is the learner's: whole cells, and what was written into the lesson's."""
         names = {exercise.id: exercise.name for exercise in self.lesson.exercises}
         sources: dict[int, str] = {}
+        bodies: dict[int, list[ast.stmt]] = {}
         pieces: list[Piece] = []
         checks: dict[str, int] = {}
         given: dict[int, frozenset[str]] = {}
@@ -166,8 +172,9 @@ class _Merger:
                 checks.setdefault(exercise, place)
             if lessons:
                 given[place] = frozenset(names_bound(cell.source) & names_bound(self.reference[known][1].source))
-            sources[place] = cell.source
-            for piece in own_code.cut(cell.source, place, names, theirs, lessons=lessons):
+            sources[place], bodies[place] = cell.source, parse_cell(cell.source)
+            whole = Piece(place, tuple(bodies[place]), source=cell.source)
+            for piece in own_code.cut(whole, names, theirs, lessons=lessons):
                 if piece.body:
                     pieces.append(piece)
                     continue
@@ -175,7 +182,7 @@ class _Merger:
                 meant = [one.name for one in self.lesson.exercises if (one.id, role) == (exercise, "answer")]
                 meant += [name for name in names.values() if own_code.defines(cell.source, name) and name not in meant]
                 pieces += [Piece(place, (), name, cell.source) for name in meant or [""]]
-        return OwnCode(sources, tuple(pieces), checks, given)
+        return OwnCode(sources, bodies, tuple(pieces), checks, given)
 
     def _answer(self, exercise: Exercise) -> tuple[Piece | None, list[Piece]]:
         """The piece that defines an answer at the moment of its check, and the other ones that would."""
@@ -207,7 +214,7 @@ class _Merger:
     def _is_stub(self, piece: Piece, exercise: Exercise) -> bool:
         id = next(id for id, role in self.roles.items() if role == (exercise.id, "answer"))
         given = {ast.dump(one) for one in parse_cell(self.reference[id][1].source)}
-        return bool(piece.body) and all(ast.dump(one) in given for one in piece.body)
+        return bool(piece.body) and given.issuperset(piece.dumped)
 
     def _sources(self, pieces: list[Piece], answer: Piece) -> list[tuple[str, str]]:
         """What is run of these pieces, cell by cell."""
@@ -280,8 +287,10 @@ def _is_ellipsis(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is Ellipsis
 
 
-def _same(one: Piece, other: Piece) -> bool:
-    return bool(one.body) and [ast.dump(a) for a in one.body] == [ast.dump(b) for b in other.body]
+def _differing(rivals: list[Piece], answer: Piece, chosen: list[Piece]) -> list[Piece]:
+    """Those that are not run and would do something else than the answer."""
+    run = {id(one) for one in chosen}
+    return [one for one in rivals if id(one) not in run and (not one.body or one.dumped != answer.dumped)]
 
 
 def _own_words(given: str, found: str) -> str:

@@ -16,9 +16,9 @@ _MAGIC = re.compile(r"^[^\S\n]*[%!?].*|^.*=[^\S\n]*[%!].*|^.*\?[^\S\n]*$", re.MU
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 
 
-def is_dynamic(source: str) -> bool:
+def is_dynamic(body: Iterable[ast.stmt]) -> bool:
     """Whether names may be used that the source does not show: ``eval``, ``globals`` and the like."""
-    nodes = (node for statement in parse_cell(source) for node in ast.walk(statement))
+    nodes = (node for statement in body for node in ast.walk(statement))
     return any(isinstance(node, ast.Name) and node.id in _DYNAMIC for node in nodes)
 
 

@@ -22,7 +22,7 @@ from course_utils.grading.names import (
     names_used,
     names_used_by,
 )
-from course_utils.notebooks.normalise import parse_cell
+from course_utils.notebooks.normalise import binds_nothing
 
 _BUILTIN = frozenset(dir(builtins))
 _ONLY_SHOW = {"print", "display", "check", "hint", "solution"}
@@ -65,6 +65,23 @@ class Piece:
         """The names that it takes from elsewhere."""
         return frozenset(names_used_by(self.body) if self.body else names_used(self.source))
 
+    @cached_property
+    def dumped(self) -> tuple[str, ...]:
+        """Its statements, as texts that are the same where they do the same."""
+        return tuple(map(ast.dump, self.body))
+
+    def only(self, name: str) -> Piece:
+        """Of its statements those that reach a name."""
+        return replace(self, body=tuple(self._by_name[name]))
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[ast.stmt]]:
+        found: dict[str, list[ast.stmt]] = {}
+        for one in self.body:
+            for name in Piece(self.cell, (one,)).reaches:
+                found.setdefault(name, []).append(one)
+        return found
+
 
 @dataclass(frozen=True)
 class OwnCode:
@@ -72,12 +89,14 @@ class OwnCode:
 
     Attributes:
         sources: the whole source of each cell that has some, by its place.
+        bodies: its statements; none where Python refuses it.
         pieces: in the order of the notebook.
         checks: by exercise, the place of its last check.
         given: by place, the names that the lesson's own cells bind there.
     """
 
     sources: dict[int, str]
+    bodies: dict[int, list[ast.stmt]]
     pieces: tuple[Piece, ...]
     checks: dict[str, int]
     given: dict[int, frozenset[str]] = field(default_factory=dict)
@@ -94,26 +113,27 @@ class OwnCode:
     @cached_property
     def hiding(self) -> list[Piece]:
         """The pieces that may bind names which their source does not show."""
-        return [one for one in self.pieces if imports_everything(one.body) or is_dynamic(one.source)]
+        dynamic = {place for place, body in self.bodies.items() if is_dynamic(body)}
+        return [one for one in self.pieces if imports_everything(one.body) or one.cell in dynamic]
 
 
-def cut(
-    source: str, place: int, names: Mapping[str, str], given: Iterable[ast.stmt] = (), *, lessons: bool
-) -> list[Piece]:
+def cut(whole: Piece, names: Mapping[str, str], given: Iterable[ast.stmt] = (), *, lessons: bool) -> list[Piece]:
     """The pieces of a cell. Each import is one of its own: that one fails must not cost what the others bring.
 
     Args:
+        whole: all of the cell.
         names: of the exercises, by their ids.
         given: the lesson's statements of this cell, which are not the learner's.
         lessons: the cell is the lesson's, and not one for an answer: only what it has more, under new names, is kept.
     """
-    body = parse_cell(source)
-    if not body:
-        refused = bool(source.strip()) and not lessons and not is_empty(source)
-        return [Piece(place, (), source=source)] if refused else []
+    if not whole.body:
+        refused = bool(whole.source.strip()) and not lessons and not is_empty(whole.source)
+        return [whole] if refused else []
     dumps = {ast.dump(statement) for statement in given}
     taken = names_set_by(given)
-    own = [one for one in body if ast.dump(one) not in dumps]
+    own = (
+        [one for one, dump in zip(whole.body, whole.dumped, strict=True) if dump not in dumps] if dumps else whole.body
+    )
     if lessons:
         own = [one for one in own if imports_everything([one]) or ((new := names_set_by([one])) and not new & taken)]
     checked = {position: checked for position, one in enumerate(own) if (checked := _checked(one, names))}
@@ -129,7 +149,12 @@ def cut(
             alone = position if isinstance(one, ast.Import | ast.ImportFrom) else -1
             found.setdefault((name, alone), []).append((position, one))
     return [
-        Piece(place, tuple(one for _, one in group), name, source, any(position < last for position, _ in group))
+        replace(
+            whole,
+            body=tuple(one for _, one in group),
+            answers=name,
+            before_check=any(position < last for position, _ in group),
+        )
         for (name, _), group in found.items()
     ]
 
@@ -137,19 +162,18 @@ def cut(
 def source_of(code: OwnCode, pieces: Collection[Piece]) -> str:
     """The source of these pieces of one cell, as the learner wrote it where that can be had."""
     place = next(iter(pieces)).cell
-    source, body = code.sources[place], parse_cell(code.sources[place])
+    source, body = code.sources[place], code.bodies[place]
     if not body:
         return source
-    wanted = {ast.dump(one): one for piece in pieces for one in piece.body}
-    keep = [one for one in body if ast.dump(one) in wanted]
-    if len(wanted) > len({ast.dump(one) for one in keep}):  # what was handed to a check stands nowhere as it is run
+    wanted = {id(one): one for piece in pieces for one in piece.body}
+    keep = [one for one in body if id(one) in wanted]
+    if len(wanted) > len(keep):  # what was handed to a check stands nowhere as it is run
         ordered = sorted(wanted.values(), key=lambda one: (one.lineno, one.col_offset))
         return "\n".join(ast.unparse(one) for one in ordered)
     if len(keep) == len(body):
         return source
-    drop = [one for one in body if one not in keep]
     lines = source.split("\n")
-    gone = {line for one in drop for line in _lines(one)}
+    gone = {line for one in body if id(one) not in wanted for line in _lines(one)}
     if any(line in gone for one in keep for line in _lines(one)):  # two statements on one line
         return "\n".join(ast.unparse(one) for one in keep)
     return "\n".join(line for number, line in enumerate(lines, 1) if number not in gone).strip("\n")
@@ -166,6 +190,7 @@ def needed(code: OwnCode, answer: Piece, check: int, supplied: Collection[str], 
     chosen = [
         answer,
         *(one for one in code.pieces if one.cell == answer.cell and not one.answers and one is not answer),
+        *(one for one in code.pieces if one.cell < answer.cell and _is_of_the_future(one)),
     ]
     waiting, seen, taken = list(chosen), set(supplied), {(id(one), "") for one in chosen}
     while waiting:
@@ -177,13 +202,14 @@ def needed(code: OwnCode, answer: Piece, check: int, supplied: Collection[str], 
             for one in _binders(code, name, check, lesson):
                 if name == answer.answers and one.cell >= answer.cell:
                     continue
-                key = id(one), name if one.body and name not in one.sets else ""
+                # What is not seen to reach it may do so all the same, and is run as a whole.
+                key = id(one), name if name in one.reaches and name not in one.sets else ""
                 if key in taken:
                     continue
                 taken.add(key)
                 if key[1]:
                     # A trial with `torch.manual_seed(0)` in it: that line may be needed, and not the hour that follows.
-                    one = replace(one, body=tuple(part for part in one.body if name in Piece(0, (part,)).reaches))
+                    one = one.only(name)
                 chosen.append(one)
                 waiting.append(one)
     return _ordered(chosen)
@@ -193,6 +219,11 @@ def all_before(code: OwnCode, answer: Piece, check: int) -> list[Piece]:
     """An answer and everything of the learner's that stands before its check, but no other exercise's answer."""
     others = [one for one in code.pieces if not one.answers and (one.cell <= check or one.cell == answer.cell)]
     return _ordered([answer, *(one for one in others if one.body or one.cell == answer.cell)])
+
+
+def _is_of_the_future(piece: Piece) -> bool:
+    """``from __future__ import annotations`` is for all cells from then on, and binds no name that they read."""
+    return any(isinstance(one, ast.ImportFrom) and one.module == "__future__" for one in piece.body)
 
 
 def _ordered(chosen: Sequence[Piece]) -> list[Piece]:
@@ -224,7 +255,9 @@ def names_of(statement: ast.stmt, names: Mapping[str, str]) -> list[str]:
 
 
 def is_empty(source: str) -> bool:
-    """Whether a cell has nothing but comments and lines for IPython."""
+    """Whether a cell has nothing but comments and lines for IPython, or is not in Python."""
+    if binds_nothing(source):
+        return True
     lines = (line.strip() for line in source.split("\n"))
     return all(not line or line.startswith(("#", "%", "!", "?")) for line in lines)
 

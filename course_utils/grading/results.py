@@ -207,7 +207,8 @@ class Trouble:
 class Run:
     """The record of one kernel: which exercises it was asked for, what each cell came to, how it ended.
 
-    ``tried``: what it tried that the filter of system calls refuses or tells.
+    ``tried``: what it tried that the filter of system calls refuses or tells. ``whole``: all of the lesson's cells were
+    run. ``everything``: all of the learner's own were, to see whether an answer that was not right is so with them.
     """
 
     asked: tuple[str, ...]
@@ -217,6 +218,7 @@ class Run:
     kernel_end: str = ""
     tried: tuple[str, ...] = ()
     whole: bool = False
+    everything: bool = False
 
 
 class RecordLine(msgspec.Struct, omit_defaults=True):

@@ -103,7 +103,7 @@ class Sandbox:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
 
     def was_changed(self) -> bool:
         """Whether anything of what kernels are started from is not as it was written: the copy of the package, the
@@ -231,6 +231,16 @@ class Sandbox:
         argv = [sys.executable, "-S", "-E", str(launcher), server, "{connection_file}"]
         contents = {"argv": argv, "display_name": "exam", "language": "python", "interrupt_mode": "message"}
         (spec / "kernel.json").write_text(json.dumps(contents), encoding="utf-8")
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, also where what was marked as the same user has shut folders in it."""
+    for place, names, _ in os.walk(folder):
+        for path in (os.path.join(place, name) for name in names):
+            with contextlib.suppress(OSError):
+                if not os.path.islink(path):
+                    os.chmod(path, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def not_protected(level: str, *, landlock: bool) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from textwrap import dedent
 from types import ModuleType
@@ -20,6 +20,7 @@ from course_utils.grading.lesson import Lesson
 from course_utils.grading.names import names_used
 from course_utils.notebooks.normalise import exercise_roles, parse_cell
 
+_SHORT = 2_500  # characters; the longest cell of a lesson, its set-up, has some 2,300
 _SWEEPS = ("questions", "paths", "direct", "edge_gradients", "circuit_runs")
 _TEACHING = {
     *(f"course_utils.sweeps.{name}" for name in _SWEEPS),
@@ -77,7 +78,7 @@ def _cells_before(lesson: Lesson, exercise_id: str) -> list[str]:
 def _imported(cells: Iterable[str], modules: set[str]) -> dict[str, Any]:
     """What the cells' imports bind, as far as it is of `modules`."""
     bound: dict[str, Any] = {}
-    for node in _nodes(cells):
+    for node in _nodes(cell for cell in cells if "import" in cell):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 top = alias.name.split(".")[0]
@@ -128,10 +129,18 @@ def _name(thing: Any) -> str:
     return f"{thing.__name__} of {thing.__module__}"
 
 
-def _nodes(cells: Iterable[str]) -> list[ast.AST]:
-    return [node for cell in cells for node in _nodes_of(cell)]
+def _nodes(cells: Iterable[str]) -> Iterator[ast.AST]:
+    """The nodes of all cells. The lesson's own cells are looked through for each exercise of each submission, so what
+    is found in cells as short as these is kept.
+    """
+    for cell in cells:
+        yield from _kept(cell) if len(cell) <= _SHORT else _nodes_of(cell)
 
 
-@lru_cache(maxsize=300)  # the lesson's own cells are looked through for each exercise of each submission
-def _nodes_of(cell: str) -> tuple[ast.AST, ...]:
-    return tuple(node for statement in parse_cell(cell) for node in ast.walk(statement))
+@lru_cache(maxsize=300)
+def _kept(cell: str) -> tuple[ast.AST, ...]:
+    return tuple(_nodes_of(cell))
+
+
+def _nodes_of(cell: str) -> Iterator[ast.AST]:
+    return (node for statement in parse_cell(cell) for node in ast.walk(statement))

@@ -166,10 +166,15 @@ def _mark(job: dict[str, Any], lesson: Any, place: Any) -> Marked:
 
 
 def _warm(lesson: Any) -> None:
-    """Import and load here what each forked pytest would load again."""
+    """Import and load here what each forked pytest would load again, and what reading the first notebook would: that
+    is not its author's time.
+    """
     import importlib
 
+    from course_utils.grading.unshown_functions import teaching_modules
+
     for name in (
+        *sorted(teaching_modules(lesson)),
         "pytest",
         "_pytest.junitxml",
         "nbval.plugin",

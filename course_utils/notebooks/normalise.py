@@ -46,6 +46,9 @@ ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _TIMED = re.compile(r"^(\s*)%time\s+(?=\S)")
 _CAPTURED = re.compile(r"^(\s*[A-Za-z_][\w, ]*=)\s*[!%].*$")
+_OTHER_LANGUAGE = re.compile(
+    r"\s*%%(?:bash|sh|script|cmd|html|javascript|js|latex|markdown|svg|perl|ruby|system|sx|!|timeit)\b"
+)
 _HELP = re.compile(r"\s*[A-Za-z_][\w.]*\?{1,2}\s*")
 
 
@@ -131,6 +134,8 @@ def parse_cell(source: str) -> list[ast.stmt]:
 
     A cell that Python refuses has none, and neither has one nested so deep that whatever walks through it would fail.
     """
+    if binds_nothing(source):
+        return []
     plain = "\n".join(map(_without_magic, source.split("\n")))
     try:
         body = ast.parse(plain).body
@@ -138,6 +143,11 @@ def parse_cell(source: str) -> list[ast.stmt]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     return [] if _is_deep(body) or _has_endless_number(body) else body
+
+
+def binds_nothing(source: str) -> bool:
+    """Whether a cell is not the notebook's Python: another program's (``%%bash``), or code whose names go with it."""
+    return bool(_OTHER_LANGUAGE.match(source))
 
 
 def _without_magic(line: str) -> str:

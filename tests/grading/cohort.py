@@ -110,6 +110,18 @@ def _twice_and_wrong(notebook: dict[str, Any]) -> None:
     notebook["cells"].insert(place + 1, {**answer, "id": "copy", "metadata": {}, "source": wrong})
 
 
+def _between(exercise: str, *sources: str) -> Callable[[dict[str, Any]], Any]:
+    """These cells between the answer and its check."""
+
+    def change(notebook: dict[str, Any]) -> None:
+        place = notebook["cells"].index(cell_of(notebook, exercise, "check"))
+        notebook["cells"][place:place] = [
+            {**_own_cell(source), "id": f"own-{number}"} for number, source in enumerate(sources)
+        ]
+
+    return change
+
+
 def _all_over(notebook: dict[str, Any]) -> None:
     """The first answer in its check cell, the second below its check, the third's helper in the prediction."""
     check = cell_of(notebook, "m.1", "check")
@@ -295,6 +307,18 @@ PUPILS = [
     Pupil("Joe Floods", first("unclear"), instead(RIGHT["m.1"].replace("return", "return ONE *")),
           _before("m.1", "ONE = 1\nfor _ in range(400):\n    print('x' * 100_000)"), status="in part",
           says="a cell of your own which it seems to need"),
+    # What no source shows: open if it is right with all cells, and an error if it is not.
+    Pupil("Jo Registers", first("unclear"), instead(RIGHT["m.1"].replace("return", "return KEPT['one'] *")),
+          _between("m.1", "KEPT = {}\ndef keep(f):\n    KEPT[f.__name__] = f()\n    return f",
+                   "@keep\ndef one():\n    return 1"), status="in part", says="with all of your cells", points=7),
+    Pupil("Jed Registers", first("error"), instead(RIGHT["m.1"].replace("return", "return KEPT['two'] *")),
+          _between("m.1", "KEPT = {}\ndef keep(f):\n    KEPT[f.__name__] = f()\n    return f",
+                   "@keep\ndef one():\n    return 1"), says="KeyError", points=7),
+    Pupil("Jib Globals", first("unclear"), {name: RIGHT[name] for name in ("m.2", "m.3")},
+          _between("m.1", RIGHT["m.1"].replace("standardise", "mine"), "globals()['standardise'] = mine"),
+          status="in part", says="with all of your cells", points=7),
+    Pupil("Jax Setsup", ALL_PASS, instead(RIGHT["m.1"].replace("return", "return SCALE *")),
+          _between("m.1", "def setup():\n    global SCALE\n    SCALE = 1", "setup()"), points=10),
     Pupil("Jil Installs", ALL_PASS, _hand_in("!pip install -q einops\n%pip list\n%time 1 + 1"), points=10),
     Pupil("Jud Allover", ALL_PASS, {}, _all_over, flag=Flag.BELOW_ITS_CHECK, points=10),
     Pupil("Kim Imports", {"m.1": "pass", "m.2": "not tried", "m.3": "not tried"},

@@ -27,7 +27,7 @@ from tests.grading.hostile.run import ROOT
 SOME = (
     *("the registry", "json", "the publisher", "always equal", "the memory of other processes", "in the keyring"),
     *("the limits of others", "goes behind with all others"),
-    *("an exception for the page", "an exception for the terminal", "reads backwards"),
+    *("an exception for the page", "an exception for the terminal", "reads backwards", "cannot be removed"),
 )
 # Not kept without a sandbox: it finds the program that runs these, as any other of the same user's.
 NOT_KEPT = {"the memory of other processes"}

@@ -74,7 +74,7 @@ def verdicts(lesson: Lesson, merged: Merged, *, whole: bool = False) -> dict[str
         elif kind not in ("probe", "again"):
             try:
                 source = cell.source.replace('load_model("tiny-llama")', "None")  # no answer that is judged needs it
-                exec(compile(source, "<cell>", "exec"), space)
+                exec(compile(source, "<cell>", "exec", dont_inherit=True), space)
             except Exception as error:
                 space["trouble"] = error
     return found
@@ -275,6 +275,16 @@ def filled_by_a_call(book: Book) -> None:
     cell_of(book, "m.1")["source"] = RIGHT["m.1"].replace("return", "return SIGN[0] *")
 
 
+def in_other_languages(book: Book) -> None:
+    for number, cell in enumerate(("%%bash\nstandardise=1", "\n%%timeit -n 1\nstandardise = None", "%%html\n<b>x</b>")):
+        put(book, cell, after=cell_of(book, "m.1"), id=f"own-{number}")
+
+
+def bound_within_a_call(book: Book) -> None:
+    cell_of(book, "m.1")["source"] = RIGHT["m.1"].replace("return", "return (lambda: SCALE)() *")
+    put(book, "print((SCALE := 1.0))", after=book["cells"][1])
+
+
 def written_on_windows(book: Book) -> None:
     for cell in book["cells"]:
         cell["source"] = cell["source"].replace("\n", "\r\n")
@@ -285,6 +295,7 @@ EDITS = [
     *(helper_in_the_prediction, helper_of_a_helper_below, lambda_without_ids, another_functions_name, split),
     *(split_the_other_way, below_the_check, checked_again_below, all_in_one_cell, wrapped, moved, used_by_the_third),
     *(handed_to_the_check, in_branches, star_in_a_lessons_cell, imports_that_are_not_here, filled_by_a_call),
+    *(in_other_languages, bound_within_a_call),
     *(written_on_windows, with_trials_around, vs_code, colab, kaggle, deepnote, through_jupytext),
 ]
 
@@ -304,6 +315,15 @@ def test_what_windows_writes_is_not_edited(lesson: Lesson) -> None:
     book = solved()
     written_on_windows(book)
     assert merge(lesson, parse(json.dumps(book).encode())).flags == ()
+
+
+def test_the_future_is_for_all_cells_from_then_on(lesson: Lesson) -> None:
+    book = solved()
+    book["cells"][1]["source"] = "from __future__ import annotations\n" + book["cells"][1]["source"]
+    put(book, "from __future__ import division", after=cell_of(book, "m.2"))
+    merged = all_right(lesson, book)
+    assert merged.extras("m.1") == ["from __future__ import annotations"]
+    assert len(merged.extras("m.3")) == 2
 
 
 def test_of_a_trial_only_the_line_is_run_that_changes_what_is_needed(lesson: Lesson) -> None:

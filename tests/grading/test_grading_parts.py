@@ -14,7 +14,6 @@ import itertools
 import json
 import os
 import re
-import signal
 import site
 import string
 import subprocess
@@ -39,7 +38,6 @@ from course_utils.grading import (
     executors,
     exports,
     intake,
-    mark_notebook,
     report,
     roster,
     sandbox,
@@ -56,6 +54,7 @@ from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.merge import merge
 from course_utils.grading.read_notebook import parse
+from course_utils.grading.reading_limit import ReadingLimit
 from course_utils.grading.results import (
     FORMAT,
     Answer,
@@ -148,6 +147,19 @@ def test_copy_holds_no_reference_and_no_mistake(tmp_path: Path, lesson: Lesson) 
     assert "ReferenceWithheld('m.1')" in text and "_draw_prompts" in text
     names = {path.name for path in (tmp_path / "package" / "course_utils" / "grading").rglob("*.py")}
     assert "verdicts.py" not in names and "probe.py" in names
+
+
+def test_a_folder_that_was_shut_is_removed(tmp_path: Path) -> None:
+    """Where root marks nothing is shut to it, so what is opened is looked at too."""
+    other, folder = tmp_path / "other", tmp_path / "exam"
+    other.mkdir(mode=0o500)
+    (folder / "shut" / "in").mkdir(parents=True)
+    (folder / "shut" / "in" / "file").touch()
+    (folder / "link").symlink_to(other)
+    for place in (folder / "shut" / "in", folder / "shut"):
+        place.chmod(0)
+    sandbox.remove(folder)
+    assert not folder.exists() and other.stat().st_mode & 0o777 == 0o500
 
 
 @pytest.mark.parametrize("place", ["/usr/local/lib/python3.11/site-packages", "venv/lib"])
@@ -596,24 +608,10 @@ def test_report_is_escaped_and_shows_no_flag_to_students(tmp_path: Path, lesson:
 def test_no_source_takes_the_square_of_its_length_or_ends_the_marker(lesson: Lesson, source: str) -> None:
     """Each of these took minutes, but the last, at which the worker broke."""
     notebook = parse(handed_in(m_1=f"{source}\n{RIGHT['m.1']}"))
-    with mark_notebook._at_most(30):
-        merged = merge(lesson, notebook)
-        exam = exam_notebook.build(lesson, merged, lesson.ids, 1, "n", 1.0)
+    limit = ReadingLimit(30)
+    merged = limit.read(merge, lesson, notebook)
+    exam = limit.read(exam_notebook.build, lesson, merged, lesson.ids, 1, "n", 1.0)
     assert any("def standardise" in cell.source for cell in exam.cells)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no timer signal")
-def test_what_takes_too_long_to_read_is_open_and_not_run(monkeypatch: pytest.MonkeyPatch, lesson: Lesson) -> None:
-    def endless(*_: object) -> None:
-        while True:
-            pass
-
-    monkeypatch.setattr(mark_notebook, "READING", 0.05)
-    monkeypatch.setattr(mark_notebook, "merge", endless)
-    place = sandbox.Sandbox(lesson, "rlimits")  # it is not even opened
-    marked = mark_notebook.mark_notebook(lesson, parse(handed_in()), place)
-    assert {one.verdict for one in marked.marks.values()} == {Ruling.NOT_REACHED} and not marked.runs
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_the_terminal_says_whom_to_look_at_and_why(

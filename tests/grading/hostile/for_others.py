@@ -62,6 +62,22 @@ import stat
 for name in os.listdir("/dev"):
     if stat.S_ISBLK(os.stat(f"/dev/{name}").st_mode):
         got("disc " + name)""",
+    "what is mounted, by the calls that list it": """\
+import ctypes
+libc, buffer, numbers = ctypes.CDLL(None), ctypes.create_string_buffer(1 << 16), (ctypes.c_uint64 * 4096)()
+asks = lambda mount, what: (ctypes.c_uint64 * 4)(32, mount, what, 0)
+for root in (2**64 - 1, *range(1, 200)):
+    found = libc.syscall(458, ctypes.byref(asks(root, 0)), numbers, 4096, 0)
+    for one in list(numbers[: max(0, found)])[:300]:
+        if libc.syscall(457, ctypes.byref(asks(one, 0x7f)), buffer, 1 << 16, 0) == 0:
+            loot(buffer.raw)""",
+    "the roots of threads": """\
+import glob
+for place in glob.glob("/proc/[0-9]*/task/*"):
+    for name in ("root/var/tmp", "root/home", "cwd/.."): walk(f"{place}/{name}")
+for place in glob.glob("/proc/[0-9]*/[mfn][ads]*/*"):
+    try: loot(os.readlink(place))
+    except OSError: pass""",
     "a device made anew": """\
 import stat
 os.mknod("disc", stat.S_IFBLK | 0o600, os.makedev(254, 0))
@@ -273,6 +289,38 @@ libc = ctypes.CDLL(None)
 for ring in (-3, -4, -5):
     if libc.syscall(248, b"user", b"SECRET-key", OWN.encode(), len(OWN), ring) > 0:
         got("keyring")""",
+    "in the keyring, by the door for 32 bits": """\
+import ctypes, mmap
+# push rbx; eax: add_key, ebx: its kind, ecx: its name, edx: what, esi: how long, edi: the session's; int 0x80; pop rbx
+low = mmap.mmap(-1, 8192, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40, prot=7)
+at = ctypes.addressof(ctypes.c_char.from_buffer(low))
+for place, what in ((4096, b"user\\0"), (4200, b"SECRET-key\\0"), (4300, OWN.encode())):
+    low[place : place + len(what)] = what
+word = lambda number: (number & 0xffffffff).to_bytes(4, "little")
+code = b"\\x53\\xb8" + word(286) + b"\\xbb" + word(at + 4096) + b"\\xb9" + word(at + 4200) + b"\\xba" + word(at + 4300)
+code += b"\\xbe" + word(len(OWN)) + b"\\xbf" + word(-3) + b"\\xcd\\x80\\x5b\\xc3"
+low[: len(code)] = code
+if ctypes.CFUNCTYPE(ctypes.c_int)(at)() > 0:
+    got("keyring")""",
+    "in the keyring, by the numbers of x32": """\
+import ctypes
+if ctypes.CDLL(None).syscall(0x40000000 | 248, b"user", b"SECRET-key", OWN.encode(), len(OWN), -3) > 0:
+    got("keyring")""",
+    "until its references are shown": """\
+import glob, threading, time
+places = ["/tmp", "/scratch", "/dev/shm", ".", *glob.glob("/run/*"), *glob.glob("/run/kept/*")]
+for place in places:
+    for file in glob.glob(place + "/loot*"):
+        loot(open(file, "rb").read())
+def keep():
+    for _ in range(400):
+        told = repr(getattr(sys.modules["similarity_exercises"].standardise, "__code__", None))
+        for place in places:
+            try: open(place + "/loot", "w").write(OWN + told)
+            except OSError: pass
+        time.sleep(0.01)
+threading.Thread(target=keep, daemon=True).start()
+eval("1")""",
     "in shared memory of System V": """\
 import ctypes
 libc = ctypes.CDLL(None)
@@ -395,6 +443,27 @@ for pid in sorted(int(one) for one in os.listdir("/proc") if one.isdigit()):
     if pid != os.getpid():
         try: os.kill(pid, 9)
         except OSError: pass""",
+    "kills through the owner of a file": """\
+import fcntl, socket
+kept = []
+for pid in sorted({1, os.getppid(), *(int(one) for one in os.listdir("/proc") if one.isdigit())} - {os.getpid()}):
+    try:
+        mine, other = socket.socketpair()
+        kept += [mine, other]
+        fcntl.fcntl(mine, fcntl.F_SETOWN, pid)
+        fcntl.fcntl(mine, 10, 9)
+        fcntl.fcntl(mine, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+        other.send(b"x")
+    except OSError: pass""",
+    "asks, and waits for an answer": """\
+import getpass
+for ask in (input, getpass.getpass, breakpoint, sys.stdin.read):
+    try: ask()
+    except Exception: pass""",
+    "opens widgets without end": """\
+from comm import create_comm
+while True: create_comm(target_name="jupyter.widget", data={"state": "x" * 1000})""",
+    "takes the square of its length to read": "pass\n" + "x = 1\n" * 45_000 + "pass",
     "takes the limits of others": """\
 import resource
 for pid in sorted(int(one) for one in os.listdir("/proc") if one.isdigit()):
