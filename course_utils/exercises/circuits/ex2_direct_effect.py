@@ -52,6 +52,11 @@ def _no_norm(model: Any, clean: str, corrupted: str, layer: int, head: int, answ
     return float(circuits.sent(model, clean, corrupted, layer, head)[-1] @ _along(model, answers))
 
 
+def _clean_divisor(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers = NAMES) -> float:
+    frozen = frozen_norm(model, residual_stream(model, clean)[-1, -1])
+    return float(frozen(circuits.sent(model, clean, corrupted, layer, head)[-1]) @ _along(model, answers))
+
+
 def _normed_alone(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers = NAMES) -> float:
     change = circuits.sent(model, clean, corrupted, layer, head)[-1]
     return float(anatomy(model).normalise(change) @ _along(model, answers))
@@ -98,6 +103,12 @@ EXERCISE = Exercise(
             _no_norm,
             "The final norm is left out: the model divides the whole residual, and stretches each entry, before it "
             "unembeds it.",
+        ),
+        Mistake(
+            "the clean run's divisor",
+            _clean_divisor,
+            "The norm is frozen at the clean run's residual. The change is put into the corrupted run, so its divisor "
+            "is that of the corrupted run.",
         ),
         Mistake(
             "the change normed alone",

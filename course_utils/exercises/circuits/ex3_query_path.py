@@ -9,6 +9,7 @@ import torch
 
 from course_utils import circuits
 from course_utils.exercises.circuits.drawing import UNLIKE, models, path
+from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import pair
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -126,5 +127,6 @@ EXERCISE = Exercise(
             _unpatched,
             "This is the corrupted run as it is. Is the query written into the second run?",
         ),
+        change_for_value(circuits.query_path),
     ),
 )

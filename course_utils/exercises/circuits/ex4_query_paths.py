@@ -10,6 +10,7 @@ import torch
 
 from course_utils import circuits
 from course_utils.exercises.circuits.drawing import UNLIKE, models
+from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import pair
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -110,5 +111,6 @@ EXERCISE = Exercise(
             _backwards,
             "The numbers are in the opposite order: number i belongs to sender i.",
         ),
+        change_for_value(circuits.query_paths),
     ),
 )

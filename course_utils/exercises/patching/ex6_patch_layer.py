@@ -13,6 +13,7 @@ from course_utils import patching
 from course_utils.exercises.drawing import tiny
 from course_utils.exercises.forms import FLOATS
 from course_utils.exercises.passes import TokensRead
+from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -149,5 +150,6 @@ EXERCISE = Exercise(
             "Every row is the corrupted run as it was. Write into the slices, heads[h, :, h] = kept[:, h]. (And "
             "heads[:, h, h] is position h, where the two runs are still alike.)",
         ),
+        change_for_value(patching.patch_layer),
     ),
 )

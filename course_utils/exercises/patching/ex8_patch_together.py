@@ -8,6 +8,7 @@ from typing import Any
 
 from course_utils import patching
 from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -131,5 +132,6 @@ EXERCISE = Exercise(
             _swapped_indices,
             "Layer and head have changed places: each pair is (layer, head).",
         ),
+        change_for_value(patching.patch_together),
     ),
 )

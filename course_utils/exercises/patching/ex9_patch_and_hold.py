@@ -10,6 +10,7 @@ import torch
 
 from course_utils import patching
 from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -152,5 +153,6 @@ EXERCISE = Exercise(
             _swapped_runs,
             "Clean and corrupted are swapped: the run that goes on is the corrupted one.",
         ),
+        change_for_value(patching.patch_and_hold),
     ),
 )
