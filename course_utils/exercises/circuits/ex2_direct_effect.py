@@ -9,6 +9,7 @@ import torch
 
 from course_utils import circuits
 from course_utils.exercises.circuits.drawing import models
+from course_utils.exercises.patching.answers import NAMES
 from course_utils.exercises.patching.drawing import default_pair, pair
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.model.anatomy import anatomy
@@ -17,7 +18,6 @@ from course_utils.model.prompts import token_id
 from course_utils.residual import residual_stream
 
 Answers = tuple[str, str]
-NAMES = (" Mike", " Emma")  # the answers where none are given
 
 
 def _pairs_and_heads(rng: random.Random) -> list[Case]:

@@ -13,6 +13,7 @@ from course_utils import patching
 from course_utils.exercises.drawing import tiny
 from course_utils.exercises.forms import FLOATS
 from course_utils.exercises.passes import TokensRead
+from course_utils.exercises.patching.answers import NAMES
 from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
@@ -53,7 +54,7 @@ def _batch_patched_by(
     return last[:, first] - last[:, second]
 
 
-def _every_row(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str]) -> torch.Tensor:
+def _every_row(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str] = NAMES) -> torch.Tensor:
     def change(heads: torch.Tensor, kept: torch.Tensor) -> None:
         for head in range(heads.shape[2]):
             heads[:, :, head] = kept[:, :, head]
@@ -61,7 +62,7 @@ def _every_row(model: Any, clean: str, corrupted: str, layer: int, answers: tupl
     return _batch_patched_by(model, clean, corrupted, layer, answers, change)
 
 
-def _growing(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str]) -> torch.Tensor:
+def _growing(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str] = NAMES) -> torch.Tensor:
     def change(heads: torch.Tensor, kept: torch.Tensor) -> None:
         for head in range(heads.shape[2]):
             heads[head:, :, head] = kept[:, :, head]
@@ -69,11 +70,11 @@ def _growing(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[
     return _batch_patched_by(model, clean, corrupted, layer, answers, change)
 
 
-def _swapped_runs(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str]) -> torch.Tensor:
+def _swapped_runs(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str] = NAMES) -> torch.Tensor:
     return patching.patch_layer(model, corrupted, clean, layer, answers)
 
 
-def _first_row(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str]) -> torch.Tensor:
+def _first_row(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str] = NAMES) -> torch.Tensor:
     def change(heads: torch.Tensor, kept: torch.Tensor) -> None:
         for head in range(heads.shape[2]):
             heads[0, :, head] = kept[0, :, head]
@@ -87,7 +88,7 @@ def _one_run_for_each(model: Any, clean: str, corrupted: str, layer: int, answer
     return torch.tensor([patching.patch_head(model, clean, corrupted, layer, head, *given) for head in heads])
 
 
-def _nothing(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str]) -> torch.Tensor:
+def _nothing(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str] = NAMES) -> torch.Tensor:
     return _batch_patched_by(model, clean, corrupted, layer, answers, lambda heads, kept: None)
 
 
