@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from course_utils.exercises import messages
+from course_utils.exercises.differences import first_difference
 from course_utils.exercises.messages import say
 from course_utils.exercises.values import Frozen
 
@@ -27,6 +28,15 @@ BASES = (
 )
 """A factor, and what it is a sign of."""
 
+_OF_LISTS: tuple[tuple[str, Callable[[list[Any], list[Any]], list[Any]]], ...] = (
+    (messages.FIRST_MISSING, lambda expected, got: expected[1:]),
+    (messages.LAST_MISSING, lambda expected, got: expected[:-1]),
+    (messages.TURNED_AROUND, lambda expected, got: expected[::-1]),
+    (messages.ONE_IN_FRONT, lambda expected, got: got[:1] + expected),
+    (messages.ONE_AT_THE_END, lambda expected, got: expected + got[-1:]),
+)
+"""What a list may be, made of the expected one and, for what is too much, of the learner's."""
+
 CLOSE = 1e-4
 """How near a quotient is to a whole number, relative to it, where it is taken for one."""
 
@@ -39,6 +49,11 @@ def relation(pairs: Sequence[tuple[Any, Any]], axes: tuple[str, ...] = (), toler
         axes: what the indices of a value mean, outermost first.
         tolerance: relative to the largest expected magnitude in the same tensor.
     """
+    if pairs and all(isinstance(value, list) for pair in pairs for value in pair):
+        for said, turn in _OF_LISTS:
+            name = axes[0] if axes else messages.ENTRY
+            if all(first_difference(turn(expected, got), got, axes, tolerance) is None for expected, got in pairs):
+                return say(said, axis=name)
     leaves: list[tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]] = []
     for expected, got in pairs:
         found = list(_leaves(expected, got, axes))
@@ -138,6 +153,12 @@ def _of_axes(expected: torch.Tensor, names: tuple[str, ...], tolerance: float) -
         for other in range(axis):
             turned = is_like(lambda e, axis=axis, other=other: e.transpose(axis, other))  # type: ignore[misc]
             yield say(messages.AXES_EXCHANGED, one=called[other], other=name), turned
+        for said, place in ((messages.FIRST_ALONE, 0), (messages.LAST_ALONE, -1)):
+            if expected.shape[axis]:
+                yield say(said, axis=name), is_like(lambda e, axis=axis, place=place: e.select(axis, place))  # type: ignore[misc]
+        yield say(messages.AVERAGED_OVER, axis=name), is_like(lambda e, axis=axis: e.mean(axis))  # type: ignore[misc]
+        yield say(messages.SUMMED_OVER, axis=name), is_like(lambda e, axis=axis: e.sum(axis))  # type: ignore[misc]
+        yield say(messages.SUMMED_UP, axis=name), is_like(lambda e, axis=axis: e.cumsum(axis))  # type: ignore[misc]
         length = expected.shape[axis]
         if length < 2:
             continue
@@ -145,10 +166,6 @@ def _of_axes(expected: torch.Tensor, names: tuple[str, ...], tolerance: float) -
         for said, start, count in ((messages.FIRST_MISSING, 1, length - 1), (messages.LAST_MISSING, 0, length - 1)):
             rest = is_like(lambda e, axis=axis, start=start, count=count: e.narrow(axis, start, count))  # type: ignore[misc]
             yield say(said, axis=name), rest
-        for said, place in ((messages.FIRST_ALONE, 0), (messages.LAST_ALONE, -1)):
-            yield say(said, axis=name), is_like(lambda e, axis=axis, place=place: e.select(axis, place))  # type: ignore[misc]
-        yield say(messages.AVERAGED_OVER, axis=name), is_like(lambda e, axis=axis: e.mean(axis))  # type: ignore[misc]
-        yield say(messages.SUMMED_OVER, axis=name), is_like(lambda e, axis=axis: e.sum(axis))  # type: ignore[misc]
         for said, step in ((messages.ONE_TOO_FAR, 1), (messages.ONE_TOO_EARLY, -1)):
             yield say(said, axis=name), _shifted(axis, step, tolerance)
     yield messages.AXIS_IN_FRONT, is_like(lambda e: e[None])

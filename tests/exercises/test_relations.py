@@ -56,6 +56,7 @@ def told(turn: Callable[[Any], Any], *values: Any, axes: tuple[str, ...] = AXES)
         (lambda x: x.sum(1), say(messages.SUMMED_OVER, axis="position")),
         (lambda x: x.roll(-1, 1), say(messages.ONE_TOO_FAR, axis="position")),
         (lambda x: x.roll(1, 0), say(messages.ONE_TOO_EARLY, axis="layer")),
+        (lambda x: x.cumsum(1), say(messages.SUMMED_UP, axis="position")),
         (lambda x: x[None], messages.AXIS_IN_FRONT),
         (lambda x: x[..., None], messages.AXIS_AT_THE_END),
     ],
@@ -89,6 +90,29 @@ def test_numbers_lists_and_dictionaries_are_looked_into() -> None:
     named = [{"token": " a", "logit": torch.tensor([1.0, 2.5])}, {"token": " b", "logit": torch.tensor([-1.0, 3.0])}]
     assert told(lambda x: [{**item, "logit": -item["logit"]} for item in x], named) == messages.OTHER_SIGN
     assert told(lambda x: [{**item, "token": "c"} for item in x], named) == "", "a text comes of a text in no such way"
+
+
+@pytest.mark.parametrize(
+    ("turn", "says"),
+    [
+        (lambda x: x[1:], messages.FIRST_MISSING),
+        (lambda x: x[:-1], messages.LAST_MISSING),
+        (lambda x: x[::-1], messages.TURNED_AROUND),
+        (lambda x: [7, *x], messages.ONE_IN_FRONT),
+        (lambda x: [*x, 7], messages.ONE_AT_THE_END),
+    ],
+)
+def test_a_list_has_one_too_few_or_too_many(turn: Callable[[Any], Any], says: str) -> None:
+    values = [3, 5, 8], [1, 2]
+    assert told(turn, *values, axes=("token",)) == say(says, axis="token")
+    named = [{"top": ["a", "b"]}, {"top": ["c", "d"]}, {"top": ["e", "f"]}]
+    if "one {axis}" not in says:
+        assert told(turn, named, axes=()) == say(says, axis=messages.ENTRY)
+    assert told(lambda x: [9, *turn(x)[1:], 9], *values, axes=("token",)) == ""
+
+
+def test_an_axis_may_have_one_place_in_some_case() -> None:
+    assert told(lambda x: x.sum(1), table(1), table(2, 4, 1)) == say(messages.SUMMED_OVER, axis="position")
 
 
 def test_it_must_hold_in_every_case() -> None:

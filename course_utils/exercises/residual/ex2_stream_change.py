@@ -45,6 +45,11 @@ def _signed_change_of_norms(model: TransformersModel, prompt: str, changed: str)
     return after.norm(dim=-1) / before.norm(dim=-1) - 1
 
 
+def _norm_over_positions(model: TransformersModel, prompt: str, changed: str) -> torch.Tensor:
+    before, after = residual_stream(model, prompt), residual_stream(model, changed)
+    return (after - before).norm(dim=1) / before.norm(dim=1)
+
+
 def _change_unscaled(model: TransformersModel, prompt: str, changed: str) -> torch.Tensor:
     return (residual_stream(model, changed) - residual_stream(model, prompt)).norm(dim=-1)
 
@@ -89,6 +94,11 @@ EXERCISE = Exercise(
             "difference of norms, with its sign",
             _signed_change_of_norms,
             "You compare the two lengths. A vector can turn and keep its length: subtract first, then take the norm.",
+        ),
+        Mistake(
+            "norm over the positions",
+            _norm_over_positions,
+            "Your norm runs over the positions: the length of a vector is its norm over the width, the last axis.",
         ),
         Mistake(
             "not relative",
