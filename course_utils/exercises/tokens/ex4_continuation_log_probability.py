@@ -6,6 +6,8 @@ import math
 import random
 from typing import Any
 
+import torch
+
 from course_utils import tokens
 from course_utils.exercises.drawing import PLACES, one_token, text, tiny, tiny_pair, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
