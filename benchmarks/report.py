@@ -1,4 +1,7 @@
-"""The results as JSON, as Markdown and as a picture."""
+"""The results as JSON, as Markdown and as a picture.
+
+What other processors gave stands in processors/, each the results.json of a run there under a name of its own.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ def write(folder: Path, machine: dict[str, Any], rows: Sequence[Row], command: s
     written = [folder / "results.json", folder / "results.md"]
     content = {"command": command, "machine": machine, "rows": [row.as_dict() for row in rows]}
     written[0].write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    written[1].write_text(markdown(machine, rows, command), encoding="utf-8")
+    others = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("processors/*.json"))]
+    text = markdown(machine, rows, command) + by_processor([content, *others])
+    written[1].write_text(text, encoding="utf-8")
     if any(row.table in ("head sweep", "ladder", "prompt length", "prompt pairs") for row in rows):
         written.append(folder / "results.png")
         picture(rows).savefig(written[2], dpi=100, facecolor="white")
@@ -52,6 +57,36 @@ def markdown(machine: dict[str, Any], rows: Sequence[Row], command: str) -> str:
         lines += ["", f"## {table.capitalize()}", ""]
         for row in ([name for name, _ in COLUMNS], [rule for _, rule in COLUMNS], *cells):
             lines.append(f"| {' | '.join(row[place] for place in filled)} |")
+    return "\n".join(lines) + "\n"
+
+
+def by_processor(results: Sequence[dict[str, Any]]) -> str:
+    """The head sweep and each step of the ladder, how many times as fast as the plain loop, a column for each of the
+    results; "" without a head sweep in the first. Each is what a results.json holds.
+    """
+    first = [row for row in results[0]["rows"] if row["table"] in ("head sweep", "ladder")]
+    if not any(row["table"] == "head sweep" for row in first):
+        return ""
+    asked = [(f"{row['table']}: {row['way']}", row["table"], row["way"], "times_faster") for row in first]
+    asked.append(("patch_heads, seconds", "arithmetic limit", "patch_heads", "seconds"))
+    asked.append(("its growing batch", "arithmetic limit", "its growing batch", "note"))
+    lines = [
+        "",
+        "## By processor",
+        "",
+        "All heads, one pair: how many times as fast as the first line of the same run. The ladder's shortcuts add up "
+        "from line to line.",
+        "",
+        f"| way | {' | '.join(result['machine']['processor'] for result in results)} |",
+        f"| --- |{' --: |' * len(results)}",
+    ]
+    for name, table, way, figure in asked:
+        cells = []
+        for result in results:
+            rows = [row for row in result["rows"] if (row["table"], row["way"]) == (table, way)]
+            found = rows[0][figure] if rows else None
+            cells.append(found if isinstance(found, str) else _number(found))
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

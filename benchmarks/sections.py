@@ -246,7 +246,7 @@ def _against_a_part_of_the_loop(
 
 def growth_with_length(setting: Setting) -> list[Row]:
     """Prompts that differ near their ends; and, at two lengths, in their first token too, so that there is no prefix to
-    share.
+    share: beside what its products alone would take, to see how much of it is arithmetic that nothing can save.
     """
     lengths, apart = ((16, 32), (16,)) if setting.quick else ((16, 64, 128, 256, 512), (16, 64))
     rows = []
@@ -261,6 +261,11 @@ def growth_with_length(setting: Setting) -> list[Row]:
                 setting.model, pair[0], pair[1], ANSWERS, progress=False
             ),
         )
+        if not shared:
+            limit: Way = lambda length=length: others.products_alone(setting.model, length, fast=True)  # type: ignore[misc] # noqa: E731
+            alone = alternate("prompt length", "products", {"alone": limit}, 2)[0].seconds or 1.0
+            loop, ours = (row.seconds or 0.0 for row in rows[-2:])
+            rows[-1].note = f"{ours / alone:.2f} times its matrix products: without anything else, {loop / alone:.1f}"
     return rows
 
 

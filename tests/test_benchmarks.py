@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.measuring import Peak, Row, alternate
-from benchmarks.report import markdown
+from benchmarks.report import by_processor, markdown, write
 from benchmarks.sections import SECTIONS
 
 
@@ -65,6 +65,26 @@ def test_a_table_has_the_columns_in_which_something_stands() -> None:
     text = markdown({**machine, "packages": {}}, rows, "bench")
     assert "| what | way | seconds | times | agreement |" in text and "| a text | fast | 1 | 2 | 0 |" in text
     assert "| what | way | seconds | note |\n| --- | --- | --: | --- |\n| all | nbval | 36.8 | alone |" in text
+
+
+def test_what_another_processor_gave_stands_beside(tmp_path: Path) -> None:
+    def result(processor: str, times: float) -> tuple[dict[str, object], list[Row]]:
+        machine = dict.fromkeys(("cores", "threads", "memory_gb", "system", "python", "load_before"), "x")
+        rows = [
+            Row("head sweep", "all heads", "loop", 30.0, 1.0),
+            Row("head sweep", "all heads", "patch_heads", 30.0 / times, times),
+            Row("arithmetic limit", "all heads", "its growing batch", 0.7, note=f"{times} times its products"),
+        ]
+        return {**machine, "processor": processor, "packages": {}}, rows
+
+    write(tmp_path / "there", *result("There", 28.0), "bench")
+    (tmp_path / "here" / "processors").mkdir(parents=True)
+    (tmp_path / "there" / "results.json").rename(tmp_path / "here" / "processors" / "there.json")
+    write(tmp_path / "here", *result("Here", 36.0), "bench")
+    text = (tmp_path / "here" / "results.md").read_text(encoding="utf-8")
+    assert "| way | Here | There |" in text and "| head sweep: patch_heads | 36 | 28 |" in text
+    assert "| its growing batch | 36.0 times its products | 28.0 times its products |" in text
+    assert by_processor([{"machine": {"processor": "Here"}, "rows": [Row("lens", "all", "ours", 1.0).as_dict()]}]) == ""
 
 
 def test_the_peak_of_memory_is_seen() -> None:
