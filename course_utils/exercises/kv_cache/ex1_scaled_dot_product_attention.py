@@ -58,11 +58,6 @@ class _Unscaled(AttentionInSteps):
         return queries @ keys.transpose(-2, -1)
 
 
-class _RootForgotten(AttentionInSteps):
-    def scores(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-        return queries @ keys.transpose(-2, -1) / self.head_width
-
-
 class _ScaledByModelWidth(AttentionInSteps):
     def scores(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         return queries @ keys.transpose(-2, -1) / math.sqrt(self.d_model)
@@ -191,11 +186,6 @@ EXERCISE = Exercise(
             "unscaled",
             _Unscaled,
             "The scores are not divided by the square root of the head width.",
-        ),
-        Mistake(
-            "root forgotten",
-            _RootForgotten,
-            "The scores are divided by the head width: divide by its square root.",
         ),
         Mistake(
             "scaled by the model's width",

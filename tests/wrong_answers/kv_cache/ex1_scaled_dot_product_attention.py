@@ -177,7 +177,7 @@ class OnlyForward(nn.Module):
 
 
 WRONG = [
-    Wrong("3.1", ForgetsTheRoot, "root forgotten"),
+    Wrong("3.1", ForgetsTheRoot, says="expected"),
     Wrong("3.1", FirstHeadsMask, says="each text and head"),
     Wrong("3.1", AddsBooleanMasksOfFourAxes, says="On a mask of its own for each text and head"),
     Wrong("3.1", AttendsBooleanOnly, "additive mask ignored"),
