@@ -613,7 +613,8 @@ def remove_direction(residual: torch.Tensor, direction: torch.Tensor) -> torch.T
 def not_glad_direction(model: TransformersModel, layer: int) -> torch.Tensor:
     """A direction (width,) at a layer's output that has nothing to do with gladness and moves the log-odds as much.
 
-    Its cosine with the glad direction is below 0.5. Its length does not matter: it is made as long as the glad one.
+    Its cosine with the glad direction, this layer's or any other's, is below 0.5. Its length does not matter: it is
+    made as long as the glad one.
     """
     return concept_direction(model, POLITE, RUDE, layer)
 

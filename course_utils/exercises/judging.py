@@ -18,6 +18,7 @@ from course_utils.exercises.differences import Difference, first_difference
 from course_utils.exercises.forms import Form, conform, in_form
 from course_utils.exercises.messages import say
 from course_utils.exercises.protocol import Case, Exercise, Mistake, Verdict
+from course_utils.exercises.relations import relation
 from course_utils.exercises.running import Outcome, is_stub, run_safely
 from course_utils.exercises.values import freeze
 
@@ -83,14 +84,31 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
     sentences = [told if outcomes[where].kind == "error" else say(messages.ON_CASE, case=case.label, message=told)]
     if mistakes:
         sentences += [mistake.says for mistake in mistakes]
-    elif exercise.diagnose and outcomes[where].kind == "value" and not case.raises:
-        sentences.append(exercise.diagnose(case, expected[where].value, outcomes[where].value) or "")
+    elif outcomes[where].kind == "value" and not case.raises:
+        sentences.append(_said_of(exercise, cases, expected, outcomes, faults, where))
     if outcomes[where].harm not in ("", found.told, messages.INPUT_CHANGED):
         sentences.append(outcomes[where].harm)
     message = " ".join(sentence for sentence in sentences if sentence)
     return Verdict(
         exercise.id, "wrong", points, exercise.points, message, mistakes[0].name if mistakes else None, passed
     )
+
+
+def _said_of(
+    exercise: Exercise,
+    cases: Sequence[Case],
+    expected: Sequence[Outcome],
+    outcomes: Sequence[Outcome],
+    faults: Sequence[Difference | None],
+    where: int,
+) -> str:
+    """Of a wrong value that no known mistake gives, what can be said all the same; "" if nothing."""
+    if exercise.diagnose:
+        said = exercise.diagnose(cases[where], expected[where].value, outcomes[where].value)
+        if said:
+            return said
+    wrong = [i for i, one in enumerate(outcomes) if faults[i] and one.kind == "value" and not cases[i].raises]
+    return relation([(expected[i].value, outcomes[i].value) for i in wrong], exercise.axes, exercise.tolerance)
 
 
 def run_case(exercise: Exercise, answer: Any, case: Case) -> Outcome:

@@ -9,6 +9,7 @@ import torch
 
 from course_utils import circuits
 from course_utils.exercises.circuits.drawing import models
+from course_utils.exercises.patching.answers import NAMES
 from course_utils.exercises.patching.drawing import default_pair, pair
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.model.anatomy import anatomy
@@ -17,7 +18,6 @@ from course_utils.model.prompts import token_id
 from course_utils.residual import residual_stream
 
 Answers = tuple[str, str]
-NAMES = (" Mike", " Emma")  # the answers where none are given
 
 
 def _pairs_and_heads(rng: random.Random) -> list[Case]:
@@ -50,6 +50,11 @@ def _reversed(model: Any, clean: str, corrupted: str, layer: int, head: int, ans
 
 def _no_norm(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers = NAMES) -> float:
     return float(circuits.sent(model, clean, corrupted, layer, head)[-1] @ _along(model, answers))
+
+
+def _clean_divisor(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers = NAMES) -> float:
+    frozen = frozen_norm(model, residual_stream(model, clean)[-1, -1])
+    return float(frozen(circuits.sent(model, clean, corrupted, layer, head)[-1]) @ _along(model, answers))
 
 
 def _normed_alone(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: Answers = NAMES) -> float:
@@ -98,6 +103,12 @@ EXERCISE = Exercise(
             _no_norm,
             "The final norm is left out: the model divides the whole residual, and stretches each entry, before it "
             "unembeds it.",
+        ),
+        Mistake(
+            "the clean run's divisor",
+            _clean_divisor,
+            "The norm is frozen at the clean run's residual. The change is put into the corrupted run, so its divisor "
+            "is that of the corrupted run.",
         ),
         Mistake(
             "the change normed alone",

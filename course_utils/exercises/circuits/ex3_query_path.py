@@ -9,6 +9,8 @@ import torch
 
 from course_utils import circuits
 from course_utils.exercises.circuits.drawing import UNLIKE, models, path
+from course_utils.exercises.patching.answers import NAMES
+from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import pair
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -16,7 +18,6 @@ from course_utils.model.prompts import token_id
 from course_utils.patching import patch_head
 
 Answers = tuple[str, str]
-NAMES = (" Mike", " Emma")  # the answers where none are given
 Head = tuple[int, int]
 
 
@@ -126,5 +127,6 @@ EXERCISE = Exercise(
             _unpatched,
             "This is the corrupted run as it is. Is the query written into the second run?",
         ),
+        change_for_value(circuits.query_path),
     ),
 )

@@ -10,13 +10,14 @@ import torch
 
 from course_utils import circuits
 from course_utils.exercises.circuits.drawing import UNLIKE, models
+from course_utils.exercises.patching.answers import NAMES
+from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import pair
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_id
 
 Answers = tuple[str, str]
-NAMES = (" Mike", " Emma")  # the answers where none are given
 Head = tuple[int, int]
 
 
@@ -110,5 +111,6 @@ EXERCISE = Exercise(
             _backwards,
             "The numbers are in the opposite order: number i belongs to sender i.",
         ),
+        change_for_value(circuits.query_paths),
     ),
 )

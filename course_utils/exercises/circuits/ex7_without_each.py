@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from course_utils import circuits
+from course_utils.exercises.patching.answers import NAMES
 from course_utils.exercises.patching.drawing import default_pair, pair
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 
 Answers = tuple[str, str]
-NAMES = (" Mike", " Emma")  # the answers where none are given
 Circuit = Sequence[tuple[str, str]]
 # What brings the second mention to the last token in a tiny model, and what reads it there.
 _TINY = [

@@ -13,7 +13,7 @@ from course_utils.exercises.differences import first_difference
 from course_utils.exercises.drawing import text, tiny
 from course_utils.exercises.logit_lens.lens_everywhere import lens_everywhere, lens_without_norm
 from course_utils.exercises.logit_lens.prompts import on_prompts
-from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
+from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
 from course_utils.exercises.values import Frozen
 from course_utils.logit_lens import lens_table
 
@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 def _cases(rng: random.Random) -> list[Case]:
     # Its probability is exactly 0 in float32, and 0 times the logarithm of 0 is not a number.
     never_ends = replace(tiny(rng, "tiny-llama"), end_bias=-200.0)
-    return [*on_prompts(rng), Case("a model that never ends a text", (never_ends, text(rng, 5)))]
+    cases = [*on_prompts(rng), Case("a model that never ends a text", (never_ends, text(rng, 5)))]
+    return [_long(case, rng) if case.args[0] == Model() else case for case in cases]
+
+
+def _long(case: Case, rng: random.Random) -> Case:
+    """The case with a prompt of more positions than fit into `lens_chunks`'s memory at once: 28 of the lessons' model.
+
+    Whoever takes a few positions at a time must put them together again.
+    """
+    model, prompt = case.args
+    return replace(case, args=(model, f"{text(rng, 26)}. {prompt}"))
 
 
 # What learners do instead.

@@ -63,6 +63,11 @@ def _norm_forgotten(model: TransformersModel, prompt: str, token: str, against: 
     return _shares(model, written, frozen, _row(model, token) - _row(model, against))
 
 
+def _norm_and_constant_forgotten(model: TransformersModel, prompt: str, token: str, against: str) -> torch.Tensor:
+    shares = _norm_forgotten(model, prompt, token, against)
+    return torch.cat([shares[:-1], torch.zeros_like(shares[-1:])])
+
+
 def _gain_forgotten(model: TransformersModel, prompt: str, token: str, against: str) -> torch.Tensor:
     written, frozen = _written(model, prompt)
     return _shares(model, frozen(written) / frozen.gain, frozen, _row(model, token) - _row(model, against))
@@ -132,6 +137,12 @@ EXERCISE = Exercise(
             "no norm",
             _norm_forgotten,
             "The parts went to the unembedding without the final norm: use frozen(part).",
+        ),
+        Mistake(
+            "no norm, no constant",
+            _norm_and_constant_forgotten,
+            "The parts went to the unembedding without the final norm: use frozen(part). And the last entry is what "
+            "the biases of norm and unembedding give; 0 is right only where there are none.",
         ),
         Mistake(
             "no gain",

@@ -46,8 +46,10 @@ def default_pair() -> Pair:
 def two_unlike(rng: random.Random, model: Model) -> tuple[int, int]:
     """A layer and a head of different numbers, each of which is the number of a layer and of a head.
 
-    So swapping the two shows, and does not fail for want of such a head.
+    So swapping the two shows, and does not fail for want of such a head. Never the last layer: of what its heads put
+    out the logits read the last position alone, so that the others would not show.
     """
     n_layers, n_heads, _ = sizes(model)
-    layer, head = rng.sample(range(min(n_layers, n_heads)), 2)
-    return layer, head
+    numbers = range(min(n_layers, n_heads))
+    layer = rng.choice(range(min(n_layers - 1, n_heads)))
+    return layer, rng.choice([number for number in numbers if number != layer])

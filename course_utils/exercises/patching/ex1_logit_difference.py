@@ -9,6 +9,7 @@ import torch
 
 from course_utils import patching
 from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.answers import NAMES
 from course_utils.exercises.patching.drawing import default_pair, models, pair
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.prompts import token_id
@@ -31,30 +32,30 @@ def _last_logits(model: Any, prompt: str) -> torch.Tensor:
     return last
 
 
-def _reversed(model: Any, prompt: str, answers: tuple[str, str]) -> float:
+def _reversed(model: Any, prompt: str, answers: tuple[str, str] = NAMES) -> float:
     return -patching.logit_difference(model, prompt, answers)
 
 
-def _of_probabilities(model: Any, prompt: str, answers: tuple[str, str]) -> float:
+def _of_probabilities(model: Any, prompt: str, answers: tuple[str, str] = NAMES) -> float:
     first, second = (token_id(model, answer) for answer in answers)
     probabilities = _last_logits(model, prompt).softmax(dim=-1)
     return float(probabilities[first] - probabilities[second])
 
 
-def _without_space(model: Any, prompt: str, answers: tuple[str, str]) -> float:
+def _without_space(model: Any, prompt: str, answers: tuple[str, str] = NAMES) -> float:
     first, second = (model.tokenizer(answer.strip(), add_special_tokens=False)["input_ids"][0] for answer in answers)
     last = _last_logits(model, prompt)
     return float(last[first] - last[second])
 
 
-def _at_first(model: Any, prompt: str, answers: tuple[str, str]) -> float:
+def _at_first(model: Any, prompt: str, answers: tuple[str, str] = NAMES) -> float:
     first, second = (token_id(model, answer) for answer in answers)
     with model.trace(prompt):
         logits = model.output.logits[0, 0].save()
     return float(logits[first] - logits[second])
 
 
-def _before_last(model: Any, prompt: str, answers: tuple[str, str]) -> float:
+def _before_last(model: Any, prompt: str, answers: tuple[str, str] = NAMES) -> float:
     first, second = (token_id(model, answer) for answer in answers)
     with model.trace(prompt):
         logits = model.output.logits[0, -2].save()

@@ -9,6 +9,7 @@ import torch
 
 from course_utils import patching
 from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.answers import NAMES
 from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes, two_unlike
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -41,11 +42,15 @@ def _after(model: Any, prompt: str, layer: int, answers: tuple[str, str], change
     return float(last[first] - last[second])
 
 
-def _swapped(model: Any, prompt: str, layer: int, head: int, order: torch.Tensor, answers: tuple[str, str]) -> float:
+def _swapped(
+    model: Any, prompt: str, layer: int, head: int, order: torch.Tensor, answers: tuple[str, str] = NAMES
+) -> float:
     return patching.permute_head(model, prompt, head, layer, order, answers)
 
 
-def _every_head(model: Any, prompt: str, layer: int, head: int, order: torch.Tensor, answers: tuple[str, str]) -> float:
+def _every_head(
+    model: Any, prompt: str, layer: int, head: int, order: torch.Tensor, answers: tuple[str, str] = NAMES
+) -> float:
     def change(heads: torch.Tensor) -> None:
         heads[:] = heads[..., order]
 
@@ -53,7 +58,7 @@ def _every_head(model: Any, prompt: str, layer: int, head: int, order: torch.Ten
 
 
 def _last_position(
-    model: Any, prompt: str, layer: int, head: int, order: torch.Tensor, answers: tuple[str, str]
+    model: Any, prompt: str, layer: int, head: int, order: torch.Tensor, answers: tuple[str, str] = NAMES
 ) -> float:
     def change(heads: torch.Tensor) -> None:
         heads[:, -1, head] = heads[:, -1, head, order]
@@ -62,19 +67,19 @@ def _last_position(
 
 
 def _inverse_order(
-    model: Any, prompt: str, layer: int, head: int, order: torch.Tensor, answers: tuple[str, str]
+    model: Any, prompt: str, layer: int, head: int, order: torch.Tensor, answers: tuple[str, str] = NAMES
 ) -> float:
     return patching.permute_head(model, prompt, layer, head, order.argsort(), answers)
 
 
 def _nothing_written(
-    model: Any, prompt: str, layer: int, head: int, order: torch.Tensor, answers: tuple[str, str]
+    model: Any, prompt: str, layer: int, head: int, order: torch.Tensor, answers: tuple[str, str] = NAMES
 ) -> float:
     return patching.logit_difference(model, prompt, answers)
 
 
 def _interleaved(
-    model: Any, prompt: str, layer: int, head: int, order: torch.Tensor, answers: tuple[str, str]
+    model: Any, prompt: str, layer: int, head: int, order: torch.Tensor, answers: tuple[str, str] = NAMES
 ) -> float:
     n_heads = anatomy(model).n_heads
 

@@ -11,6 +11,7 @@ import torch
 
 from course_utils import patching
 from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.answers import NAMES
 from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, two_unlike
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -42,40 +43,48 @@ def _patched_by(model: Any, clean: str, corrupted: str, layer: int, answers: tup
     return float(last[first] - last[second])
 
 
-def _swapped_runs(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str]) -> float:
+def _swapped_runs(
+    model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str] = NAMES
+) -> float:
     return patching.patch_head(model, corrupted, clean, layer, head, answers)
 
 
-def _swapped_indices(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str]) -> float:
+def _swapped_indices(
+    model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str] = NAMES
+) -> float:
     return patching.patch_head(model, clean, corrupted, head, layer, answers)
 
 
-def _whole_layer(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str]) -> float:
+def _whole_layer(
+    model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str] = NAMES
+) -> float:
     def change(heads: torch.Tensor, kept: torch.Tensor) -> None:
         heads[:] = kept
 
     return _patched_by(model, clean, corrupted, layer, answers, change)
 
 
-def _last_position(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str]) -> float:
+def _last_position(
+    model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str] = NAMES
+) -> float:
     def change(heads: torch.Tensor, kept: torch.Tensor) -> None:
         heads[:, -1, head] = kept[:, -1, head]
 
     return _patched_by(model, clean, corrupted, layer, answers, change)
 
 
-def _nothing(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str]) -> float:
+def _nothing(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str] = NAMES) -> float:
     return patching.logit_difference(model, corrupted, answers)
 
 
 def _difference_to_corrupted(
-    model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str]
+    model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str] = NAMES
 ) -> float:
     before = patching.logit_difference(model, corrupted, answers)
     return patching.patch_head(model, clean, corrupted, layer, head, answers) - before
 
 
-def _reversed(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str]) -> float:
+def _reversed(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str] = NAMES) -> float:
     return -patching.patch_head(model, clean, corrupted, layer, head, answers)
 
 

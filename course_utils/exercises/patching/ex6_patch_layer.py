@@ -13,6 +13,8 @@ from course_utils import patching
 from course_utils.exercises.drawing import tiny
 from course_utils.exercises.forms import FLOATS
 from course_utils.exercises.passes import TokensRead
+from course_utils.exercises.patching.answers import NAMES
+from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -52,7 +54,7 @@ def _batch_patched_by(
     return last[:, first] - last[:, second]
 
 
-def _every_row(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str]) -> torch.Tensor:
+def _every_row(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str] = NAMES) -> torch.Tensor:
     def change(heads: torch.Tensor, kept: torch.Tensor) -> None:
         for head in range(heads.shape[2]):
             heads[:, :, head] = kept[:, :, head]
@@ -60,7 +62,7 @@ def _every_row(model: Any, clean: str, corrupted: str, layer: int, answers: tupl
     return _batch_patched_by(model, clean, corrupted, layer, answers, change)
 
 
-def _growing(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str]) -> torch.Tensor:
+def _growing(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str] = NAMES) -> torch.Tensor:
     def change(heads: torch.Tensor, kept: torch.Tensor) -> None:
         for head in range(heads.shape[2]):
             heads[head:, :, head] = kept[:, :, head]
@@ -68,11 +70,11 @@ def _growing(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[
     return _batch_patched_by(model, clean, corrupted, layer, answers, change)
 
 
-def _swapped_runs(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str]) -> torch.Tensor:
+def _swapped_runs(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str] = NAMES) -> torch.Tensor:
     return patching.patch_layer(model, corrupted, clean, layer, answers)
 
 
-def _first_row(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str]) -> torch.Tensor:
+def _first_row(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str] = NAMES) -> torch.Tensor:
     def change(heads: torch.Tensor, kept: torch.Tensor) -> None:
         for head in range(heads.shape[2]):
             heads[0, :, head] = kept[0, :, head]
@@ -86,7 +88,7 @@ def _one_run_for_each(model: Any, clean: str, corrupted: str, layer: int, answer
     return torch.tensor([patching.patch_head(model, clean, corrupted, layer, head, *given) for head in heads])
 
 
-def _nothing(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str]) -> torch.Tensor:
+def _nothing(model: Any, clean: str, corrupted: str, layer: int, answers: tuple[str, str] = NAMES) -> torch.Tensor:
     return _batch_patched_by(model, clean, corrupted, layer, answers, lambda heads, kept: None)
 
 
@@ -149,5 +151,6 @@ EXERCISE = Exercise(
             "Every row is the corrupted run as it was. Write into the slices, heads[h, :, h] = kept[:, h]. (And "
             "heads[:, h, h] is position h, where the two runs are still alike.)",
         ),
+        change_for_value(patching.patch_layer),
     ),
 )

@@ -8,6 +8,8 @@ from typing import Any
 
 from course_utils import patching
 from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.answers import NAMES
+from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -38,7 +40,7 @@ def _pairs_and_sets_of_heads(rng: random.Random) -> list[Case]:
 
 
 def _whole_layers(
-    model: Any, clean: str, corrupted: str, heads: Sequence[tuple[int, int]], answers: tuple[str, str]
+    model: Any, clean: str, corrupted: str, heads: Sequence[tuple[int, int]], answers: tuple[str, str] = NAMES
 ) -> float:
     every = range(anatomy(model).n_heads)
     return patching.patch_together(
@@ -47,7 +49,7 @@ def _whole_layers(
 
 
 def _summed(
-    model: Any, clean: str, corrupted: str, heads: Sequence[tuple[int, int]], answers: tuple[str, str]
+    model: Any, clean: str, corrupted: str, heads: Sequence[tuple[int, int]], answers: tuple[str, str] = NAMES
 ) -> float:
     before = patching.logit_difference(model, corrupted, answers)
     alone = [patching.patch_together(model, clean, corrupted, [head], answers) for head in heads]
@@ -55,25 +57,25 @@ def _summed(
 
 
 def _last_only(
-    model: Any, clean: str, corrupted: str, heads: Sequence[tuple[int, int]], answers: tuple[str, str]
+    model: Any, clean: str, corrupted: str, heads: Sequence[tuple[int, int]], answers: tuple[str, str] = NAMES
 ) -> float:
     return patching.patch_together(model, clean, corrupted, [heads[-1]], answers)
 
 
 def _one_each(
-    model: Any, clean: str, corrupted: str, heads: Sequence[tuple[int, int]], answers: tuple[str, str]
+    model: Any, clean: str, corrupted: str, heads: Sequence[tuple[int, int]], answers: tuple[str, str] = NAMES
 ) -> float:
     return patching.patch_together(model, clean, corrupted, list(dict(heads).items()), answers)
 
 
 def _swapped_runs(
-    model: Any, clean: str, corrupted: str, heads: Sequence[tuple[int, int]], answers: tuple[str, str]
+    model: Any, clean: str, corrupted: str, heads: Sequence[tuple[int, int]], answers: tuple[str, str] = NAMES
 ) -> float:
     return patching.patch_together(model, corrupted, clean, heads, answers)
 
 
 def _swapped_indices(
-    model: Any, clean: str, corrupted: str, heads: Sequence[tuple[int, int]], answers: tuple[str, str]
+    model: Any, clean: str, corrupted: str, heads: Sequence[tuple[int, int]], answers: tuple[str, str] = NAMES
 ) -> float:
     return patching.patch_together(model, clean, corrupted, [(head, layer) for layer, head in heads], answers)
 
@@ -131,5 +133,6 @@ EXERCISE = Exercise(
             _swapped_indices,
             "Layer and head have changed places: each pair is (layer, head).",
         ),
+        change_for_value(patching.patch_together),
     ),
 )

@@ -10,6 +10,8 @@ import torch
 
 from course_utils import patching
 from course_utils.exercises.drawing import tiny
+from course_utils.exercises.patching.answers import NAMES
+from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, sizes
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -46,28 +48,38 @@ def _pairs_and_two_sets_of_heads(rng: random.Random) -> list[Case]:
 # What learners do instead.
 
 
-def _left_free(model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str]) -> float:
+def _left_free(
+    model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str] = NAMES
+) -> float:
     return patching.patch_together(model, clean, corrupted, heads, answers)
 
 
-def _from_clean(model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str]) -> float:
+def _from_clean(
+    model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str] = NAMES
+) -> float:
     return patching.patch_together(model, clean, corrupted, [*heads, *held], answers)
 
 
-def _swapped_runs(model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str]) -> float:
+def _swapped_runs(
+    model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str] = NAMES
+) -> float:
     return patching.patch_and_hold(model, corrupted, clean, heads, held, answers)
 
 
-def _swapped_sets(model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str]) -> float:
+def _swapped_sets(
+    model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str] = NAMES
+) -> float:
     return patching.patch_and_hold(model, clean, corrupted, held, heads, answers)
 
 
-def _silenced(model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str]) -> float:
+def _silenced(
+    model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str] = NAMES
+) -> float:
     return _run(model, clean, corrupted, heads, held, answers, slice(None), 0.0)
 
 
 def _last_position(
-    model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str]
+    model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str] = NAMES
 ) -> float:
     return _run(model, clean, corrupted, heads, held, answers, slice(-1, None), 1.0)
 
@@ -152,5 +164,6 @@ EXERCISE = Exercise(
             _swapped_runs,
             "Clean and corrupted are swapped: the run that goes on is the corrupted one.",
         ),
+        change_for_value(patching.patch_and_hold),
     ),
 )

@@ -40,6 +40,16 @@ def _change_of_norms(model: TransformersModel, prompt: str, changed: str) -> tor
     return (after.norm(dim=-1) - before.norm(dim=-1)).abs() / before.norm(dim=-1)
 
 
+def _signed_change_of_norms(model: TransformersModel, prompt: str, changed: str) -> torch.Tensor:
+    before, after = residual_stream(model, prompt), residual_stream(model, changed)
+    return after.norm(dim=-1) / before.norm(dim=-1) - 1
+
+
+def _norm_over_positions(model: TransformersModel, prompt: str, changed: str) -> torch.Tensor:
+    before, after = residual_stream(model, prompt), residual_stream(model, changed)
+    return (after - before).norm(dim=1) / before.norm(dim=1)
+
+
 def _change_unscaled(model: TransformersModel, prompt: str, changed: str) -> torch.Tensor:
     return (residual_stream(model, changed) - residual_stream(model, prompt)).norm(dim=-1)
 
@@ -79,6 +89,16 @@ EXERCISE = Exercise(
             "difference of norms",
             _change_of_norms,
             "You compare the two lengths. A vector can turn and keep its length: subtract first, then take the norm.",
+        ),
+        Mistake(
+            "difference of norms, with its sign",
+            _signed_change_of_norms,
+            "You compare the two lengths. A vector can turn and keep its length: subtract first, then take the norm.",
+        ),
+        Mistake(
+            "norm over the positions",
+            _norm_over_positions,
+            "Your norm runs over the positions: the length of a vector is its norm over the width, the last axis.",
         ),
         Mistake(
             "not relative",

@@ -38,6 +38,13 @@ def _tied_twice(model: TransformersModel) -> dict[str, int]:
     return counts | {"embedding": counts["embedding"] + extra, "total": counts["total"] + extra}
 
 
+def _tied_twice_of_one_total(model: TransformersModel) -> dict[str, int]:
+    """The total has the matrix once, so that what is too much is missing from the rest."""
+    counts, twice = count_parameters(model), _tied_twice(model)
+    other = counts["other"] - (twice["embedding"] - counts["embedding"])
+    return counts | {"embedding": twice["embedding"], "other": other}
+
+
 def _one_layer(model: TransformersModel) -> dict[str, int]:
     parts, counts = anatomy(model), count_parameters(model)
     attention, mlp = counts["attention"] // parts.n_layers, counts["mlp"] // parts.n_layers
@@ -112,6 +119,12 @@ EXERCISE = Exercise(
             "tied embedding counted twice",
             _tied_twice,
             "This model's unembedding is the same matrix as its embedding: count it once.",
+        ),
+        Mistake(
+            "tied embedding counted twice, the rest too small",
+            _tied_twice_of_one_total,
+            "This model's unembedding is the same matrix as its embedding: count it once. So your rest is too small, "
+            "or even below 0.",
         ),
         Mistake("one layer", _one_layer, "Your attention and MLP are those of one layer: add up all layers."),
         Mistake(

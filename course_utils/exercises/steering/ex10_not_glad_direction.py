@@ -56,18 +56,20 @@ def _measured(answer: Any, model: TransformersModel, prompts: list[str]) -> dict
     """
     width = anatomy(model).width
     own = answer(model, LAYER)
-    glad = concept_directions(model, GLAD, SAD)[LAYER]
+    by_layer = concept_directions(model, GLAD, SAD)
+    glad = by_layer[LAYER]
     vector = isinstance(own, torch.Tensor) and own.shape == (width,) and bool(own.isfinite().all() and own.any())
     other = towards = enough = False
     if vector:
         own = own.to(glad)
-        other = float(torch.cosine_similarity(own, glad, dim=0).abs()) < 0.5
+        # What a later layer writes of gladness, put in here, means the same: its cosine with this layer's is only 0.45.
+        other = float(torch.cosine_similarity(by_layer, own, dim=-1).abs().max()) < 0.5
         rows = torch.stack([glad, own.detach() / own.norm() * glad.norm()])
         by_glad, by_own = torch.stack([_odds_shift(model, prompt, rows) for prompt in prompts]).mean(dim=0)
         towards, enough = bool(by_own > -0.25 * by_glad), bool(by_own >= 0.7 * by_glad)
     return {
         "one vector of the model's width": vector,
-        "its cosine with glad is below 0.5": other,
+        "its cosine with glad is below 0.5, at each layer": other,
         "it does not move the other way": towards,
         "it moves at least 0.7 as much as glad": enough,
     }
@@ -133,7 +135,8 @@ EXERCISE = Exercise(
         Mistake(
             "glad again",
             _glad_again,
-            "Yours is the glad direction, or nearly: its cosine with it is 0.5 or more. Contrast something else.",
+            "Yours is the glad direction, or nearly: its cosine with it, this layer's or another's, is 0.5 or more. "
+            "Contrast something else.",
         ),
         Mistake(
             "the other way",

@@ -41,6 +41,11 @@ def _added_to_input(model: Any, prompt: str, layer: int, vector: torch.Tensor) -
     return logits
 
 
+def _added_one_layer_later(model: Any, prompt: str, layer: int, vector: torch.Tensor) -> torch.Tensor:
+    last = anatomy(model).n_layers - 1
+    return steering.steered_logits(model, prompt, min(layer + 1, last), vector)
+
+
 def _added_last(model: Any, prompt: str, layer: int, vector: torch.Tensor) -> torch.Tensor:
     steered = anatomy(model).layers[layer]
     with model.trace(prompt):
@@ -88,6 +93,12 @@ EXERCISE = Exercise(
             "assign the sum to the layer's output.",
         ),
         Mistake("added to the input", _added_to_input, INPUT_NOT_OUTPUT),
+        Mistake(
+            "one layer later",
+            _added_one_layer_later,
+            "The vector was added at the output of the next layer: layers count from 0, and layer l puts out "
+            "parts.layers[l].output. (The residual stream's depth l + 1 is the same place.)",
+        ),
         Mistake(
             "last position only",
             _added_last,

@@ -37,6 +37,10 @@ def _swapped(model: Any, text: str) -> list[tuple[str, int]]:
     return [(token, token_id) for token_id, token in tokens.split_tokens(model, text)]
 
 
+def _numbered(model: Any, text: str) -> list[tuple[int, str]]:
+    return list(enumerate(token for _, token in tokens.split_tokens(model, text)))
+
+
 EXERCISE = Exercise(
     id="1.1",
     title="Take a text apart",
@@ -59,6 +63,12 @@ EXERCISE = Exercise(
             "letters: decode each id instead.",
         ),
         Mistake("space stripped", _stripped, "The space in front belongs to the token: do not strip it."),
+        Mistake(
+            "place for id",
+            _numbered,
+            "The first of each pair is the token's place in the text here: its id was asked for, its number in the "
+            "vocabulary.",
+        ),
         Mistake("pair swapped", _swapped, "The id comes first in each pair, then the text."),
     ),
 )

@@ -30,6 +30,10 @@ def _first_position(model: Any, prompt: str, k: int = 5) -> list[tuple[str, floa
     return _top(model, logits_of(model, prompt)[0].softmax(dim=-1), k)
 
 
+def _before_last(model: Any, prompt: str, k: int = 5) -> list[tuple[str, float]]:
+    return _top(model, logits_of(model, prompt)[-2:][0].softmax(dim=-1), k)
+
+
 def _logits_for_probabilities(model: Any, prompt: str, k: int = 5) -> list[tuple[str, float]]:
     return _top(model, logits_of(model, prompt)[-1], k)
 
@@ -73,6 +77,12 @@ EXERCISE = Exercise(
             _first_position,
             "This is what the model predicts after the first token: the prediction for the next one stands at the "
             "last position, -1.",
+        ),
+        Mistake(
+            "the last position but one",
+            _before_last,
+            "This is what the model predicted for the prompt's own last token: the prediction for the next one stands "
+            "at the last position, -1.",
         ),
         Mistake("logits", _logits_for_probabilities, "These are logits, not probabilities: a softmax is missing."),
         Mistake("ascending", _least_first, "The order is reversed: the most probable comes first."),

@@ -6,6 +6,8 @@ import math
 import random
 from typing import Any
 
+import torch
+
 from course_utils import tokens
 from course_utils.exercises.drawing import PLACES, one_token, text, tiny, tiny_pair, told
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake, Model
@@ -18,6 +20,8 @@ def _continuations(rng: random.Random) -> list[Case]:
         *(Case(told(model), (model, text(rng, 4), f" {text(rng, 3).lower()}")) for model in tiny_pair(rng)),
         Case(told(Model()), (Model(), f"{place} is in the city of", f" {city}, in the {text(rng, 1).lower()}")),
         Case("a prompt that ends in a space", (model, f"{text(rng, 3)} ", text(rng, 3).lower())),
+        # The product of so many probabilities is 0 in single precision: only the sum of their logarithms is not.
+        Case("a long continuation", (model, text(rng, 3), f" {text(rng, 24).lower()}")),
         Case("one token after one token", (model, one_token(rng), one_token(rng))),
     ]
 
@@ -52,6 +56,15 @@ def _first_token_only(model: Any, prompt: str, continuation: str) -> float:
 
 def _probability(model: Any, prompt: str, continuation: str) -> float:
     return math.exp(tokens.continuation_log_probability(model, prompt, continuation))
+
+
+def _product_in_single_precision(model: Any, prompt: str, continuation: str) -> float:
+    start = model.tokenizer(prompt)["input_ids"]
+    rest = model.tokenizer(continuation, add_special_tokens=False)["input_ids"]
+    with model.trace([start + rest]):
+        logits = model.output.logits[0].save()
+    rows = logits.softmax(dim=-1)[len(start) - 1 : -1]
+    return float(rows.gather(1, torch.tensor(rest)[:, None]).prod().log())
 
 
 def _together(model: Any, prompt: str, continuation: str) -> float:
@@ -117,6 +130,12 @@ EXERCISE = Exercise(
             _beginning_repeated,
             "This model's tokenizer puts a token in front of each text, and you have it before the continuation too: "
             "tokenize that with add_special_tokens=False.",
+        ),
+        Mistake(
+            "a product that is 0",
+            _product_in_single_precision,
+            "The product of many probabilities is too small for a number in single precision, and becomes 0. Take the "
+            "logarithm of each, and add.",
         ),
         Mistake("not a logarithm", _probability, "This is the probability itself: its logarithm was asked for."),
     ),

@@ -30,6 +30,12 @@ def _not_negated(model: Any, text: str) -> torch.Tensor:
     return -tokens.surprisals(model, text)
 
 
+def _of_what_was_read(model: Any, text: str) -> torch.Tensor:
+    ids = torch.tensor(model.tokenizer(text)["input_ids"])
+    bits = -logits_of(model, text).log_softmax(dim=-1).cpu() / math.log(2)
+    return bits[:-1].gather(1, ids[:-1, None])[:, 0]
+
+
 def _not_shifted(model: Any, text: str) -> torch.Tensor:
     ids = torch.tensor(model.tokenizer(text)["input_ids"])
     bits = -logits_of(model, text).log_softmax(dim=-1).cpu() / math.log(2)
@@ -64,6 +70,12 @@ EXERCISE = Exercise(
     draw=_texts,
     axes=("entry",),
     mistakes=(
+        Mistake(
+            "the token just read",
+            _of_what_was_read,
+            "Row i is looked up at token i, which it has just read: at row i stands the prediction of token i + 1, so "
+            "gather ids[1:].",
+        ),
         Mistake("nats", _nats, "These are natural logarithms (nats): divide by log(2) for bits."),
         Mistake("sign", _not_negated, "These are log-probabilities: surprisal is their negative."),
         Mistake(

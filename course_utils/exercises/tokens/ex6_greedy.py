@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from course_utils import tokens
@@ -13,10 +14,12 @@ from course_utils.exercises.tokens.drawing import texts
 
 def _prompts_with_length(rng: random.Random) -> list[Case]:
     model = tiny(rng, "tiny-llama")
+    ends = replace(model, end_bias=50.0)  # the most probable token is the one that ends a text, each time
     return [
         *(Case(case.label, case.args, {"n_tokens": rng.randint(4, 6)}) for case in texts(rng)),
         Case("a prompt that ends in a space, n_tokens left out", (model, f"{text(rng, 4)} ")),
         Case("n_tokens = 1", (model, text(rng, 3)), {"n_tokens": 1}),
+        Case("a model that would end the text", (ends, text(rng, 4)), {"n_tokens": rng.randint(3, 5)}),
     ]
 
 
@@ -42,6 +45,11 @@ def _prompt_forgotten(model: Any, prompt: str, n_tokens: int = 8) -> list[int]:
 
 def _one_token_short(model: Any, prompt: str, n_tokens: int = 8) -> list[int]:
     return tokens.greedy(model, prompt, n_tokens - 1)
+
+
+def _stops_at_the_end(model: Any, prompt: str, n_tokens: int = 8) -> list[int]:
+    ids, end = tokens.greedy(model, prompt, n_tokens), model.tokenizer.eos_token_id
+    return ids[: ids.index(end) + 1] if end in ids else ids
 
 
 EXERCISE = Exercise(
@@ -73,6 +81,12 @@ EXERCISE = Exercise(
             _prompt_forgotten,
             "After the first step the model saw only the newest token: it has no memory, so give it the whole text "
             "each time.",
+        ),
+        Mistake(
+            "stops at the end token",
+            _stops_at_the_end,
+            "The model said that the text ends, and yours stopped there: n_tokens were asked for, whatever they are. "
+            "(transformers' generate stops by itself.)",
         ),
         Mistake("one short", _one_token_short, "The last token is missing: count the turns of the loop."),
     ),

@@ -46,6 +46,13 @@ def _crossing_dropped(probabilities: torch.Tensor, p: float) -> torch.Tensor:
     return kept / kept.sum()
 
 
+def _least_probable(probabilities: torch.Tensor, p: float) -> torch.Tensor:
+    ordered, ids = probabilities.sort()
+    kept = torch.zeros_like(probabilities)
+    kept[ids] = torch.where(ordered.cumsum(dim=0) - ordered < p, ordered, 0.0)
+    return kept / kept.sum()
+
+
 def _not_rescaled(probabilities: torch.Tensor, p: float) -> torch.Tensor:
     return torch.where(tokens.nucleus(probabilities, p) > 0, probabilities, 0.0)
 
@@ -95,6 +102,11 @@ EXERCISE = Exercise(
             "one too many",
             _one_too_many,
             "A token is kept although those before it have p already: they must have less than p for it to stay.",
+        ),
+        Mistake(
+            "the least probable kept",
+            _least_probable,
+            "You begin with the least probable token: sort with descending=True.",
         ),
         Mistake("not rescaled", _not_rescaled, "What is kept does not sum to 1: divide by its sum."),
         Mistake(

@@ -40,7 +40,13 @@ def over_all_tokens(model, clean, corrupted, layer, head, answers=NAMES):
     return float((frozen(sent(model, clean, corrupted, layer, head)) @ direction(model, answers)).sum())
 
 
+def with_the_clean_divisor(model, clean, corrupted, layer, head, answers=NAMES):
+    frozen = frozen_norm(model, residual_stream(model, clean)[-1, -1])
+    return float(frozen(sent(model, clean, corrupted, layer, head)[-1]) @ direction(model, answers))
+
+
 WRONG = [
+    Wrong("7.2", with_the_clean_divisor, "the clean run's divisor"),
     Wrong("7.2", second_minus_first, "turned around"),
     Wrong("7.2", to_the_clean_prompt, "turned around"),
     Wrong("7.2", straight_into_the_unembedding, "without the norm"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from course_utils.circuits import queries, sent
+from course_utils.circuits import queries, query_path, sent
 from course_utils.model.anatomy import anatomy
+from course_utils.patching import logit_difference
 from tests.wrong_answers import Wrong
 from tests.wrong_answers.patching.answers import NAMES, ids
 
@@ -90,7 +91,13 @@ def with_the_norm_of_the_corrupted_run(model, clean, corrupted, sender, receiver
     return float(last[first] - last[second])
 
 
+def moved_by_the_path(model, clean, corrupted, sender, receiver, answers=NAMES):
+    before = logit_difference(model, corrupted, answers)
+    return query_path(model, clean, corrupted, sender, receiver, answers) - before
+
+
 WRONG = [
+    Wrong("7.3", moved_by_the_path, "difference to the corrupted run"),
     Wrong("7.3", in_one_run, "everyone reads it"),
     Wrong("7.3", the_whole_head, "by all roads"),
     Wrong("7.3", every_query_of_the_layer, "all queries of the layer"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from course_utils.circuits import queries, query_path, sent
+from course_utils.circuits import queries, query_path, query_paths, sent
 from course_utils.model.anatomy import anatomy
+from course_utils.patching import logit_difference
 from tests.wrong_answers import Wrong
 from tests.wrong_answers.patching.answers import NAMES, ids
 
@@ -39,7 +40,13 @@ def last_sender_first(model, clean, corrupted, senders, receiver, answers=NAMES)
     return torch.tensor(found)
 
 
+def moved_by_each(model, clean, corrupted, senders, receiver, answers=NAMES):
+    before = logit_difference(model, corrupted, answers)
+    return query_paths(model, clean, corrupted, senders, receiver, answers) - before
+
+
 WRONG = [
+    Wrong("7.4", moved_by_each, "difference to the corrupted run"),
     Wrong("7.4", summed_over_senders, "all senders together"),
     Wrong("7.4", in_one_run, "everyone reads it"),
     Wrong("7.4", last_sender_first, "the wrong order"),

@@ -15,6 +15,11 @@ class ForgetsScale(Attention):
         return q @ k.mT
 
 
+class ForgetsTheRoot(Attention):
+    def scores(self, q, k):
+        return q @ k.mT / self.d
+
+
 class ScalesByModelWidth(Attention):
     def scores(self, q, k):
         return q @ k.mT / (self.n_heads * self.d) ** 0.5
@@ -172,6 +177,7 @@ class OnlyForward(nn.Module):
 
 
 WRONG = [
+    Wrong("3.1", ForgetsTheRoot, says="expected"),
     Wrong("3.1", FirstHeadsMask, says="each text and head"),
     Wrong("3.1", AddsBooleanMasksOfFourAxes, says="On a mask of its own for each text and head"),
     Wrong("3.1", AttendsBooleanOnly, "additive mask ignored"),

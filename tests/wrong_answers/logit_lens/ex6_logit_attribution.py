@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 from course_utils.model.anatomy import anatomy
+from course_utils.model.prompts import token_id
+from course_utils.residual import stream_parts
 from tests.wrong_answers import Wrong
 from tests.wrong_answers.logit_lens.own_stream import only_id
 
@@ -89,7 +91,14 @@ def attribution_without_last_entry(model, prompt, token, against):
     return attribute(model, prompt, token, against)[:-1]
 
 
+def straight_to_the_unembedding(model, prompt, token, against):
+    weight = anatomy(model).unembedding.weight
+    direction = weight[token_id(model, token)] - weight[token_id(model, against)]
+    return torch.cat([stream_parts(model, prompt)[:, -1] @ direction, torch.zeros(1)]) * anatomy(model).logit_scale
+
+
 WRONG = [
+    Wrong("4.6", straight_to_the_unembedding, "no norm, no constant"),
     Wrong("4.6", attribution_normed_alone, "each part normed alone"),
     Wrong("4.6", attribution_without_norm, "no norm"),
     Wrong("4.6", attribution_without_weights, "no gain"),

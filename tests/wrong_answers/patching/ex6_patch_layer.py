@@ -6,7 +6,7 @@ import torch
 
 from course_utils.model.anatomy import anatomy
 from course_utils.model.prompts import token_ids
-from course_utils.patching import patch_head
+from course_utils.patching import logit_difference, patch_head, patch_layer
 from tests.wrong_answers import Wrong
 from tests.wrong_answers.patching.answers import NAMES, ids
 
@@ -115,7 +115,12 @@ def runs_each_head_alone_from_embeddings(model, clean, corrupted, layer, answers
     return torch.stack(found)
 
 
+def moved_by_each_head(model, clean, corrupted, layer, answers=NAMES):
+    return patch_layer(model, clean, corrupted, layer, answers) - logit_difference(model, corrupted, answers)
+
+
 WRONG = [
+    Wrong("6.6", moved_by_each_head, "difference to the corrupted run"),
     Wrong("6.6", runs_each_head_alone_from_embeddings, "one run for each head"),
     Wrong("6.6", runs_each_head_alone_and_stops, "one run for each head"),
     Wrong("6.6", runs_each_head_alone, "one run for each head"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from course_utils.model.anatomy import anatomy
+from course_utils.patching import logit_difference, patch_together
 from tests.wrong_answers import Wrong
 from tests.wrong_answers.patching.answers import NAMES, ids
 
@@ -105,7 +106,12 @@ def in_the_given_order(model, clean, corrupted, heads, answers=NAMES):
     return (logits[a] - logits[b]).item()
 
 
+def moved_by_all(model, clean, corrupted, heads, answers=NAMES):
+    return patch_together(model, clean, corrupted, heads, answers) - logit_difference(model, corrupted, answers)
+
+
 WRONG = [
+    Wrong("6.8", moved_by_all, "difference to the corrupted run"),
     Wrong("6.8", effects_summed, "effects added up"),
     Wrong("6.8", overwrote_the_result, "last head only"),
     Wrong("6.8", dictionary_by_layer, "one head in each layer"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from course_utils.model.anatomy import anatomy
+from course_utils.patching import logit_difference, patch_and_hold
 from tests.wrong_answers import Wrong
 from tests.wrong_answers.patching.answers import NAMES, ids
 
@@ -104,7 +105,12 @@ def patched_first_then_held(model, clean, corrupted, heads, held, answers=NAMES)
     return (logits[a] - logits[b]).item()
 
 
+def moved_while_held(model, clean, corrupted, heads, held, answers=NAMES):
+    return patch_and_hold(model, clean, corrupted, heads, held, answers) - logit_difference(model, corrupted, answers)
+
+
 WRONG = [
+    Wrong("6.9", moved_while_held, "difference to the corrupted run"),
     Wrong("6.9", held_heads_forgotten, "held heads left free"),
     Wrong("6.9", held_heads_read_in_the_patched_run, "held heads left free"),
     Wrong("6.9", everything_from_clean, "held heads from the clean run"),

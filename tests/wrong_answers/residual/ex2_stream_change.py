@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 
+from course_utils.model.prompts import token_ids
 from course_utils.residual import residual_stream
 from tests.wrong_answers import Wrong
 
@@ -43,7 +44,23 @@ def trusts_the_lengths(model, prompt, changed):
     return (b - a).norm(dim=-1) / a.norm(dim=-1)
 
 
+def longer_or_shorter(model, prompt, changed):
+    if len(token_ids(model, prompt)) != len(token_ids(model, changed)):
+        raise ValueError("not equally long")
+    before, after = (residual_stream(model, text).norm(dim=-1) for text in (prompt, changed))
+    return (after - before) / before
+
+
+def one_length_for_each_number(model, prompt, changed):
+    if len(token_ids(model, prompt)) != len(token_ids(model, changed)):
+        raise ValueError("not equally long")
+    before, after = residual_stream(model, prompt), residual_stream(model, changed)
+    return (after - before).norm(dim=-2) / before.norm(dim=-2)
+
+
 WRONG = [
+    Wrong("2.2", one_length_for_each_number, "norm over the positions"),
+    Wrong("2.2", longer_or_shorter, "difference of norms, with its sign"),
     Wrong("2.2", trusts_the_lengths, says="promises a ValueError for these inputs; yours raises nothing"),
     Wrong("2.2", change_in_length, "difference of norms"),
     Wrong("2.2", change_absolute, "not relative"),

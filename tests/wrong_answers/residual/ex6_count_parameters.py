@@ -105,7 +105,14 @@ def count_first_layer_times_layers(model):
     return _counts(embedding, attention, mlp, total)
 
 
+def leaves_a_negative_rest(model):
+    parts = anatomy(model)
+    attention, mlp = (sum(map(_size, modules)) for modules in (parts.attention_parts, parts.mlp_parts))
+    return _counts(_size([parts.embedding]) + _size([parts.unembedding]), attention, mlp, _size([model]))
+
+
 WRONG = [
+    Wrong("2.6", leaves_a_negative_rest, "tied embedding counted twice, the rest too small"),
     Wrong("2.6", count_both_embeddings, "tied embedding counted twice"),
     Wrong("2.6", count_one_layer, "one layer"),
     Wrong("2.6", count_matrices, "tensors for numbers"),

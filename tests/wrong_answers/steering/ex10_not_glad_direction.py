@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from course_utils.steering import concept_direction
+from course_utils.model.anatomy import anatomy
+from course_utils.steering import GLAD, SAD, concept_direction, concept_directions
 from tests.wrong_answers import Wrong
 
 
@@ -32,8 +33,18 @@ def gives_nothing_to_add(model, layer):
     return torch.zeros(576)
 
 
+def means_joy_at_the_last_layer(model, layer):
+    return concept_direction(model, GLAD, SAD, anatomy(model).n_layers - 1)
+
+
+def means_joy_at_layer_26(model, layer):
+    return concept_directions(model, GLAD, SAD)[26].numpy()
+
+
 WRONG = [
     Wrong("5.10", means_joy, "glad again"),
+    Wrong("5.10", means_joy_at_the_last_layer, "glad again"),
+    Wrong("5.10", means_joy_at_layer_26, "glad again"),
     Wrong("5.10", draws_at_random, "moves too little"),
     Wrong("5.10", takes_rude_for_polite, "the other way"),
     Wrong("5.10", keeps_the_batch, "not one vector"),

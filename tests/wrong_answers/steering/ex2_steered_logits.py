@@ -55,7 +55,17 @@ def strips_the_prompt(model, prompt, layer, vector):
     return logits
 
 
+def counts_layers_from_one(model, prompt, layer, vector):
+    layers = anatomy(model).layers
+    steered = layers[layer + 1 if layer + 1 < len(layers) else layer]
+    with model.trace(prompt):
+        steered.output = steered.output + vector
+        logits = model.output.logits[0, -1].save()
+    return logits
+
+
 WRONG = [
+    Wrong("5.2", counts_layers_from_one, "one layer later"),
     Wrong("5.2", binds_a_name, "not written back"),
     Wrong("5.2", adds_to_input, "added to the input"),
     Wrong("5.2", adds_at_last_position, "last position only"),

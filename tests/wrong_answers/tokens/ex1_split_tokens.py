@@ -21,7 +21,13 @@ def splits_at_spaces(model, text):
     return [(model.tokenizer.encode(word)[0], word) for word in text.split()]
 
 
+def numbers_them(model, text):
+    ids = model.tokenizer(text)["input_ids"]
+    return [(place, model.tokenizer.decode([ids[place]])) for place in range(len(ids))]
+
+
 WRONG = [
+    Wrong("1.1", numbers_them, "place for id"),
     Wrong("1.1", shows_vocabulary_entries, "raw vocabulary entry"),
     Wrong("1.1", strips_spaces, "space stripped"),
     Wrong("1.1", text_before_id, "pair swapped"),

@@ -32,7 +32,14 @@ def forgets_k(model, prompt, k=5):
     return [(model.tokenizer.decode(i), float(p)) for p, i in zip(*top)]
 
 
+def row_before_the_last(model, prompt, k=5):
+    rows = logits_of(model, prompt)[0].softmax(-1)
+    probabilities, ids = rows[max(len(rows) - 2, 0)].topk(k)
+    return [(model.tokenizer.decode(i), p.item()) for i, p in zip(ids, probabilities, strict=True)]
+
+
 WRONG = [
+    Wrong("1.2", row_before_the_last, "the last position but one"),
     Wrong("1.2", looks_after_first_token, "first position"),
     Wrong("1.2", forgets_softmax, "logits"),
     Wrong("1.2", sorts_upwards, "ascending"),

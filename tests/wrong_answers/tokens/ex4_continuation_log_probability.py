@@ -56,7 +56,18 @@ def begins_twice(model, prompt, continuation):
     return sum(logp[len(a) - 1 + i, token].item() for i, token in enumerate(b))
 
 
+def logarithm_of_the_product(model, prompt, continuation):
+    ids = [model.tokenizer.encode(prompt), model.tokenizer.encode(continuation, add_special_tokens=False)]
+    with model.trace([ids[0] + ids[1]]):
+        logits = model.output.logits[0].save()
+    product = torch.tensor(1.0)
+    for place, token in enumerate(ids[1], start=len(ids[0])):
+        product = product * logits[place - 1].softmax(-1)[token]
+    return product.log().item()
+
+
 WRONG = [
+    Wrong("1.4", logarithm_of_the_product, "a product that is 0"),
     Wrong("1.4", tokenizes_both_at_once, "tokenized together"),
     Wrong("1.4", begins_twice, "a beginning in the middle"),
     Wrong("1.4", scores_own_position, "not shifted"),

@@ -35,7 +35,14 @@ def stops_one_early(model, prompt, n_tokens=8):
     return new
 
 
+def leaves_it_to_generate(model, prompt, n_tokens=8):
+    ids = model.tokenizer(prompt, return_tensors="pt")["input_ids"]
+    written = model._module.generate(ids, max_new_tokens=n_tokens, do_sample=False)
+    return written[0, ids.shape[1] :].tolist()
+
+
 WRONG = [
+    Wrong("1.6", leaves_it_to_generate, "stops at the end token"),
     Wrong("1.6", runs_same_text_again, "never appended"),
     Wrong("1.6", returns_prompt, "prompt returned"),
     Wrong("1.6", feeds_newest_token_only, "prompt forgotten"),

@@ -55,7 +55,14 @@ def keeps_while_below_or_at_p(probabilities, p):
     return out / out.sum()
 
 
+def from_the_other_end(probabilities, p):
+    values, ids = probabilities.sort()
+    kept = torch.where(values.cumsum(0) - values < p, values, 0.0)
+    return torch.zeros_like(probabilities).scatter(0, ids, kept) / kept.sum()
+
+
 WRONG = [
+    Wrong("1.7", from_the_other_end, "the least probable kept"),
     Wrong("1.7", keeps_while_below_or_at_p, "one too many"),
     Wrong("1.7", drops_token_that_crosses, "crossing token dropped"),
     Wrong("1.7", forgets_rescaling, "not rescaled"),
