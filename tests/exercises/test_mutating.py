@@ -64,9 +64,10 @@ def test_an_answer_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -
         while True:
             pass
 
-    monkeypatch.setattr(mutating, "SECONDS", 0.1)
     bench = Bench(get_exercise("3.2"), seeds=(1,))
-    assert not bench.passes(endless, 1) and bench.passes(causal_mask, 1)
+    assert bench.passes(causal_mask, 1)
+    monkeypatch.setattr(mutating, "SECONDS", 0.1)
+    assert not bench.passes(endless, 1)
 
 
 def test_the_table_is_read_as_it_is_written() -> None:
