@@ -10,6 +10,8 @@ import torch
 
 from course_utils import circuits
 from course_utils.exercises.circuits.drawing import UNLIKE, models
+from course_utils.exercises.forms import FLOATS
+from course_utils.exercises.passes import TokensRead
 from course_utils.exercises.patching.answers import NAMES
 from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import pair
@@ -34,7 +36,22 @@ def _pairs_and_senders(rng: random.Random) -> list[Case]:
     return [*cases, Case("a tiny Llama, answers left out", (*UNLIKE, [(0, rng.randrange(4)), (1, 1)], (2, 3)))]
 
 
+def _see_rows(answer: Any, model: Any, *args: Any) -> dict[str, Any]:
+    """The learner's logit differences, and whether any run of the model had a row for each sender."""
+    n_senders = len(args[2])
+    with TokensRead(model) as read:
+        differences = answer(model, *args)
+    rows = bool(read.passes) and max(read.passes) >= n_senders * min(read.passes)
+    return {"logit differences": differences, "a run with a row for each sender": rows}
+
+
 # What learners do instead.
+
+
+def _one_by_one(
+    model: Any, clean: str, corrupted: str, senders: Sequence[Head], receiver: Head, answers: Answers = NAMES
+) -> torch.Tensor:
+    return torch.tensor([circuits.query_path(model, clean, corrupted, sender, receiver, answers) for sender in senders])
 
 
 def _together(
@@ -92,9 +109,17 @@ EXERCISE = Exercise(
             "sum adds each to its row. The rest is `query_path` with a first axis.",
         ),
     ),
+    drive=_see_rows,
+    returns=FLOATS,
     draw=_pairs_and_senders,
     axes=("sender",),
     mistakes=(
+        Mistake(
+            "a run for each sender",
+            _one_by_one,
+            "The numbers are right, but each sender has runs of its own: give one trace the corrupted prompt as often "
+            "as there are senders, and add sender i's change to row i.",
+        ),
         Mistake(
             "all senders together",
             _together,

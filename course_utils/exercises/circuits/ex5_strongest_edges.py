@@ -18,16 +18,18 @@ def _effects(rng: random.Random) -> list[Case]:
         for receiver in range(shape[1]):
             effects[:, receiver, receiver + 2 :] = float("nan")  # senders that come after it
         cases.append(Case(label, (effects, rng.randint(4, 7))))
-    every = cases[0].args[0].clone()
-    every[:, -1, 0] = 0.0  # an edge that does nothing is one, too
-    edges = int(every.mean(dim=0).isfinite().sum())
+    every = []
+    for sender in range(3):  # among what is no edge, at several places: sorting puts what is alike in any order
+        every.append(cases[0].args[0].clone())
+        every[-1][:, sender + 1, sender] = 0.0  # an edge that does nothing is one, too
+    edges = int(every[0].mean(dim=0).isfinite().sum())
     return [
         *cases,
         Case("the strongest alone", (cases[1].args[0], 1)),
-        Case("all edges, of which one does nothing", (every, edges)),
-        Case("more than there are", (every, edges + 1), raises=True),
-        Case("none", (every, 0), raises=True),
-        Case("less than none", (every, -rng.randint(1, 4)), raises=True),
+        *(Case("all edges, of which one does nothing", (effects, edges)) for effects in every),
+        Case("more than there are", (every[0], edges + 1), raises=True),
+        Case("none", (every[0], 0), raises=True),
+        Case("less than none", (every[0], -rng.randint(1, 4)), raises=True),
     ]
 
 

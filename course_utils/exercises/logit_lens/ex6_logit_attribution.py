@@ -97,6 +97,10 @@ def _constant_forgotten(model: TransformersModel, prompt: str, token: str, again
     return torch.cat([shares[:-1], torch.zeros_like(shares[-1:])])
 
 
+def _constant_left_out(model: TransformersModel, prompt: str, token: str, against: str) -> torch.Tensor:
+    return logit_attribution(model, prompt, token, against)[:-1]
+
+
 EXERCISE = Exercise(
     id="4.6",
     title="Who wrote the answer?",
@@ -173,6 +177,11 @@ EXERCISE = Exercise(
             "constant forgotten",
             _constant_forgotten,
             "The last entry is 0, but this model's final norm has a bias: frozen.bias @ direction belongs there.",
+        ),
+        Mistake(
+            "constant left out",
+            _constant_left_out,
+            "There is an entry for each part, but none at the end for what the biases of norm and unembedding give.",
         ),
     ),
 )

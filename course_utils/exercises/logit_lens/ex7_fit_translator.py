@@ -46,6 +46,10 @@ def _no_bias(read: torch.Tensor, target: torch.Tensor, ridge: float = 100.0) -> 
     return matrix, torch.zeros(read.shape[1])
 
 
+def _means_in_the_bias(read: torch.Tensor, target: torch.Tensor, ridge: float = 100.0) -> Map:
+    return fit_translator(read, target, ridge)[0], target.mean(dim=0)
+
+
 def _backwards(read: torch.Tensor, target: torch.Tensor, ridge: float = 100.0) -> Map:
     return fit_translator(target, read, ridge)
 
@@ -102,6 +106,11 @@ EXERCISE = Exercise(
             "no bias",
             _no_bias,
             "There is no bias: take the means off before the fit and put them back with the bias.",
+        ),
+        Mistake(
+            "the target's mean for the bias",
+            _means_in_the_bias,
+            "The bias is the target's mean alone: subtract what the matrix makes of the other, read_mean @ matrix.",
         ),
         Mistake(
             "backwards",

@@ -57,6 +57,11 @@ def _probability_difference(logits: torch.Tensor, positive: Sequence[int], negat
     return p[..., list(positive)].sum(dim=-1) - p[..., list(negative)].sum(dim=-1)
 
 
+def _product(logits: torch.Tensor, positive: Sequence[int], negative: Sequence[int]) -> torch.Tensor:
+    p = logits.log_softmax(dim=-1)
+    return p[..., list(positive)].sum(dim=-1) - p[..., list(negative)].sum(dim=-1)
+
+
 def _number_added(logits: torch.Tensor, positive: Sequence[int], negative: Sequence[int]) -> torch.Tensor:
     p = logits.softmax(dim=-1)
     return ((p[..., list(positive)].sum(dim=-1) + 1e-9) / (p[..., list(negative)].sum(dim=-1) + 1e-9)).log()
@@ -101,6 +106,12 @@ EXERCISE = Exercise(
             "mean probability",
             _mean_probability,
             "This is the mean probability of a list's words: the probability that any of them comes is their sum.",
+        ),
+        Mistake(
+            "product for sum",
+            _product,
+            "A sum of log-probabilities is the logarithm of their product. That any of several words comes has the sum "
+            "of their probabilities: add first, then take the logarithm.",
         ),
         Mistake("no logarithm", _no_logarithm, "These are the odds: their natural logarithm was asked for."),
         Mistake(

@@ -91,7 +91,7 @@ EXERCISE = Exercise(
         Mistake(
             "length forgotten",
             _length_forgotten,
-            "The direction is not of unit length, so this removes its squared length too often: divide by its norm "
+            "The direction is not of unit length, so more or less is removed than lies along it: divide it by its norm "
             "first.",
         ),
         Mistake(

@@ -19,6 +19,7 @@ def _prompts_with_k(rng: random.Random) -> list[Case]:
     return [
         *(Case(case.label, case.args, {"k": rng.randint(3, 7)}) for case in texts(rng)),
         Case("a prompt that ends in a space, k left out", (model, f"{text(rng, 4)} ")),
+        Case("a longer list", (model, text(rng, 4)), {"k": rng.randint(21, 24)}),
         Case("one token, k = 1", (model, one_token(rng)), {"k": 1}),
     ]
 

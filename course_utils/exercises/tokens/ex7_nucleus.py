@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import torch
 
 from course_utils import tokens
+from course_utils.exercises.forms import FLOATS
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 
 
@@ -26,7 +28,20 @@ def _distributions(rng: random.Random) -> list[Case]:
         # Halves of halves, whose sums are exact: the set that reaches p is complete.
         Case("a set that has exactly p", (torch.tensor(rng.sample((0.5, 0.25, 0.125, 0.125), 4)), 0.75)),
         Case("p = 1 and several equal tokens", (torch.tensor(rng.sample((0.5, 0.125, 0.125, 0.125, 0.125), 5)), 1.0)),
+        Case("equal tokens at the line", (torch.tensor(rng.sample((0.5, 0.125, 0.125, 0.125, 0.125), 5)), 0.7)),
     ]
+
+
+def _whichever_equal_ones(answer: Any, probabilities: torch.Tensor, p: float) -> Any:
+    """What is kept. Which of equally probable tokens is free, so that among them what is kept is put in front."""
+    kept = answer(probabilities, p)
+    if not isinstance(kept, torch.Tensor) or kept.shape != probabilities.shape:
+        return kept
+    kept = kept.clone()
+    for value in probabilities.unique():
+        equal = probabilities == value
+        kept[equal] = kept[equal].sort(descending=True).values
+    return kept
 
 
 # What learners do instead.
@@ -65,6 +80,12 @@ def _not_put_back(probabilities: torch.Tensor, p: float) -> torch.Tensor:
     return tokens.nucleus(probabilities, p).sort(descending=True).values
 
 
+def _all_equal_ones(probabilities: torch.Tensor, p: float) -> torch.Tensor:
+    least = probabilities[tokens.nucleus(probabilities, p) > 0].min()
+    kept = torch.where(probabilities >= least, probabilities, 0.0)
+    return kept / kept.sum()
+
+
 def _each_above_p(probabilities: torch.Tensor, p: float) -> torch.Tensor:
     kept = torch.where(probabilities >= 1 - p, probabilities, 0.0)
     return kept / kept.sum()
@@ -90,9 +111,17 @@ EXERCISE = Exercise(
             "there, then divide by their sum.",
         ),
     ),
+    drive=_whichever_equal_ones,
+    returns=FLOATS,
     draw=_distributions,
     axes=("token",),
     mistakes=(
+        Mistake(
+            "all equal ones",
+            _all_equal_ones,
+            "Of tokens that are equally probable all are kept: the smallest set has only as many of them as it needs, "
+            "whichever these are.",
+        ),
         Mistake(
             "crossing token dropped",
             _crossing_dropped,

@@ -36,7 +36,11 @@ def in_one_run(model, clean, corrupted, senders, receiver, answers=NAMES):
 
 
 def last_sender_first(model, clean, corrupted, senders, receiver, answers=NAMES):
-    found = [query_path(model, clean, corrupted, sender, receiver, answers) for sender in reversed(senders)]
+    return query_paths(model, clean, corrupted, list(reversed(senders)), receiver, answers)
+
+
+def path_after_path(model, clean, corrupted, senders, receiver, answers=NAMES):
+    found = [query_path(model, clean, corrupted, sender, receiver, answers) for sender in senders]
     return torch.tensor(found)
 
 
@@ -49,5 +53,6 @@ WRONG = [
     Wrong("7.4", moved_by_each, "difference to the corrupted run"),
     Wrong("7.4", summed_over_senders, "all senders together"),
     Wrong("7.4", in_one_run, "everyone reads it"),
+    Wrong("7.4", path_after_path, "a run for each sender"),
     Wrong("7.4", last_sender_first, "the wrong order"),
 ]

@@ -107,5 +107,5 @@ WRONG = [
     Wrong("4.6", attribution_reversed, "tokens swapped"),
     Wrong("4.6", attribution_of_streams, "running sum"),
     Wrong("4.6", attribution_without_constant, "constant forgotten"),
-    Wrong("4.6", attribution_without_last_entry, says="expected (8,)"),
+    Wrong("4.6", attribution_without_last_entry, "constant left out"),
 ]

@@ -53,7 +53,13 @@ def fits_and_gives_bias_first(read, target, ridge=100.0):
     return bias, matrix
 
 
+def fits_and_adds_the_mean(read, target, ridge=100.0):
+    matrix, _ = gradient_zero(read, target, ridge, torch.eye(read.shape[1]))
+    return matrix, target.mean(0)
+
+
 WRONG = [
+    Wrong("4.7", fits_and_adds_the_mean, "the target's mean for the bias"),
     Wrong("4.7", fits_towards_zero, "ridge towards zero"),
     Wrong("4.7", fits_without_bias, "no bias"),
     Wrong("4.7", fits_backwards, "backwards"),

@@ -34,7 +34,13 @@ def adds_a_little(logits, positive, negative):
     return ((p[..., positive].sum(-1) + 1e-9) / (p[..., negative].sum(-1) + 1e-9)).log()
 
 
+def adds_logarithms(logits, positive, negative):
+    p = logits.log_softmax(-1)
+    return p[..., positive].sum(-1) - p[..., negative].sum(-1)
+
+
 WRONG = [
+    Wrong("5.3", adds_logarithms, "product for sum"),
     Wrong("5.3", negative_over_positive, "sides swapped"),
     Wrong("5.3", compares_mean_logits, "mean of logits"),
     Wrong("5.3", averages_probabilities, "mean probability"),

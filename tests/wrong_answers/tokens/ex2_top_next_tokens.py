@@ -38,7 +38,12 @@ def row_before_the_last(model, prompt, k=5):
     return [(model.tokenizer.decode(i), p.item()) for i, p in zip(ids, probabilities, strict=True)]
 
 
+def ten_at_most(model, prompt, k=5):
+    return [pair for place, pair in enumerate(forgets_k(model, prompt)) if place < min(k, 10)]
+
+
 WRONG = [
+    Wrong("1.2", ten_at_most, says="10 entries came; expected"),
     Wrong("1.2", row_before_the_last, "the last position but one"),
     Wrong("1.2", looks_after_first_token, "first position"),
     Wrong("1.2", forgets_softmax, "logits"),

@@ -61,7 +61,15 @@ def from_the_other_end(probabilities, p):
     return torch.zeros_like(probabilities).scatter(0, ids, kept) / kept.sum()
 
 
+def down_to_the_last_probability(probabilities, p):
+    values = probabilities.sort(descending=True).values
+    line = values[int((values.cumsum(0) < p).sum())]
+    kept = probabilities * (probabilities >= line)
+    return kept / kept.sum()
+
+
 WRONG = [
+    Wrong("1.7", down_to_the_last_probability, "all equal ones"),
     Wrong("1.7", from_the_other_end, "the least probable kept"),
     Wrong("1.7", keeps_while_below_or_at_p, "one too many"),
     Wrong("1.7", drops_token_that_crosses, "crossing token dropped"),
