@@ -67,5 +67,5 @@ WRONG = [
     Wrong("2.2", change_relative_to_changed, "relative to the changed prompt"),
     Wrong("2.2", change_by_cosine, "cosine distance"),
     Wrong("2.2", change_without_root, "squared"),
-    Wrong("2.2", change_over_positions, says="(depth, position)"),
+    Wrong("2.2", change_over_positions, "norm over the positions"),
 ]
