@@ -125,11 +125,11 @@ class _Marking:
         it: what a function changes, or a text that is executed, no source shows. By then the reference may have been
         seen, so that one earns nothing by itself: a person looks.
         """
-        wide = [id for id, mark in self.marks.items() if self._may_need_more(id, mark.verdict)]
-        time_left = self.limits.wall - (time.monotonic() - self.started)
-        if not wide or time_left < 1:
-            return
         try:
+            wide = [id for id, mark in self.marks.items() if self.reading.read(self._may_need_more, id, mark.verdict)]
+            time_left = self.limits.wall - (time.monotonic() - self.started)
+            if not wide or time_left < 1:
+                return
             reading = self._run(time_left, wide, everything=True)
         except TookTooLong:
             return  # and a flag says so

@@ -12,6 +12,7 @@ import torch
 from course_utils import patching
 from course_utils.exercises.drawing import tiny
 from course_utils.exercises.patching.answers import NAMES
+from course_utils.exercises.patching.changes import change_for_value
 from course_utils.exercises.patching.drawing import TINY_SIZES, default_pair, models, pair, two_unlike
 from course_utils.exercises.protocol import Case, Exercise, Hint, Mistake
 from course_utils.model.anatomy import anatomy
@@ -77,13 +78,6 @@ def _nothing(model: Any, clean: str, corrupted: str, layer: int, head: int, answ
     return patching.logit_difference(model, corrupted, answers)
 
 
-def _difference_to_corrupted(
-    model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str] = NAMES
-) -> float:
-    before = patching.logit_difference(model, corrupted, answers)
-    return patching.patch_head(model, clean, corrupted, layer, head, answers) - before
-
-
 def _reversed(model: Any, clean: str, corrupted: str, layer: int, head: int, answers: tuple[str, str] = NAMES) -> float:
     return -patching.patch_head(model, clean, corrupted, layer, head, answers)
 
@@ -135,11 +129,7 @@ EXERCISE = Exercise(
             _last_position,
             "This patches the last position only; the head is taken at every position.",
         ),
-        Mistake(
-            "difference to the corrupted run",
-            _difference_to_corrupted,
-            "This is the change. Return the patched run's logit difference itself.",
-        ),
+        change_for_value(patching.patch_head),
         Mistake(
             "answers reversed",
             _reversed,
