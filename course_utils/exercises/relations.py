@@ -62,6 +62,8 @@ def relation(pairs: Sequence[tuple[Any, Any]], axes: tuple[str, ...] = (), toler
         leaves += [leaf for leaf in found if leaf and not _near(leaf[0], leaf[1], tolerance)]
     if sum(max(expected.numel(), got.numel()) for expected, got, _ in leaves) < 2:
         return ""  # one number comes of another in many ways
+    if all(got.ndim < expected.ndim and got.numel() == expected.numel() for expected, got, _ in leaves):
+        return ""  # an axis of one place is gone, and nothing with it
     left: list[str] | None = None
     for expected, got, names in sorted(leaves, key=lambda leaf: leaf[0].numel()):
         left = [said for said, fits in _relations(expected, names, tolerance, left) if fits(expected, got)]
@@ -119,7 +121,11 @@ def _relations(
 
 def _of_numbers(tolerance: float) -> Iterator[tuple[str, Fits]]:
     def becomes(turn: Callable[[torch.Tensor], torch.Tensor]) -> Fits:
-        return lambda expected, got: expected.shape == got.shape and _near(got, turn(expected), tolerance)
+        return lambda expected, got: (
+            expected.shape == got.shape
+            and torch.equal(expected.isnan(), got.isnan())  # of a negative number no logarithm says anything
+            and _near(got, turn(expected), tolerance)
+        )
 
     def undone(turn: Callable[[torch.Tensor], torch.Tensor]) -> Fits:
         return lambda expected, got: expected.shape == got.shape and _near(turn(got), expected, tolerance)
@@ -130,7 +136,8 @@ def _of_numbers(tolerance: float) -> Iterator[tuple[str, Fits]]:
     yield messages.ONE_TOO_FEW, _whole(becomes(lambda expected: expected - 1))
     for factor, said in BASES:
         yield said, becomes(lambda expected, factor=factor: expected * factor)  # type: ignore[misc]
-    yield messages.LOGARITHM_MISSING, becomes(torch.exp)
+    exp = becomes(torch.exp)
+    yield messages.LOGARITHM_MISSING, lambda expected, got: bool((got > 0).all()) and exp(expected, got)
     yield messages.LOGARITHM_TOO_MANY, becomes(torch.log)
     yield messages.SOFTMAX_MISSING, _of_rows(undone(lambda got: got.softmax(-1)))
     yield messages.SOFTMAX_TOO_MANY, _of_rows(becomes(lambda expected: expected.softmax(-1)))
@@ -196,6 +203,8 @@ def _shifted(axis: int, step: int, tolerance: float) -> Fits:
         rest = expected.shape[axis] - 1
         ahead, behind = (one.narrow(axis, 1, rest) for one in (expected, got))
         first, second = (one.narrow(axis, 0, rest) for one in (got, expected))
+        if _near(second, ahead, tolerance):
+            return False  # what is the same at each place is nobody's next
         return _near(first, ahead, tolerance) if step > 0 else _near(behind, second, tolerance)
 
     return fits
@@ -214,10 +223,12 @@ def _is_scaled(expected: torch.Tensor, got: torch.Tensor, tolerance: float) -> b
     e, g = expected.flatten(), got.flatten()
     if not bool(got.any()) or not bool(expected.isfinite().all() and got.isfinite().all()):
         return False
-    return _near(got, expected * float(g @ e / (e @ e)), tolerance)
+    # Number by number: beside one that is a thousand times as large any other would do.
+    return torch.allclose(g, e * float(g @ e / (e @ e)), rtol=tolerance, atol=1e-6 * float(g.abs().max()))
 
 
 def _is_moved(expected: torch.Tensor, got: torch.Tensor, tolerance: float) -> bool:
     apart = got - expected
     # As large as what it is added to, or it says nothing: a constant beside numbers that hardly differ.
-    return bool(apart.isfinite().all()) and float(apart.std()) <= tolerance * float(expected.std())
+    least = min(float(expected.std()), abs(float(apart.mean())))
+    return bool(apart.isfinite().all()) and float(apart.std()) <= max(tolerance * least, 1e-6 * float(got.abs().max()))

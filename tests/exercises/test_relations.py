@@ -136,6 +136,16 @@ def test_odd_values_are_passed_over() -> None:
     assert told(lambda x: torch.zeros_like(x)) == ""
 
 
+def test_what_only_looks_like_a_relation_is_not_told() -> None:
+    negative = -table().abs() - 1
+    assert told(lambda x: x * float("nan"), negative, -negative) == ""  # no logarithm, though that of -1 is none either
+    assert told(lambda x: x * 0, negative * 50) == ""  # not e to the power, though that is nearly 0
+    assert told(lambda x: torch.tensor([7.0, 7.0, 7.0, 0.0]), torch.full((4,), 7.0), axes=("position",)) == ""
+    assert told(lambda x: x[0], table(1, 1, 5)) == ""  # complete: the axis had one place
+    assert told(lambda x: torch.tensor([4500.0, 2.9, 0.5, -1.0]), torch.tensor([3000.0, 1.0, 2.0, 1.5]), axes=()) == ""
+    assert told(lambda x: torch.tensor([3005.0, 7.0, 6.0, 6.7]), torch.tensor([3000.0, 1.0, 2.0, 1.5]), axes=()) == ""
+
+
 def test_a_check_says_it_after_what_the_exercise_knows_itself() -> None:
     def double(x: torch.Tensor) -> torch.Tensor:
         return 2 * x

@@ -151,7 +151,8 @@ EXERCISE = Exercise(
         Mistake(
             "moves too little",
             _meaningless,
-            "Yours does about what a random direction does: look for something that people say when they praise.",
+            "Yours moves the log-odds by less than 0.7 of what the glad direction does: look "
+            "for something that people say when they praise.",
         ),
     ),
 )

@@ -6,6 +6,7 @@ import torch
 
 from course_utils.circuits import queries, sent
 from course_utils.model.anatomy import anatomy
+from course_utils.patching import through_output
 from course_utils.residual import residual_stream
 from tests.right_answers.circuits.query_hooks import difference, logits_with_query, q_proj, queries_read
 from tests.right_answers.plain_runs import ids_of
@@ -92,7 +93,28 @@ def lays_messages_into_rows(model, clean, corrupted, senders, receiver, answers=
     yield from difference(model, logits, answers)
 
 
+def both_prompts_in_one_trace(model, clean, corrupted, senders, receiver, answers=NAMES):
+    """No run has a single row, the one that reads the messages included."""
+    (layer, head), parts = receiver, anatomy(model)
+    with model.trace([clean, corrupted]):
+        found = dict().save()  # noqa: C408
+        for own in sorted({own for own, _ in senders}):
+            found[own] = parts.split_heads(parts.attentions[own].o_proj.input)
+    parted = []
+    for own, place in senders:
+        apart = found[own][0] - found[own][1]  # (position, head, head width)
+        parted.append(torch.stack([through_output(parts, own, heads)[place] for heads in apart]))
+    with model.trace([corrupted] * len(senders)):
+        parts.layers[layer].input = parts.layers[layer].input + torch.stack(parted)
+        read = queries(parts, layer)[:, :, head].save()
+    with model.trace([corrupted] * len(senders)):
+        queries(parts, layer)[:, :, head] = read
+        logits = model.output.logits[:, -1].save()
+    return difference(model, logits, answers)
+
+
 RIGHT = [
+    both_prompts_in_one_trace,
     hooks,
     all_in_one_trace,
     the_layers_own_norm,
