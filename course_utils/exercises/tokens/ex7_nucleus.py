@@ -33,15 +33,30 @@ def _distributions(rng: random.Random) -> list[Case]:
 
 
 def _whichever_equal_ones(answer: Any, probabilities: torch.Tensor, p: float) -> Any:
-    """What is kept. Which of equally probable tokens is free: where only these are others, the reference's."""
-    kept, ours = answer(probabilities, p), tokens.nucleus(probabilities, p)
-    if not isinstance(kept, torch.Tensor) or kept.shape != ours.shape or kept.layout != torch.strided:
+    """What is kept. Which of equally probable tokens is free: what is right but for these has them in front."""
+    kept = answer(probabilities, p)
+    if not isinstance(kept, torch.Tensor) or kept.shape != probabilities.shape or kept.layout != torch.strided:
         return kept
-    same = all(
-        torch.allclose(kept[equal].float().sort().values, ours[equal].sort().values, rtol=1e-2)
-        for equal in (probabilities == value for value in probabilities.unique())
+    if not _is_smallest_set(kept.float(), probabilities, p):
+        return kept  # as it is, so that the learner is told of his own numbers
+    kept = kept.clone()
+    for value in probabilities.unique():
+        equal = probabilities == value
+        kept[equal] = kept[equal].sort(descending=True).values
+    return kept
+
+
+def _is_smallest_set(kept: torch.Tensor, probabilities: torch.Tensor, p: float) -> bool:
+    """Whether it is rescaled, none that is dropped is more probable, and the set reaches p but not without its last."""
+    stays = kept > 0
+    if not bool(stays.any()):
+        return False
+    together, least = probabilities[stays].sum(), probabilities[stays].min()
+    return (
+        torch.allclose(kept, torch.where(stays, probabilities / together, 0.0), rtol=1e-2)
+        and bool((probabilities[~stays] <= least).all())
+        and bool(together >= p > together - least)
     )
-    return ours if same and not torch.allclose(kept.float(), ours, rtol=1e-2) else kept
 
 
 # What learners do instead.
