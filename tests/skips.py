@@ -47,8 +47,6 @@ PERMITTED = (
          "install Chromium or Chrome"),
     Skip("root may do all, and there is no setpriv", (MACOS,), "setpriv is Linux's",
          "run it as another user than root"),
-    Skip("no Slurm is installed", ANYWHERE, "a cluster's services, which root alone may start",
-         "as root on Debian or Ubuntu: apt-get install slurm-wlm munge"),
     Skip("no Landlock: Linux 5.13 or later", ANYWHERE, "older kernels, and some containers, have none",
          "run it on a Linux of 5.13 or later, outside a container that refuses it"),
     Skip("Landlock keeps nobody from", ANYWHERE, "older kernels have less of it", "run it on a newer Linux"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,21 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def idle_pages(chromium: Any) -> defaultdict[tuple[int, str, bool], list[Any]]:
+    """Pages of a width, a mode, with or without touch, that no test has at the moment: a new one takes ten times as
+    long as going somewhere else in it.
+    """
+    return defaultdict(list)
+
+
 @pytest.fixture
-def open_view(chromium: Any) -> Iterator[Callable[..., Any]]:
+def open_view(chromium: Any, idle_pages: dict[tuple[int, str, bool], list[Any]]) -> Iterator[Callable[..., Any]]:
     """`open_view(payload, width=1200, scheme="light", touch=False)`: a page with that payload mounted.
 
     Whatever goes wrong in the page, or leaves it, fails the test at its end.
     """
-    contexts, trouble = [], []
+    taken, trouble = [], []
 
     def answer(route: Any, payload: Any) -> None:
         path = urlparse(route.request.url).path
@@ -75,20 +84,35 @@ def open_view(chromium: Any) -> Iterator[Callable[..., Any]]:
         else:
             route.fulfill(status=204)
 
+    def failed(error: Any) -> None:
+        trouble.append(f"failed with {error}")
+
+    def said(message: Any) -> None:
+        if message.type == "error":
+            trouble.append(f"said {message.text}")
+
     def make(payload: Any, width: int = 1200, scheme: str = "light", touch: bool = False) -> Any:
-        context = chromium.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=touch, reduced_motion="reduce"
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(f"failed with {error}"))
-        page.on("console", lambda said: trouble.append(f"said {said.text}") if said.type == "error" else None)
+        kind = (width, scheme, touch)
+        if not idle_pages[kind]:
+            context = chromium.new_context(
+                viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=touch, reduced_motion="reduce"
+            )
+            idle_pages[kind].append(context.new_page())
+        page = idle_pages[kind].pop()
+        taken.append((kind, page))
+        page.on("pageerror", failed)
+        page.on("console", said)
         page.route("**/*", lambda route: answer(route, payload))
+        page.mouse.move(0, 0)  # where the last test left it, the view may be
         page.goto(f"{HOST}/")
         page.wait_for_function("globalThis.mounted")
         return page
 
     yield make
-    for context in contexts:
-        context.close()
+    for kind, page in taken:
+        page.goto("about:blank")
+        page.unroute_all(behavior="wait")
+        page.remove_listener("pageerror", failed)
+        page.remove_listener("console", said)
+        idle_pages[kind].append(page)
     assert not trouble, f"The page {'; '.join(trouble)}"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from course_utils.exercises import LESSONS, Case, Exercise, Model, attempt, exercises, judge
+from course_utils.exercises import LESSONS, Exercise, Model, attempt, exercises, judge
 from tests import right_answers
-from tests.exercises.test_exercises import load_once, once, seed_for
+from tests.exercises.test_exercises import load_once, once, seed_for, without_the_lessons_model
 
 SEEDS = (3, 30)
 ON_EVERYTHING = 2
@@ -58,16 +56,6 @@ def test_right_answer_is_ticked(id: str, number: int, real_model: Any, monkeypat
         exercise = without_the_lessons_model(exercise)
     verdict = judge(exercise, attempt(exercise, answer, seed), seed, run=once)
     assert verdict.status == "right", f"{answer.__name__}: {verdict}"
-
-
-def without_the_lessons_model(exercise: Exercise) -> Exercise:
-    """The exercise with its cases on tiny models and on plain numbers; as it is where it has no others."""
-
-    def draw(rng: random.Random) -> list[Case]:
-        cases = list(exercise.draw(rng))
-        return [case for case in cases if Model() not in case.args] or cases
-
-    return dataclasses.replace(exercise, draw=draw)
 
 
 @pytest.mark.parametrize("id", BY_ID)

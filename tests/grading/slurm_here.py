@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MISSING = "no Slurm is installed, or this is not root, who alone may start its services"
 _SERVICES = ("munged", "slurmctld", "slurmd")
 _SETTINGS = """\
 ClusterName=here
@@ -41,7 +40,7 @@ PartitionName=teaching Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
 
 def can_start() -> bool:
-    """Whether a cluster can be started here."""
+    """Whether a cluster can be started here: where it is installed, and by root alone."""
     return all(map(shutil.which, _SERVICES)) and os.getuid() == 0
 
 
@@ -87,6 +86,7 @@ def cluster(folder: Path) -> Iterator[Path]:
                 time.sleep(1)
         _wait_for_the_node(settings, log)
         yield settings
+        _wait_for_the_jobs(settings)
     finally:
         for process in reversed(running):
             process.terminate()
@@ -96,6 +96,14 @@ def cluster(folder: Path) -> Iterator[Path]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _wait_for_the_jobs(settings: Path) -> None:
+    """What a job has left to do when its answer is there: an ``srun`` whose controller is gone would wait for ever."""
+    command, environment = ["squeue", "--noheader"], {**os.environ, "SLURM_CONF": str(settings)}
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and subprocess.run(command, env=environment, capture_output=True).stdout.strip():
+        time.sleep(0.2)
 
 
 def _wait_for_the_node(settings: Path, log: Path) -> None:

@@ -7,6 +7,7 @@ submitit, which calls them, is the real one. Where there is one, it is started a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -56,8 +57,8 @@ for job in $(ls "$HERE" | grep '^job'); do echo "${job#job}|RUNNING|here"; done
 }
 
 
-def mark(tmp_path: Path, name: str) -> list[Result]:
-    plan = Plan(write(tmp_path / "in", FEW), tmp_path / "out", "rlimits", LIMITS, workers=2, executor=name)
+def mark(tmp_path: Path, name: str, workers: int = 2) -> list[Result]:
+    plan = Plan(write(tmp_path / "in", FEW), tmp_path / "out", "rlimits", LIMITS, workers=workers, executor=name)
     return mark_folder(load_lesson(str(LESSON)), plan)
 
 
@@ -130,29 +131,22 @@ def test_a_cluster_of_dask(tmp_path: Path, dask_cluster: Any) -> None:
 
 @pytest.mark.slow
 def test_dask_on_this_machine(tmp_path: Path) -> None:
-    check_against_table(mark(tmp_path, "dask"), FEW)
+    check_against_table(mark(tmp_path, "dask", workers=1), FEW)
 
 
 @pytest.mark.slow
-def test_the_commands_of_slurm(tmp_path: Path, slurm: Path) -> None:
-    check_against_table(mark(tmp_path, "slurm:teaching"), FEW)
-    scripts = [path.read_text(encoding="utf-8") for path in slurm.glob("script*")]
-    marked = sum(pupil.status == "marked" for pupil in FEW)
-    # The solved lesson and the untouched one come first, and again at the end.
-    assert len(scripts) == 4 + marked
-    assert all("--partition=teaching" in script for script in scripts)
-    assert not (slurm / "cancelled").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not slurm_here.can_start(), reason=slurm_here.MISSING)
-def test_a_real_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with slurm_here.cluster(tmp_path / "slurm") as settings:
-        monkeypatch.setenv("SLURM_CONF", str(settings))
+def test_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    with contextlib.ExitStack() as services:
+        if slurm_here.can_start():
+            settings = services.enter_context(slurm_here.cluster(tmp_path / "cluster"))
+            monkeypatch.setenv("SLURM_CONF", str(settings))
+        else:
+            request.getfixturevalue("slurm")
         check_against_table(mark(tmp_path, "slurm:teaching"), FEW)
-        jobs = {path.name.split("_")[0] for path in (tmp_path / "out" / "jobs").glob("[0-9]*")}
+    scripts = [path.read_text(encoding="utf-8") for path in (tmp_path / "out" / "jobs").glob("*_submission.sh")]
     # The solved lesson and the untouched one, twice, and those that can be marked.
-    assert len(jobs) == 4 + sum(pupil.status == "marked" for pupil in FEW), jobs
+    assert len(scripts) == 4 + sum(pupil.status == "marked" for pupil in FEW)
+    assert all("--partition=teaching" in script for script in scripts)
 
 
 def test_jobs_that_run_are_cancelled_when_marking_stops(tmp_path: Path, slurm: Path) -> None:
