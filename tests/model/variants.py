@@ -69,6 +69,7 @@ WHOLE_SETTINGS: dict[str, dict[str, Any]] = {
     "ernie4_5_vl_moe": _turned(22, 22, 20),
     "granite4_vision": {"deepstack_layer_map": [], "downsample_rate": "4/8"},
     "hunyuan_vl": _turned(16, 16, 16, 16, head_dim=128),
+    "lfm2_vl": {"text_config": SETTINGS["lfm2"]},
     "paligemma with caps": {"text_config": {"model_type": "gemma2", "final_logit_softcapping": 3.0}},
     "step3p7": {"text_config": {"sliding_window": 8}},
     **{name: _turned(8, 12, 12) for name in ("glm46v", "glm4v", "glm4v_moe", "glm_ocr", "glmga")},

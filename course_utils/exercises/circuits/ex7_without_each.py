@@ -69,7 +69,7 @@ EXERCISE = Exercise(
     points=3,
     difficulty=2,
     reference=circuits.without_each,
-    shows="An edge that costs nothing when it is taken out is no part of the circuit, however strong it was alone.",
+    shows="An edge that costs nothing when it is taken out is not needed by the circuit, however strong it was alone.",
     hints=(
         Hint(
             "many circuits, one call",

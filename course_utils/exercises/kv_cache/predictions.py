@@ -74,7 +74,7 @@ PREDICTIONS = (
             Guess("one vector a token", "about the same", "It depends on what a token leaves behind. It is not one "
                   "vector: in each of 30 layers it is a key and a value. At 32,000 tokens the cache is more than twice "
                   "the parameters."),
-            Guess("counted", "the cache", "And it grows with each token, while the parameters stay. Below some 11,000 "
+            Guess("counted", "the cache", "And it grows with each token, while the parameters stay. Below some 12,000 "
                   "tokens it is the other way round.",
                   right=True),
         ),

@@ -48,7 +48,7 @@ def _exact(model: Any) -> tuple[bool, str]:
 
 
 QUIZZES = (
-    Quiz("4.a", "At depth 12 the lens says ','. What does that show?", (
+    Quiz("4.a", "At depth 15 the lens says ','. What does that show?", (
         Option("the model thinks of a comma there", "It shows what the final norm and the unembedding make of that "
                "vector. It was written for the next layer, and not for them.", tries=_hidden),
         Option("what the unembedding makes of a vector that was not written for it", "The lens is a reading, and a "

@@ -77,12 +77,12 @@ QUIZZES = (
         Option("at the verb, which says who gives", "The verb is the same in both prompts. What differs is a name.",
                tries=_positions),
     )),
-    Quiz("6.e", "Four heads have effects of 4.7, 2.9, 2.4 and 2.3 logits. What do they bring together?", (
-        Option("12.3, their sum", "Effects need not add up: what a head does depends on what the others put out.",
+    Quiz("6.e", "Four heads have effects of 4.70, 2.90, 2.40 and 2.25 logits. What do they bring together?", (
+        Option("12.25, their sum", "Effects need not add up: what a head does depends on what the others put out.",
                tries=_not_additive),
         Option("that must be measured by patching them together", "A group is a question of its own.", right=True,
                tries=_not_additive),
-        Option("4.7, the largest", "The others add to it. By how much has to be measured.", tries=_not_additive),
+        Option("4.70, the largest", "The others add to it. By how much has to be measured.", tries=_not_additive),
     )),
     Quiz("6.f", "Ten heads bring the whole answer back. Are they needed?", (
         Option("yes: without them the answer is gone", "Enough and needed are two things. Leave out just these, and "

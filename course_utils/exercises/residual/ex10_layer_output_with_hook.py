@@ -1,4 +1,4 @@
-"""Exercise 2.8: the same with a plain hook."""
+"""Exercise 2.10: the same with a plain hook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 2.2: how far does a change reach?."""
+"""Exercise 2.2: how far does a change reach?"""
 
 from __future__ import annotations
 

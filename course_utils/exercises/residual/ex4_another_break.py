@@ -1,4 +1,4 @@
-"""Exercise 2.9: write a "break" of your own."""
+"""Exercise 2.4: write a "break" of your own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 2.4: the stream is a sum."""
+"""Exercise 2.5: the stream is a sum."""
 
 from __future__ import annotations
 

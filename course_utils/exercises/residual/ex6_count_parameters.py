@@ -1,4 +1,4 @@
-"""Exercise 2.6: where are the parameters?."""
+"""Exercise 2.6: where are the parameters?"""
 
 from __future__ import annotations
 

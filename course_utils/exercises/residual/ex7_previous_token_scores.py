@@ -1,4 +1,4 @@
-"""Exercise 2.6: heads that look one token back."""
+"""Exercise 2.7: heads that look one token back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 2.10: break the claim that the model needs a place to rest."""
+"""Exercise 2.8: break the claim that the model needs a place to rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 2.7: induction heads."""
+"""Exercise 2.9: induction heads."""
 
 from __future__ import annotations
 

@@ -10,17 +10,17 @@ _TERMS = Choice(("embedding", *(f"{half} {layer}" for layer in range(100) for ha
 PREDICTIONS = (
     Prediction(
         "2.1",
-        asks="The vectors start with a length of about 2. How long are they after 30 layers?",
+        asks="The vectors start with a length of about 3. How long are they after 30 layers?",
         kind=Number(0, 1e12, near=1.5, figures=2, factors=True),
         guesses=(
             Guess("normalised", (0, 10), "A network with so many norms, one thinks, keeps its vectors short. But the "
                   "norms stand in front of each half of a layer: they scale what is read, never the stream itself."),
             Guess("as much again each time", (11, 200), "Thirty layers that each add about as much as was there at the "
-                  "start would give some 60. But the later layers add more and more: the last MLP alone writes a "
+                  "start would give some 90. But the later layers add more and more: the last MLP alone writes a "
                   "vector of more than 400."),
             Guess("the first token", (5000, 50000), "That is the length of one token, the first, in the middle of the "
                   "model. It is the exception: at depth 12 it is more than a hundred times as long as the others."),
-            Guess("doubling", (1e6, 1e12), "Doubling at each of 30 layers would be two thousand million. The growth is "
+            Guess("doubling", (1e6, 1e12), "Doubling at each of 30 layers would be three thousand million. The growth is "
                   "not so even: from depth 5 to depth 15 the length hardly changes."),
         ),
     ),

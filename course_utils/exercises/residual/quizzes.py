@@ -95,7 +95,7 @@ QUIZZES = (
         Option("in attention, which does the work", "Attention is what is talked about. It has fewer parameters than "
                "the MLP.", tries=_parameters),
         Option("in the MLP", "And it works on each token by itself.", right=True, tries=_parameters),
-        Option("half and half", "The MLP is wider inside than the stream, by a factor of some three or four.",
+        Option("half and half", "The MLP is wider inside than the stream, and has three matrices of that width.",
                tries=_parameters),
     )),
 )  # fmt: skip

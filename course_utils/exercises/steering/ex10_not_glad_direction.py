@@ -117,8 +117,8 @@ EXERCISE = Exercise(
     hints=(
         Hint(
             "where to look",
-            "What else have people in common who praise something? It is not named by the forty contrasts: they are "
-            "things, and ours is a tone.",
+            "What else have people in common who praise something? It is not named by the 24 contrasts: they are "
+            "mostly things, and ours is a tone.",
         ),
         Hint(
             "how to measure",

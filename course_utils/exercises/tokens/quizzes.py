@@ -74,7 +74,7 @@ QUIZZES = (
                "row of logits, made from what stands up to there."),
         Option("nine", "Nine of them can be held against the token that really came, true. The tenth, after the last "
                "token, is a prediction too."),
-        Option("ten", "One row of logits at each position. In training each of them is a lesson.", right=True),
+        Option("ten", "One row of logits at each position. In training all but the last are lessons.", right=True),
     )),
     Quiz("1.d", "A token has a surprisal of 10 bits. What does that say?", (
         Option("the statement is false", "Surprisal knows nothing of truth. A true statement about something rare "
