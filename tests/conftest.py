@@ -21,16 +21,19 @@ from tests.skips import pytest_make_collect_report, pytest_runtest_makereport, p
 # In `make test-fast` three families stand for all: learned positions and fused projections; rotary positions, grouped
 # heads; windows, norms behind attention and MLP.
 FAST_FAMILIES = {"tiny-gpt2", "tiny-llama", "tiny-gemma3"}
+# Some of their tests take minutes each: begun last, one would run on when all others are done.
+FIRST = {"test_other_models.py", "test_walk.py"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before those that are slow are left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Call a test slow if it tries one more tiny family."""
+    """Call a test slow if it tries one more tiny family, and begin with those that take longest."""
     for item in items:
         callspec = getattr(item, "callspec", None)
         given = callspec.params.values() if callspec is not None else ()
         if any(isinstance(value, str) and value.startswith("tiny-") and value not in FAST_FAMILIES for value in given):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path.name not in FIRST)
 
 
 def pytest_collection_finish() -> None:

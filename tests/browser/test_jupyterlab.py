@@ -44,6 +44,8 @@ def lab(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_view_is_alive_and_its_field_asks_the_kernel(chromium: Any, lab: str) -> None:
+    from playwright.sync_api import expect
+
     page = chromium.new_page(viewport={"width": 1200, "height": 900})
     elsewhere: list[str] = []
     own = (lab, "data:", "blob:")
@@ -92,7 +94,7 @@ def test_a_view_is_alive_and_its_field_asks_the_kernel(chromium: Any, lab: str) 
     said.get_by_text("a patch puts each position's output").wait_for(timeout=60_000)
     said = ask("patching_map", Corrupted=corrupted)
     said.get_by_text(f"{clean} … / {corrupted} …").wait_for(timeout=60_000)
-    assert said.get_by_role("status").inner_text() == ""
+    expect(said.get_by_role("status")).to_be_empty()  # a moment after the new pair is there
 
     said = ask("circuit", Clean=clean, Corrupted=corrupted)
     said.get_by_text(f"Who speaks to whom, {clean} …").first.wait_for(timeout=60_000)
