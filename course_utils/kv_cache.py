@@ -73,7 +73,7 @@ def prepare_mask(
     hidden.
 
     Raises:
-        ValueError: a mask of another kind or shape.
+        ValueError: a mask of another kind, with another number of axes, or of queries or keys.
     """
     n_keys = n_held + n_new
     mask = attn_mask
@@ -198,8 +198,8 @@ class ScaledDotProductAttentionWithCache(ScaledDotProductAttention):
         Returns (output (batch, new position, width), weights (batch, head, new position, held +
         new position)).
         Raises ValueError, with the cache as it was, if x is of another batch size or on another
-        device than what is held, if cache_position leaves a gap, or for a mask of the wrong
-        shape.
+        device than what is held, if cache_position leaves a gap, or for a mask of another
+        number of queries or keys.
         """
         if not use_cache:
             if cache_position is not None:
@@ -332,7 +332,7 @@ def encode(model: TransformersModel, text: str, beginning: bool = True) -> torch
     ``beginning``: with the token that a tokenizer may put in front.
 
     Raises:
-        ValueError: the text is no str, has no tokens, or more than the model's window.
+        ValueError: the text is no str, has no tokens, or, with its beginning, more than the model's window.
     """
     if not isinstance(text, str):
         raise ValueError(f"A text was expected, got {type(text).__name__}: pass one str.")

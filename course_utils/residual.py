@@ -5,8 +5,8 @@ stands there after the last layer becomes the logits. So the stream is a sum, an
 picture of the stream as a channel that layers write to is that of Elhage et al. 2021, "A Mathematical Framework for
 Transformer Circuits" (https://transformer-circuits.pub/2021/framework/index.html).
 
-Depths count from 0: depth 0 is the start of the stream (the embedding), depth l + 1 is what layer l puts out. All
-functions take one prompt and leave the batch dimension out of what they return.
+Depths count from 0: depth 0 is the start of the stream (the embedding), depth l + 1 is what layer l puts out. What
+runs a model takes one text at a time, and leaves the batch dimension out of what it returns.
 """
 
 from __future__ import annotations

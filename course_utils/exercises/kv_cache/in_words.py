@@ -8,12 +8,12 @@ QUESTIONS = (
     Question(
         "3.8q",
         answer=(
-            "Two things. The keys that stay were turned for their old places; if the text goes on counting "
-            "from its new length, the next query gets a place before theirs, and either the keys have to be "
-            "turned again or the counting has to go on as before. And the beginning is not forgotten: from the "
-            "second layer on, the keys and values that stay were computed from vectors that had already "
-            "attended to the beginning. What the model really loses is every layer's direct view of it, and "
-            "the first token, on which many heads rest."
+            "Two things. The keys that stay were turned for their old places; if the text goes on counting from"
+            " its new length, the next query gets the place of the oldest key that stayed, before all the "
+            "others, and either the keys have to be turned again or the counting has to go on as before. And "
+            "the beginning is not forgotten: from the second layer on, the keys and values that stay were "
+            "computed from vectors that had already attended to the beginning. What the model really loses is "
+            "every layer's direct view of it, and the first token, on which many heads rest."
         ),
         looks_for=(
             "keys carry their position: turn them again, or keep counting",

@@ -12,7 +12,7 @@ PREDICTIONS = (
         kind=Number(0, 30, near=0),
         guesses=(
             Guess("at once", (0, 5), "The word Eiffel is there from the start, but not at the place that answers. At "
-                  "the last position depth 0 holds the token of alone, and the lens reads just that."),
+                  "the last position depth 0 holds the token ' of' alone, and the lens reads just that."),
             Guess("half-way", (6, 20), "Half-way the model may well know more than it shows. The lens shows commas and "
                   "full stops there: it reads with the last layer's eyes, and the middle writes for the next layers."),
             Guess("where it jumps", (21, 27), "There something happens: within a few layers Paris climbs from the "
@@ -28,7 +28,7 @@ PREDICTIONS = (
         guesses=(
             Guess("the whole prompt", "of", "At the end it has read the most. But it gives Paris 0.66 only: what "
                   "counts is how much is left open, and a place can be described in many ways."),
-            Guess("fixed grammar", "city", "After the city comes of, with 0.65. Grammar alone seldom makes certain; "
+            Guess("fixed grammar", "city", "After ' city' comes ' of', with 0.65. Grammar alone seldom makes certain; "
                   "half a name does."),
             Guess("the name", "Tower", "The name is complete there, so anything may follow: 's, is, was. The model was "
                   "sure one token earlier, when the name had to be completed."),
@@ -74,8 +74,8 @@ PREDICTIONS = (
             Guess("the fact", ("is", "the", "Paris"), "Early in the sentence much is still open, and where many "
                   "continuations compete the winner changes until late. Where grammar leaves one, it is settled "
                   "early."),
-            Guess("a common word", "of", "After of a country or a the must come: a choice, and it is made late. What "
-                  "is settled early is the of itself, after capital."),
+            Guess("a common word", "of", "After 'of' a country or a 'the' must come: a choice, and it is made late. "
+                  "What is settled early is the 'of' itself, after 'capital'."),
         ),
     ),
     Prediction(
@@ -83,9 +83,9 @@ PREDICTIONS = (
         asks="Which does more for ' Paris' over ' Rome': the attentions together, or the MLPs together?",
         kind=Choice(("attention", "MLPs", "equal")),
         guesses=(
-            Guess("facts in MLPs", "MLPs", "Facts are kept in MLPs, so it is often said. Against London and against "
-                  "the they do give more. But what tells Paris from Rome came from another token, the landmark, and "
-                  "only attention moves things between tokens."),
+            Guess("facts in MLPs", "MLPs", "Facts are kept in MLPs, so it is often said. Against ' London' and "
+                  "against ' the' they do give more. But what tells Paris from Rome came from another token, the "
+                  "landmark, and only attention moves things between tokens."),
             Guess("both", "equal", "Both take part, true, but here one gives about twice as much as the other. And the "
                   "split depends on the question: against London it is the other way round."),
             Guess("brought from the landmark", "attention", "Against Rome, yes. Ask the same against London, and the "

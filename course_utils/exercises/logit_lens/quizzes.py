@@ -59,7 +59,7 @@ QUIZZES = (
     Quiz("4.b", "Why does depth 0 answer with the token that was read?", (
         Option("the model first repeats its input", "No layer has run at depth 0. It is the embedding, read by a "
                "matrix that is the embedding's own.", tries=_own_token),
-        Option("embedding and unembedding are one matrix", "So a bare token points at itself.", right=True,
+        Option("embedding and unembedding are one matrix", "So a bare token mostly points at itself.", right=True,
                tries=_own_token),
         Option("that token is the most probable next one", "Hardly ever does the same word come twice. The lens is not "
                "the model's prediction there.", tries=_own_token),

@@ -20,8 +20,8 @@ PREDICTIONS = (
                   "vector of more than 400."),
             Guess("the first token", (5000, 50000), "That is the length of one token, the first, in the middle of the "
                   "model. It is the exception: at depth 12 it is more than a hundred times as long as the others."),
-            Guess("doubling", (1e6, 1e12), "Doubling at each of 30 layers would be three thousand million. The growth is "
-                  "not so even: from depth 5 to depth 15 the length hardly changes."),
+            Guess("doubling", (1e6, 1e12), "Doubling at each of 30 layers would be three thousand million. The growth "
+                  "is not so even: from depth 5 to depth 15 the length hardly changes."),
         ),
     ),
     Prediction(
@@ -64,7 +64,7 @@ PREDICTIONS = (
                   "verb, and the model keeps verbs and nouns apart, too: of the six sentences the nearest are the two "
                   "nouns."),
             Guess("neither", "equally near", "In meaning it has little to do with either. The vectors hold more than "
-                  "the meaning, though: the actor's break is a noun, and the two coffee breaks are nouns as well."),
+                  "the meaning, though: the actor's break is a noun, and the two pauses are nouns as well."),
             Guess("the noun", "the coffee", "Is it because of the sense? A stroke of luck is no pause. What the two "
                   "share is the part of speech, which the lesson has just shown to count for more.",
                   right=True),
@@ -78,8 +78,8 @@ PREDICTIONS = (
             Guess("the token itself", ("embedding", None), "All begins with the embedding, and it should count. But it "
                   "is one of the shortest terms: not even 3 long, where the longest has more than 400."),
             Guess("attention at the end", (tuple(f"attention {layer}" for layer in range(20, 30)), None), "The last "
-                  "layers write the most, true. But of their two halves the MLP writes more: the longest of all "
-                  "attentions is less than half as long as the last MLP."),
+                  "layers write the most, true. But at the very end it is the MLPs: the longest of all attentions "
+                  "is less than half as long as the last MLP."),
             Guess("the giant's birth at the bottom", (None, ("embedding", "attention 0", "MLP 0")), "The first token "
                   "is special from the start, so its giant might be there from the start. It is not: until depth 11 "
                   "the vector is below a thousand. It is written in one step, later."),

@@ -46,7 +46,7 @@ PROMPTS = (
 
 
 def _hidden_prompts(rng: random.Random) -> list[Case]:
-    return [Case("prompts that you have not seen", (Model(), rng.sample(PROMPTS, 8)))]
+    return [Case("eight prompts, others than the lesson's among them", (Model(), rng.sample(PROMPTS, 8)))]
 
 
 def _measured(answer: Any, model: TransformersModel, prompts: list[str]) -> dict[str, bool]:

@@ -31,13 +31,13 @@ PREDICTIONS = (
         guesses=(
             Guess("praise", (("great", "good", "wonderful", "amazing", "fantastic", "awesome", "funny", "perfect",
                               "excellent", "beautiful"), None), "The word that names the concept. Such words gain too, "
-                  "but they had little to start with. Most gains the word with which praise begins: after a the first "
-                  "is then great."),
+                  "but they had little to start with. Most gains the word with which praise begins: after 'a' the "
+                  "first is then 'great'."),
             Guess("blame", (None, ("terrible", "bad", "awful", "boring", "horrible", "sad", "worst")), "They do gain, "
                   "some of them more than tenfold, but from next to nothing: after these words the model expects a "
                   "small word first. A direction shifts what is likely already."),
             Guess("going", (("going", "about"), None), "These are likely already, as the prompt of the lesson says. "
-                  "But with gladness they lose: what gains is the start of a judgement."),
+                  "But they do not gain with gladness: what gains is the start of a judgement."),
         ),
     ),
     Prediction(
@@ -48,8 +48,8 @@ PREDICTIONS = (
             Guess("it has been read", "the same", "The model has read a steered prompt, and its keys and values stay "
                   "in the cache. But each new token is read without the vector, and the model soon leans on what it "
                   "wrote itself."),
-            Guess("it was never there", "gone", "Of the line breaks nothing is left. But the text is another than "
-                  "without the vector: the steered prompt is still read."),
+            Guess("it was never there", "gone", "Of the line breaks within it nothing is left. But the text is another "
+                  "than without the vector: the steered prompt is still read."),
             Guess("half remembered", "weaker", "And by how much depends on the prompt: the more tokens were steered, "
                   "the more there is to look back at.",
                   right=True),
@@ -76,7 +76,7 @@ PREDICTIONS = (
         kind=Number(-10, 20, near=0.5, digits=1),
         guesses=(
             Guess("as good as glad", (2.5, 20), "With enough draws one will be lucky. But the shifts of random "
-                  "directions have a standard deviation of about 0.5, and gladness lies more than five of them out: "
+                  "directions have a standard deviation of about 0.6, and gladness lies more than five of them out: "
                   "one would have to draw millions."),
             Guess("a little more", (1.7, 2.4), "More draws, a larger best: true on average, but it grows very slowly. "
                   "From forty to sixty draws the expected best of a bell curve gains 0.16 of a standard deviation."),
