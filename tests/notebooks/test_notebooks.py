@@ -7,6 +7,7 @@ stored one; and nbclient, which executes the copy in which every stub is solved.
 from __future__ import annotations
 
 import ast
+import platform
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +79,8 @@ def test_lesson_prints_what_is_stored(path: Path, monkeypatch: pytest.MonkeyPatc
     is, and `make processors` in every way. Solved, they go on the same on a small model (`test_other_models`), and are
     marked on this one (`test_grading_lessons`).
     """
-    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default" if path in COMMITTED[:4] else "avx2")
+    knows_avx = platform.machine().lower() in ("x86_64", "amd64")  # elsewhere PyTorch would say that it does not
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2" if knows_avx and path not in COMMITTED[:4] else "default")
     result = compare.compare(path, files.read(path))
     assert result.crash == ""
     assert result.failures == {}
