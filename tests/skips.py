@@ -43,8 +43,14 @@ PERMITTED = (
     Skip("no getrusage on Windows", (WINDOWS,), "so it is", "run it on Linux, on macOS or in WSL"),
     Skip("a stand-in for Python that is a shell script", (WINDOWS,), "no shell runs it there",
          "run it on Linux, on macOS or in WSL"),
-    Skip("no Chromium is installed", (MACOS, WINDOWS), "a page is the same from each system",
-         "install Chromium or Chrome"),
+    Skip("keyrings and seccomp are Linux's", (MACOS, WINDOWS), "so it is", "run it on Linux (on Windows: in WSL)"),
+    Skip("no libseccomp", (MACOS, WINDOWS), "it is Linux's", "run it on Linux (on Windows: in WSL)"),
+    Skip("this processor has no", (LINUX,), "some system calls are those of one kind of processor",
+         "run it on a processor for x86"),
+    Skip("the home folder is not HOME's", (WINDOWS,), "Windows asks another variable",
+         "run it on Linux, on macOS or in WSL"),
+    Skip("an interrupt is an event there", (WINDOWS,), "Windows has no such signal",
+         "run it on Linux, on macOS or in WSL"),
     Skip("root may do all, and there is no setpriv", (MACOS,), "setpriv is Linux's",
          "run it as another user than root"),
     Skip("no Landlock: Linux 5.13 or later", ANYWHERE, "older kernels, and some containers, have none",
@@ -54,9 +60,10 @@ PERMITTED = (
          "install a PyTorch for x86"),
 )  # fmt: skip
 
-# What ends a skip that is permitted nowhere but outside CI.
+# What ends a skip that is not permitted in CI: on Linux, where all of these can be had.
 REMEDIES = {
     "no Chromium is installed": "Debian: sudo apt-get install chromium; Ubuntu: install Google's Chrome",
+    "no libseccomp": "Debian, Ubuntu: sudo apt-get install libseccomp2",
     "bubblewrap is not installed": "Debian, Ubuntu: sudo apt-get install bubblewrap",
     "does not allow what bubblewrap does": "allow user namespaces; in a container, "
     "run it with --security-opt seccomp=unconfined",
@@ -68,10 +75,10 @@ def permitted(reason: str, system: str = HERE) -> bool:
     return any(skip.words in reason and system in skip.where for skip in PERMITTED)
 
 
-def remedy(reason: str) -> str:
-    """What makes a test run that was skipped for this reason; "" if nobody wrote it down."""
-    known = [(skip.words, skip.remedy) for skip in PERMITTED] + list(REMEDIES.items())
-    return next((way for words, way in known if words in reason), "")
+def remedy(reason: str, system: str = HERE) -> str:
+    """What makes a test run that was skipped for this reason on this system; "" if nobody wrote it down."""
+    here = [(skip.words, skip.remedy) for skip in PERMITTED if system in skip.where]
+    return next((way for words, way in [*here, *REMEDIES.items()] if words in reason), "")
 
 
 def in_ci() -> bool:

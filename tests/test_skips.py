@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -85,10 +86,37 @@ def test_every_permitted_reason_is_one_that_a_test_or_the_package_gives(skip: sk
     assert skip.why and skip.remedy and set(skip.where) <= set(skips.ANYWHERE)
 
 
+def reasons_given() -> dict[str, str]:
+    """Each reason to skip that stands in a test's source, up to what is filled in when it runs, and where."""
+    found = {}
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("pytest.mark.skipif", "pytest.skip"):
+                given = next((one.value for one in node.keywords if one.arg == "reason"), None) or node.args[0]
+                words = given.values[0] if isinstance(given, ast.JoinedStr) else given
+                if isinstance(words, ast.Constant):  # else what the sandbox says of itself: probe_bubblewrap
+                    found[str(words.value)] = f"{path.relative_to(ROOT)}:{node.lineno}"
+    return found
+
+
+@pytest.mark.parametrize("reason, place", reasons_given().items())
+def test_every_reason_is_permitted_somewhere_or_says_what_ends_it(reason: str, place: str) -> None:
+    """Or CI on another system would fail for it, and a run on this one would not say what to do."""
+    known = [skip.words for skip in skips.PERMITTED] + list(skips.REMEDIES)
+    assert any(words in reason for words in known), f"{place}: {reason!r} is not in tests/skips.py"
+    assert all(skips.remedy(reason, system) for system in skips.ANYWHERE if skips.permitted(reason, system))
+
+
+def test_what_can_be_installed_here_is_named_for_this_system() -> None:
+    assert "apt-get install chromium" in skips.remedy("no Chromium is installed", skips.LINUX)
+    assert skips.remedy("no Chromium is installed", skips.MACOS) == "install Chromium or Chrome"
+    assert "libseccomp2" in skips.remedy("no libseccomp: apt install libseccomp2", skips.LINUX)
+
+
 def test_on_linux_little_is_permitted() -> None:
     on_linux = [skip.words for skip in skips.PERMITTED if skips.LINUX in skip.where]
-    of_the_kernel = ["no Landlock: Linux 5.13 or later", "Landlock keeps nobody from"]
-    assert on_linux == ["no index can be reached", *of_the_kernel]
+    of_the_machine = ["this processor has no", "no Landlock: Linux 5.13 or later", "Landlock keeps nobody from"]
+    assert on_linux == ["no index can be reached", *of_the_machine]
     assert not skips.permitted("bubblewrap is not installed (apt install bubblewrap)", skips.LINUX)
     assert skips.permitted("no getrusage on Windows", skips.WINDOWS)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import shutil
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
 from course_utils.exercises import Exercise
@@ -42,36 +42,37 @@ def copy_stripped_package(lesson: Lesson, target: Path) -> list[Path]:
             shutil.copyfile(source, own / source.name)
         roots.append((lesson.folder, own))
         path.append(own)
-    asked = _imported_names(copy / "exercises")
+    # Each file is read once and written once: a worker waits for this before it marks its first notebook.
+    modules = {file: _read(file) for file in sorted((copy / "exercises").rglob("*.py"))}
+    asked = _imported_names(copy / "exercises", modules)
     for original, place in roots:
         by_file: dict[Path, list[Exercise]] = {}
         for exercise in lesson.exercises:
             file = reference_module(exercise)
             if file.is_relative_to(original):
                 by_file.setdefault(place / file.relative_to(original), []).append(exercise)
-        telling = set(place.glob("*.py")) if place.name == "lesson" else set((place / "exercises").rglob("*.py"))
+        telling = set(place.glob("*.py")) if place.name == "lesson" else set(modules)
         for file in {*by_file, *telling}:
-            text = file.read_text(encoding="utf-8")
+            if file not in modules:
+                modules[file] = _read(file)
             # What another module imports stays for now, whatever for.
-            keep = asked.get(file, set())
-            file.write_text(strip(text, by_file.get(file, []), str(file), keep), encoding="utf-8")
+            strip(modules[file], by_file.get(file, []), asked.get(file, set()))
+    _drop_what_is_imported_no_more(copy / "exercises", modules, asked)
+    for file, tree in modules.items():
+        file.write_text(ast.unparse(tree) + "\n", encoding="utf-8")
     for module in teaching_modules(lesson):
         name = module.rpartition(".")[2] if module in lesson.modules else module.replace(".", "/")
         for file in (target / folder / f"{name}.py" for folder in ("package", "lesson")):
             if file.is_file():
                 file.write_text(tell_calls(file.read_text(encoding="utf-8"), module), encoding="utf-8")
-    _drop_what_is_imported_no_more(copy / "exercises", asked)
     return path
 
 
-def strip(
-    source: str, exercises: Iterable[Exercise] = (), filename: str = "<module>", keep: Set[str] = frozenset()
-) -> str:
-    """The source of a module without the bodies of the exercises' references and what they tell of right and wrong.
+def strip(tree: ast.Module, exercises: Iterable[Exercise] = (), keep: Set[str] = frozenset()) -> None:
+    """Take from a module the bodies of the exercises' references and what they tell of right and wrong.
 
     What only that used goes too, except for the names in ``keep``.
     """
-    tree = ast.parse(source, filename)
     names = {exercise.name: exercise.id for exercise in exercises}
     for node in tree.body:
         if isinstance(node, Definition) and node.name in names:
@@ -79,7 +80,6 @@ def strip(
     removed: list[ast.expr] = []
     _Silence(removed).visit(tree)
     _drop_what_only(removed, tree, keep)
-    return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
 def tell_calls(source: str, module: str) -> str:
@@ -153,47 +153,50 @@ def _drop_what_only(removed: Iterable[ast.expr], tree: ast.Module, keep: Set[str
     ]
 
 
-def _imported_names(folder: Path) -> dict[Path, set[str]]:
+def _read(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+def _imported_names(folder: Path, modules: Mapping[Path, ast.Module]) -> dict[Path, set[str]]:
     """For each module below the exercises' ``folder``, the names that other modules there import from it."""
     found: dict[Path, set[str]] = {}
-    for file in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for tree in modules.values():
+        for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("course_utils.exercises."):
                 module = folder.joinpath(*str(node.module).split(".")[2:]).with_suffix(".py")
                 found.setdefault(module, set()).update(alias.name for alias in node.names)
     return found
 
 
-def _drop_what_is_imported_no_more(folder: Path, asked: dict[Path, set[str]]) -> None:
+def _drop_what_is_imported_no_more(
+    folder: Path, modules: Mapping[Path, ast.Module], asked: dict[Path, set[str]]
+) -> None:
     """Drop from the modules that a lesson's exercises share what only wrong answers imported.
 
     A wrong answer's helper may lie in a module beside it. With the wrong answer gone its import is idle; the import
     goes, then what was imported, and so on, since that may have imported something itself.
     """
+    of_lessons = {file for file in modules if file.parent.parent == folder and file.name != "__init__.py"}
+    changed = of_lessons
     while True:
-        for file in folder.glob("*/*.py"):
-            if file.name != "__init__.py":
-                _drop_idle_imports(file)
-        left = _imported_names(folder)
+        for file in changed:
+            _drop_idle_imports(modules[file])
+        left = _imported_names(folder, modules)
         lost = {file: names - left.get(file, set()) for file, names in asked.items()}
-        if not any(lost.values()):
+        changed = {file for file, names in lost.items() if names and file in of_lessons}
+        if not changed:
             return
-        for file, names in lost.items():
-            if names and file.parent != folder and file.is_file():
-                tree = ast.parse(file.read_text(encoding="utf-8"))
-                _drop_what_only([ast.Name(name, ast.Load()) for name in names], tree, left.get(file, set()))
-                file.write_text(ast.unparse(tree) + "\n", encoding="utf-8")
+        for file in changed:
+            _drop_what_only([ast.Name(name, ast.Load()) for name in lost[file]], modules[file], left.get(file, set()))
         asked = left
 
 
-def _drop_idle_imports(file: Path) -> None:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+def _drop_idle_imports(tree: ast.Module) -> None:
     used = _names(tree)
     for node in [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module != "__future__"]:
         node.names = [alias for alias in node.names if (alias.asname or alias.name) in used]
         if not node.names:
             tree.body.remove(node)
-    file.write_text(ast.unparse(tree) + "\n", encoding="utf-8")
 
 
 def _closure(names: set[str], defined: dict[str, ast.stmt]) -> set[str]:

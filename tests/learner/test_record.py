@@ -97,7 +97,7 @@ def test_half_a_surrogate_pair_in_a_message_is_kept(tmp_path: Path) -> None:
     assert record.read(path)["exercises"]["1.1"]["message"] == "'\ud800' came"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="HOME")
+@pytest.mark.skipif(os.name != "posix", reason="the home folder is not HOME's there")
 def test_without_a_home_folder_a_lesson_goes_on_and_a_command_says_what_to_set(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -156,7 +156,7 @@ def test_a_mixture_of_experts_in_float64(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="HOME")
+@pytest.mark.skipif(os.name != "posix", reason="the home folder is not HOME's there")
 def test_without_a_home_folder_it_is_said_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     import pwd
 
