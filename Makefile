@@ -31,6 +31,9 @@ SHELL := bash
 WORKERS ?= 3
 # A kernel that asks for as many threads as there are cores gains nothing beside another test process.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+# Reading the sources and converting the model take one core each, so both at once.
+READ_AND_FETCH := $(BIN)/course fetch & fetching=$$!; \
+  $(BIN)/python -m ruff check . && $(BIN)/python -m mypy; read=$$?; wait $$fetching && exit $$read
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -47,15 +50,11 @@ lab: .venv/.installed-lab
 	$(BIN)/python -m jupyterlab --notebook-dir=notebooks
 
 test: .venv/.installed-test
-	$(BIN)/python -m ruff check .
-	$(BIN)/python -m mypy
-	@$(BIN)/course fetch
+	@$(READ_AND_FETCH)
 	$(PARALLEL)
 
 test-fast: .venv/.installed-test
-	$(BIN)/python -m ruff check .
-	$(BIN)/python -m mypy
-	@$(BIN)/course fetch
+	@$(READ_AND_FETCH)
 	$(PARALLEL) -m "not slow"
 
 bench: .venv/.installed-test

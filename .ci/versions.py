@@ -7,9 +7,10 @@ own.
 
 A way is a Python and a choice of packages: `python3.12` takes the versions of constraints.txt with that Python. With
 the Python that runs this, `oldest` takes the lowest transformers and nnsight that pyproject.toml allows, `newest` the
-highest, all else at the versions of constraints.txt, and `latest` the highest of everything: also of torch, so give it
-an index with a processor-only build (PIP_EXTRA_INDEX_URL), or on Linux it brings gigabytes of CUDA; it goes only where
-it is asked for.
+highest, all else at the versions of constraints.txt. `lowest` takes the lowest of all that pyproject.toml's
+`dependencies` allow, and `latest` the highest of everything: these two also of torch, so give them an index with a
+processor-only build (PIP_EXTRA_INDEX_URL), or on Linux they bring gigabytes of CUDA; they go only where they are asked
+for.
 What was done is printed as the table that the README holds.
 """
 
@@ -31,6 +32,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 MOVING = ("transformers", "nnsight")  # what `oldest` and `newest` are about
+ASKED_FOR = ("lowest", "latest")  # ways that go only then
 FOLLOWING = ("tokenizers", "huggingface-hub")  # whose versions a transformers prescribes
 NAMED = ("torch", "transformers", "nnsight", "numpy")  # the columns of the table
 # What holds the installed versions against the pins says nothing where other versions are asked for.
@@ -99,7 +101,17 @@ def ways() -> dict[str, Way]:
     bounds = tuple(lowest(one) for one in project["dependencies"] if re.match(rf"({'|'.join(MOVING)})\b", one))
     found = [Way(f"python{version}", find_python(version), pinned) for version in PYTHONS]
     found += [Way("oldest", sys.executable, (*bounds, *others)), Way("newest", sys.executable, others)]
+    floor = tuple(map(lowest, project["dependencies"]))
+    # What they need in turn is pip's choice: a pin of today may be too new for them. The tools are as pinned.
+    tools = {name_of(one) for extra in project["optional-dependencies"].values() for one in extra}
+    named = {name_of(one) for one in floor}
+    found += [Way("lowest", sys.executable, (*floor, *(line for line in pinned if name_of(line) in tools - named)))]
     return {way.name: way for way in [*found, Way("latest", sys.executable, ())]}
+
+
+def name_of(requirement: str) -> str:
+    """The package that a requirement is about."""
+    return re.match(r"[\w-]+", requirement).group()  # type: ignore[union-attr]
 
 
 def try_out(way: Way, folder: Path) -> Outcome:
@@ -145,7 +157,7 @@ def table(outcomes: list[Outcome]) -> str:
 def main() -> int:
     """Go the ways that were asked for, one after another; 1 if one of them failed."""
     parser = argparse.ArgumentParser(description="The quick tests with other Pythons and other packages.")
-    parser.add_argument("names", nargs="*", metavar="WAY", help="as --list has them; none: all but latest")
+    parser.add_argument("names", nargs="*", metavar="WAY", help=f"as --list has them; none: all but {' and '.join(ASKED_FOR)}")
     parser.add_argument("--list", action="store_true", help="say what there is, and do nothing")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="make the environments here and leave them")
     arguments = parser.parse_args()
@@ -157,7 +169,7 @@ def main() -> int:
             print(f"{way.name:12}{way.python or 'no such Python was found here'}")
         return 0
     outcomes, left_out = [], []
-    for name in arguments.names or [name for name in known if name != "latest"]:
+    for name in arguments.names or [name for name in known if name not in ASKED_FOR]:
         if not known[name].python:
             left_out.append(name)
             continue
