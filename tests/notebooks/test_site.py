@@ -73,6 +73,21 @@ def test_a_view_is_its_data_beside_its_still(place: lessons.Place) -> None:
     assert lessons.first_view(lesson(), place, "other") == ""
 
 
+def test_words_are_text_wherever_a_page_shows_them(place: lessons.Place) -> None:
+    """A picture's words, its name, a title: none is markup, and none ends the attribute in which it stands."""
+    said = """So: <b>"5 < 6" & 'more'</b>"""
+    image = new_output("display_data", {"image/png": PIXEL, "text/plain": said})
+    alone = new_output("display_data", {"text/plain": said})
+    drawn = new_output("display_data", {"text/plain": said, VIEW_TYPE: {**VIEW, "view": said}})
+    pages = [lessons.still(image, place), lessons.still(alone, place), lessons.view(drawn, place)]
+    pictured, worded, viewed = (BeautifulSoup(page, "html.parser") for page in pages)
+    assert pictured.select("img")[0]["alt"] == worded.select("p")[0].text == viewed.select("p")[0].text == said
+    assert viewed.select("figure")[0]["data-view"] == said and not viewed.select("b")
+    titled = new_notebook(cells=[new_markdown_cell(f"# {said}\n\nWords.")])
+    deck = BeautifulSoup(slides.deck(titled, "01_small", place), "html.parser")
+    assert deck.h1 is not None and deck.h1.text == said and not deck.select("b")
+
+
 def test_the_badge_becomes_a_line_of_links(place: lessons.Place) -> None:
     source = lessons.page(lesson(), "01_small", place).cells[0].source
     assert "colab-badge" not in source
