@@ -173,6 +173,9 @@ def test_a_certificate_comes_when_all_is_right(kept: Path, tmp_path: Path) -> No
     page = progress.certificate("<Ada>", tmp_path / "page.html").read_text(encoding="utf-8")
     assert "&lt;Ada&gt;" in page and "<Ada>" not in page and "proves nothing to others" in page
     assert "http" not in page, "it needs no network"
+    assert page.count("<td>2026-") == page.count("<tr><td>") == len(LESSONS)
+    nameless = progress.certificate(target=tmp_path / "page.html").read_text(encoding="utf-8")
+    assert nameless == page.replace("<p>&lt;Ada&gt;</p>", "") != page
     assert "Everything is right" in own_progress.told(standing(record.read(kept)))
 
 
