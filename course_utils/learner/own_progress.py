@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.errors import CourseError
-from course_utils.exercises import LESSONS, get_exercise, watch
+from course_utils.exercises import LESSONS, get_exercise, messages, watch
+from course_utils.exercises.messages import say
 from course_utils.learner import certificate, record
 from course_utils.learner.standing import Standing, standing
 
@@ -170,8 +171,8 @@ def greet(id: str) -> None:
     with contextlib.suppress(OSError):
         (found,) = (one for one in standing(record.read(path)).lessons if one.number == lesson)
         if found.begun:
-            onward = f"next is {found.next}" if found.next else "all of it is right"
-            print(f"Welcome back: {found.right} of {found.exercises} exercises of lesson {lesson} are right, {onward}.")
+            template = messages.WELCOME_BACK if found.next else messages.WELCOME_BACK_DONE
+            print(say(template, right=found.right, count=found.exercises, lesson=lesson, next=found.next))
 
 
 def _changed(path: Path, edit: Any) -> None:

@@ -102,6 +102,10 @@ def test_opening_a_lesson_again_says_where_one_was_once(kept: Path, said: Said) 
     predict("1.1", 7)
     predict("1.2", ...)
     assert said().count("Welcome back: 0 of 8 exercises of lesson 1 are right, next is 1.1.") == 1
+    record.change(kept, all_right)
+    own_progress._greeted.clear()
+    predict("1.2", ...)
+    assert said().startswith("Welcome back: all 8 exercises of lesson 1 are right.\n")
 
 
 @pytest.mark.parametrize(
