@@ -83,7 +83,12 @@ def test_what_is_no_guess_of_this_form_says_what_was_expected(kind: Kind, given:
         (SIZE, 1e6, 28000.0, "That is 36 times too large."),
         (SIZE, 20000.0, 28000.0, ""),
         (WHICH, "the vase", "the coffee", ""),
-        (BOTH, ("Rome", 0.9), ("Rome", 0.66), "Your value 1 is right. Your value 2 is not right. That is 0.24 too high."),
+        (
+            BOTH,
+            ("Rome", 0.9),
+            ("Rome", 0.66),
+            "Your value 1 is right. Your value 2 is not right. That is 0.24 too high.",
+        ),
         (BOTH, ("London", 0.6), ("Rome", 0.66), "Your value 1 is not right. Your value 2 is right."),
     ],
 )

@@ -214,14 +214,13 @@ def test_a_slide_without_a_question_says_how_its_part_begins(place: lessons.Plac
     assert shows.select_one("math") is not None and "And more" not in shows.text and not shows.select("details")
 
 
-def test_a_slide_asks_in_the_words_of_the_prediction_where_there_is_one(place: lessons.Place) -> None:
-    from course_utils.exercises.lookup import predictions
-
+def test_a_slide_asks_all_that_its_part_asks_as_markdown(place: lessons.Place) -> None:
     notebook = parts()
-    asked = predictions(1)[0]
-    notebook.cells.insert(2, new_code_cell(f'predict("{asked.id}", ...)  # a number'))
-    points = slides_of(notebook, place)[1].select(".asked li")
-    assert [BeautifulSoup(str(one), "html.parser").text for one in points] == [asked.asks]
+    asks = new_markdown_cell('**Predict first:** after *The* `"x"`, and with 1 < 2 & 3?\n\nNot this.')
+    notebook.cells.insert(2, asks)
+    asked = slides_of(notebook, place)[1].select(".asked li")
+    assert [one.text for one in asked] == ["Into how many tokens?", 'After The "x", and with 1 < 2 & 3?']
+    assert [[tag.name for tag in one.select("*")] for one in asked] == [[], ["em", "code"]]
 
 
 def test_a_lesson_without_questions_says_so() -> None:

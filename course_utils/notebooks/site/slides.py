@@ -6,7 +6,6 @@ folded where there is a question. One page of plain HTML that is scrolled, turne
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,16 +14,14 @@ from markupsafe import Markup
 from nbformat import NotebookNode
 
 from course_utils.exercises import Exercise, get_exercise
-from course_utils.exercises.lookup import get_prediction
 from course_utils.notebooks.furnish import BADGE
 from course_utils.notebooks.normalise import exercise_roles
 from course_utils.notebooks.pages import markdown_as_html
+from course_utils.notebooks.prediction_text import asked_before
 from course_utils.notebooks.site.lessons import Place, still, title_of
 from course_utils.notebooks.site.rendering import render
-from course_utils.notebooks.site.teachers import asked_before
 from course_utils.pictures import VIEW_TYPE
 
-_PREDICT = re.compile(r"^predict\(\"([\w.]+)\"", re.MULTILINE)
 _CLOSING = re.compile(r"What (was learned|you have learned|you have seen|you saw)")
 _AFTERWARDS = "Further"  # what a lesson offers beyond its end is not for the classroom
 _LONGEST = 420  # characters of a part's first paragraph that fit on a slide
@@ -37,15 +34,8 @@ class _Part:
     heading: str
     first: str = ""
     asked: list[str] = field(default_factory=list)
-    """Questions as the lesson's text has them."""
-    guesses: list[str] = field(default_factory=list)
-    """Questions that `predict` keeps a guess for, in words that need no text around them."""
     exercises: list[str] = field(default_factory=list)
     pictures: list[NotebookNode] = field(default_factory=list)
-
-    @property
-    def questions(self) -> list[str]:
-        return self.guesses or self.asked
 
     @property
     def closes(self) -> bool:
@@ -54,7 +44,7 @@ class _Part:
 
     @property
     def is_shown(self) -> bool:
-        return self.closes or bool(self.questions or self.exercises or self.pictures)
+        return self.closes or bool(self.asked or self.exercises or self.pictures)
 
 
 @dataclass(frozen=True)
@@ -72,13 +62,13 @@ class _Slide:
     def of(cls, part: _Part, place: Place) -> _Slide:
         if part.closes:
             return cls(_inline(part.heading), _block(part.first), [], Markup(), [])
-        fits = part.first and not part.questions and len(part.first) <= _LONGEST
+        fits = part.first and not part.asked and len(part.first) <= _LONGEST
         # A view is what the part leads to, and shows most.
         first = next((one for one in part.pictures if VIEW_TYPE in one.data), next(iter(part.pictures), None))
         return cls(
             heading=_inline(part.heading),
             words=_block(part.first) if fits else Markup(),
-            asked=[_inline(one[0].upper() + one[1:]) for one in part.questions],
+            asked=[_inline(one[0].upper() + one[1:]) for one in part.asked],
             picture=still(first, place) if first else Markup(),
             exercises=[(one, _inline(one.title)) for one in map(get_exercise, part.exercises)],
         )
@@ -113,7 +103,6 @@ def _parts(lesson: NotebookNode) -> Iterator[_Part]:
                 if part:
                     part.asked += asked_before(block)
         elif part:
-            part.guesses += [html.escape(get_prediction(id).asks, quote=False) for id in _PREDICT.findall(cell.source)]
             id, role = roles.get(index, ("", ""))
             if role == "check":
                 part.exercises.append(id)
