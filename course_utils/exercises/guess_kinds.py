@@ -11,18 +11,26 @@ from course_utils.exercises.messages import say
 
 
 class Unreadable(ValueError):
-    """A guess is not of the form that is asked for; the text completes "1.1 asks for ..."."""
+    """A guess is not of the form that is asked for: a sentence, with places left for the prediction and the guess."""
+
+    def __init__(self, template: str, **values: object) -> None:
+        super().__init__(template, values)
+        self._template, self._values = template, values
+
+    def told(self, prediction: str, guess: str) -> str:
+        """The sentence about this guess, at the prediction with this id."""
+        return say(self._template, prediction=prediction, guess=guess, **self._values)
 
 
 class Kind(Protocol):
     """The form of a guess: how one is read, shown, and held against the truth."""
 
     @property
-    def expected(self) -> str:
-        """What is asked for; it completes "1.1 asks for ..."."""
+    def unreadable(self) -> Unreadable:
+        """What is raised for a guess that is not of this form."""
 
     def read(self, guess: Any) -> Any:
-        """The guess as this form has it, of numbers, texts and tuples. Raises Unreadable with what was expected."""
+        """The guess as this form has it, of numbers, texts and tuples. Raises Unreadable."""
 
     def settle(self, truth: Any) -> Any:
         """A truth that was read, without the digits that hang on the processor or that nobody could guess."""
@@ -48,7 +56,7 @@ def read_guess(kind: Kind, guess: Any) -> Any:
     except Unreadable:
         raise
     except Exception:  # an array without a length, an object whose text or number is an error
-        raise Unreadable(kind.expected) from None
+        raise kind.unreadable from None
 
 
 @dataclass(frozen=True)
@@ -74,13 +82,13 @@ class Number:
     factors: bool = False
 
     @property
-    def expected(self) -> str:
-        return say(messages.A_NUMBER_FROM, low=_plain(self.low), high=self.show(self.high))
+    def unreadable(self) -> Unreadable:
+        return Unreadable(messages.NO_NUMBER_FROM, low=_plain(self.low), high=self.show(self.high))
 
     def read(self, guess: Any) -> float:
         value = _as_number(guess)
         if value is None or not self.low <= value <= self.high:
-            raise Unreadable(self.expected)
+            raise self.unreadable
         return value
 
     def settle(self, truth: float) -> float:
@@ -118,8 +126,8 @@ class Choice:
     options: tuple[str, ...]
 
     @property
-    def expected(self) -> str:
-        return say(messages.ONE_OF, options=_listed(self.options))
+    def unreadable(self) -> Unreadable:
+        return Unreadable(messages.NONE_OF, options=_listed(self.options))
 
     def read(self, guess: Any) -> str:
         if isinstance(guess, bool):
@@ -129,7 +137,7 @@ class Choice:
         # "coffee" for "the coffee": part of an option, if it is part of no other.
         meant = same or [option for option in self.options if said and said in option.casefold().split()]
         if len(meant) != 1:
-            raise Unreadable(self.expected)
+            raise self.unreadable
         return meant[0]
 
     def settle(self, truth: str) -> str:
@@ -150,12 +158,12 @@ class Token:
     """A token of a text. Spaces around it do not count. A guess that fits is described by a text or several."""
 
     @property
-    def expected(self) -> str:
-        return messages.A_TOKEN_AS_TEXT
+    def unreadable(self) -> Unreadable:
+        return Unreadable(messages.NO_TOKEN_AS_TEXT)
 
     def read(self, guess: Any) -> str:
         if not isinstance(guess, str) or not guess.strip() or len(guess) > 40:
-            raise Unreadable(self.expected)
+            raise self.unreadable
         guess.encode()  # half of a surrogate pair is no text: a UnicodeEncodeError here, and not where it is kept
         return guess.strip()
 
@@ -179,14 +187,14 @@ class Several:
     parts: tuple[Kind, ...]
 
     @property
-    def expected(self) -> str:
-        return say(messages.SO_MANY_VALUES, count=len(self.parts))
+    def unreadable(self) -> Unreadable:
+        return Unreadable(messages.NOT_SO_MANY, count=len(self.parts))
 
     def read(self, guess: Any) -> tuple[Any, ...]:
         # A set or a dictionary has no first value, so it is a guess at nothing in particular.
         no_list = isinstance(guess, str | bytes | set | frozenset | dict) or not hasattr(guess, "__len__")
         if no_list or len(guess) != len(self.parts):
-            raise Unreadable(self.expected)
+            raise self.unreadable
         return tuple(part.read(one) for part, one in zip(self.parts, guess, strict=True))
 
     def settle(self, truth: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -199,11 +207,10 @@ class Several:
         found = [part.distance(*pair) for part, *pair in zip(self.parts, guess, truth, strict=True)]
         if all(right for right, _ in found):
             return True, ""
-        told = [
-            say(messages.PART_RIGHT if right else messages.PART_WRONG, place=place, off=off).rstrip()
-            for place, (right, off) in enumerate(found, 1)
-        ]
-        return False, " ".join(told)
+        told = []
+        for place, (right, off) in enumerate(found, 1):
+            told += [say(messages.PART_RIGHT if right else messages.PART_WRONG, place=place), off]
+        return False, " ".join(filter(None, told))
 
     def fits(self, wanted: tuple[Any, ...], guess: tuple[Any, ...]) -> bool:
         return all(
@@ -227,8 +234,9 @@ def _as_number(guess: Any) -> float | None:
 
 
 def _listed(options: tuple[str, ...]) -> str:
-    shown = options if len(options) <= 6 else (options[0], options[1], options[-1])
-    return " or ".join(map(repr, shown))
+    """All of a few options; of many the first two and the last, which show how they go on."""
+    shown = [repr(option) for option in options]
+    return ", ".join(shown if len(shown) <= 6 else [*shown[:2], "...", shown[-1]])
 
 
 def _plain(value: float) -> str:

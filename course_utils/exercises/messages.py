@@ -173,18 +173,17 @@ MODE_CHANGED = "Your code left the model in another mode (train or eval) than it
 NO_GUESS = "◇ {prediction} no guess."
 KEPT = "◇ {prediction} your guess is kept: {guess}."
 KEPT_LATE = "◇ {prediction} your guess is kept: {guess}. (The answer was shown before it.)"
-NOT_READABLE = "◇ {prediction} asks for {expected}; {guess} came, and is not kept."
 TRUTH_ALONE = "◇ {prediction} The answer: {truth}. (No guess.)"
 GUESS_RIGHT = "◆ {prediction} The answer: {truth}. You said {guess}: right. {remark}"
 GUESS_OFF = "◇ {prediction} The answer: {truth}. You said {guess}. {off} {remark}"
 NOT_TO_BE_READ = "◇ {prediction} no answer to show: {truth} is not what the lesson computes here. Run the cells above."
 NO_PREDICTION = "There is no prediction {prediction!r}; this lesson has {known}."
 
-# The forms of a guess; each completes "1.1 asks for ...".
-A_NUMBER_FROM = "a number from {low} to {high}"
-ONE_OF = "{options}"
-A_TOKEN_AS_TEXT = "a token, as a text in quotation marks"
-SO_MANY_VALUES = "{count} values, with a comma between them"
+# A guess that is not of the form that is asked for. {options} are listed with commas.
+NO_NUMBER_FROM = "◇ {prediction} asks for a number from {low} to {high}; {guess} came, and is not kept."
+NONE_OF = "◇ {prediction} asks for one of {options}; {guess} came, and is not kept."
+NO_TOKEN_AS_TEXT = "◇ {prediction} asks for a token, as a text in quotation marks; {guess} came, and is not kept."
+NOT_SO_MANY = "◇ {prediction} asks for {count} values, with a comma between them; {guess} came, and is not kept."
 
 # How far off it is.
 TOO_LOW = "That is {off} too low."
@@ -193,7 +192,7 @@ TIMES_TOO_SMALL = "That is {times} times too small."
 TIMES_TOO_LARGE = "That is {times} times too large."
 NOT_A_SIZE = "Zero is no size to compare with."
 PART_RIGHT = "Your value {place} is right."
-PART_WRONG = "Your value {place} is not. {off}"
+PART_WRONG = "Your value {place} is not right."
 
 # Questions with answers to choose from. {says} is an option's explanation, {line} what an experiment showed.
 QUESTION = "? {quiz} {asks}"
@@ -203,3 +202,7 @@ NO_SUCH_ANSWER = "The answers are {letters}; {answer} came."
 TRIED = "Tried on your model: {line}"
 TRIED_OTHERWISE = "Tried on your model, where it comes out otherwise: {line}"
 NO_QUIZ = "There is no question {quiz!r}; this lesson has {known}."
+
+# Where one is, when a lesson is opened again. {next} is the id of an exercise.
+WELCOME_BACK = "Welcome back: {right} of {count} exercises of lesson {lesson} are right, next is {next}."
+WELCOME_BACK_DONE = "Welcome back: all {count} exercises of lesson {lesson} are right."

@@ -44,7 +44,8 @@ class Prediction:
 
     Attributes:
         id: that of the exercise it belongs to, "1.1"; with a letter where there are several.
-        asks: the question, for whoever sees it away from the lesson.
+        asks: the question in Markdown, as it goes on in the lesson after "Predict first:". It stands alone on a slide,
+            and asks for exactly what a guess is.
         kind: the form of a guess.
         guesses: the plausible ones, the most specific first.
     """

@@ -39,7 +39,7 @@ def predict(id: str, guess: Any = ...) -> None:
         read = read_guess(prediction.kind, guess)
     except Unreadable as error:
         _guesses.pop(id, None)
-        print(say(messages.NOT_READABLE, prediction=id, expected=error, guess=_briefly(guess)))
+        print(error.told(id, _briefly(guess)))
         return
     _guesses[id] = read
     before = record.entry("predictions", id)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import html
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from course_utils.errors import CourseError
-from course_utils.exercises import LESSONS, get_exercise, watch
-from course_utils.learner import record
+from course_utils.exercises import LESSONS, get_exercise, messages, watch
+from course_utils.exercises.messages import say
+from course_utils.learner import certificate, record
 from course_utils.learner.standing import Standing, standing
 
 _greeted: set[str] = set()
@@ -96,7 +96,7 @@ class Progress:
             open_ones = ", ".join(lesson.number for lesson in found.lessons if not lesson.done)
             raise CourseError(f"Not every exercise is right yet: lessons {open_ones} are open. Next is {found.next}.")
         try:
-            target.write_text(_page(found, name), encoding="utf-8")
+            target.write_text(certificate.page(found, name), encoding="utf-8")
         except OSError as error:
             raise CourseError(f"{target}: cannot be written ({error}). Name another file.") from None
         return target
@@ -171,8 +171,8 @@ def greet(id: str) -> None:
     with contextlib.suppress(OSError):
         (found,) = (one for one in standing(record.read(path)).lessons if one.number == lesson)
         if found.begun:
-            onward = f"next is {found.next}" if found.next else "all of it is right"
-            print(f"Welcome back: {found.right} of {found.exercises} exercises of lesson {lesson} are right, {onward}.")
+            template = messages.WELCOME_BACK if found.next else messages.WELCOME_BACK_DONE
+            print(say(template, right=found.right, count=found.exercises, lesson=lesson, next=found.next))
 
 
 def _changed(path: Path, edit: Any) -> None:
@@ -180,27 +180,6 @@ def _changed(path: Path, edit: Any) -> None:
         record.change(path, edit)
     except OSError as error:
         raise CourseError(f"{path}: cannot be written ({error}). COURSE_PROGRESS names another file.") from None
-
-
-def _page(found: Standing, name: str) -> str:
-    rows = "".join(
-        f"<tr><td>{lesson.number}</td><td>{html.escape(lesson.name)}</td><td>{lesson.points} of {lesson.out_of}</td>"
-        f"<td>{lesson.guesses} of {lesson.predictions}, {lesson.guessed_right} right</td>"
-        f"<td>{html.escape(lesson.last)}</td></tr>"
-        for lesson in found.lessons
-    )
-    who = f"<p>{html.escape(name)}</p>" if name else ""
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Inside a language model: all done</title>
-<style>body{{font-family:serif;max-width:42rem;margin:4rem auto;padding:0 1rem;line-height:1.5}}
-body{{background:#fff;color:#222}}h1{{font-weight:normal}}table{{border-collapse:collapse;width:100%}}
-td,th{{border-bottom:1px solid #bbb;padding:.4rem;text-align:left}}</style></head>
-<body><h1>Inside a language model</h1>{who}
-<p>Every exercise of {len(found.lessons)} lessons was solved.</p>
-<table><tr><th>lesson</th><th></th><th>points</th><th>guesses</th><th>last day</th></tr>{rows}</table>
-<p>This page was made by the course on the learner's own machine, from a file that anybody can edit. It is for
-the one who did the work, and proves nothing to others.</p></body></html>
-"""
 
 
 watch(note_event)

@@ -56,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "furnish",
         parents=[names],
         aliases=["badges"],
-        help="write setup cell, badge and the exercises' titles and hints; execute nothing",
+        help="write setup cell, badge, the exercises' titles and hints, what is to be predicted; execute nothing",
     )
     furnish.set_defaults(run=_furnish)
 
@@ -95,13 +95,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from course_utils.notebooks import exercise_text, files, normalise
+    from course_utils.notebooks import exercise_text, files, normalise, prediction_text
 
     status = 0
     for path in files.find(arguments.names):
         notebook = files.read(path)
         found = normalise.problems(notebook)
-        if files.root_of_lesson(path) and (drifted := exercise_text.problems(notebook)):
+        drifted = [*exercise_text.problems(notebook), *prediction_text.problems(notebook)]
+        if files.root_of_lesson(path) and drifted:
             found += drifted
         elif normalise.normalise(_furnished(notebook, path)) != notebook:
             found.append(normalise.Problem(-1, "is not normalised; run `course notebooks run`"))

@@ -1,6 +1,7 @@
-"""What no lesson says in words of its own: its setup cell and its badge, and the titles and hints of its exercises.
+"""What no lesson says in words of its own: its setup cell and badge, its exercises' titles and hints, its questions.
 
-The first two follow from the address in pyproject.toml, the others from the exercises (:mod:`.exercise_text`).
+The first two follow from the address in pyproject.toml, the others from the exercises (:mod:`.exercise_text`) and from
+what is to be predicted (:mod:`.prediction_text`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from nbformat import NotebookNode
 
 from course_utils import colab
 from course_utils.notebooks.exercise_text import write_exercises
+from course_utils.notebooks.prediction_text import write_questions
 
 BADGE_IMAGE = "https://colab.research.google.com/assets/colab-badge.svg"
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)\s]*\)\]\(([^)\s]*)\)")
@@ -23,12 +25,14 @@ _LINK = re.compile(r"https://colab\.research\.google\.com/github/[^)\s]*/(\w+)\.
 def furnish(notebook: NotebookNode, name: str, *, version: str, repository: str) -> NotebookNode:
     """Return a copy of the lesson called `name` with all of this written where it belongs; outputs stay as they are.
 
-    The badge stands under the title, the setup cell before all code, what is of an exercise above its answer cell.
+    The badge stands under the title, the setup cell before all code, what is of an exercise above its answer cell,
+    what is to be predicted above the cell of the guess.
     """
     result = copy.deepcopy(notebook)
     _renew_badge(result, badge(name, version=version, repository=repository))
     _renew_setup(result, colab.setup_cell(version, repository))
     write_exercises(result)
+    write_questions(result)
     return result
 
 

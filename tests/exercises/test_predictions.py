@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,23 @@ def test_a_lesson_asks_each_prediction_and_reveals_it_further_down(lesson: str) 
     asked = {ast.literal_eval(call.args[0]): place for place, call in calls(lesson, "predict")}
     answered = {ast.literal_eval(call.args[0]): place for place, call in calls(lesson, "reveal")}
     assert all(asked[id] < answered[id] for id in known)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_the_comment_beside_a_guess_tells_the_form_that_is_read(lesson: str) -> None:
+    """All options in their order, a scale's both ends, a list of as many values as an example."""
+    (path,) = NOTEBOOKS.glob(f"0{lesson}_*.ipynb")
+    code = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    told = dict(re.findall(r"^predict\(\"([\d.]+)\", \.\.\.\)  # (.+)$", code, re.MULTILINE))
+    for id, comment in told.items():
+        kind = get_prediction(id).kind
+        if isinstance(kind, Choice):
+            assert tuple(re.findall(r"\"(.+?)\"", comment)) == kind.options, id
+        if isinstance(kind, Number) and (ends := re.search(r"(-?[\d,]+) to ([\d,]+)$", comment)):
+            assert tuple(int(end.replace(",", "")) for end in ends.groups()) == (kind.low, kind.high), id
+        if isinstance(kind, Several):
+            assert kind.read(ast.literal_eval(comment.partition("as in ")[2])), id
+    assert list(told) == [each.id for each in predictions(lesson)]
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

@@ -102,6 +102,10 @@ def test_opening_a_lesson_again_says_where_one_was_once(kept: Path, said: Said) 
     predict("1.1", 7)
     predict("1.2", ...)
     assert said().count("Welcome back: 0 of 8 exercises of lesson 1 are right, next is 1.1.") == 1
+    record.change(kept, all_right)
+    own_progress._greeted.clear()
+    predict("1.2", ...)
+    assert said().startswith("Welcome back: all 8 exercises of lesson 1 are right.\n")
 
 
 @pytest.mark.parametrize(
@@ -173,6 +177,9 @@ def test_a_certificate_comes_when_all_is_right(kept: Path, tmp_path: Path) -> No
     page = progress.certificate("<Ada>", tmp_path / "page.html").read_text(encoding="utf-8")
     assert "&lt;Ada&gt;" in page and "<Ada>" not in page and "proves nothing to others" in page
     assert "http" not in page, "it needs no network"
+    assert page.count("<td>2026-") == page.count("<tr><td>") == len(LESSONS)
+    nameless = progress.certificate(target=tmp_path / "page.html").read_text(encoding="utf-8")
+    assert nameless == page.replace("<p>&lt;Ada&gt;</p>", "") != page
     assert "Everything is right" in own_progress.told(standing(record.read(kept)))
 
 

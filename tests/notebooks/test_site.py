@@ -73,6 +73,21 @@ def test_a_view_is_its_data_beside_its_still(place: lessons.Place) -> None:
     assert lessons.first_view(lesson(), place, "other") == ""
 
 
+def test_words_are_text_wherever_a_page_shows_them(place: lessons.Place) -> None:
+    """A picture's words, its name, a title: none is markup, and none ends the attribute in which it stands."""
+    said = """So: <b>"5 < 6" & 'more'</b>"""
+    image = new_output("display_data", {"image/png": PIXEL, "text/plain": said})
+    alone = new_output("display_data", {"text/plain": said})
+    drawn = new_output("display_data", {"text/plain": said, VIEW_TYPE: {**VIEW, "view": said}})
+    pages = [lessons.still(image, place), lessons.still(alone, place), lessons.view(drawn, place)]
+    pictured, worded, viewed = (BeautifulSoup(page, "html.parser") for page in pages)
+    assert pictured.select("img")[0]["alt"] == worded.select("p")[0].text == viewed.select("p")[0].text == said
+    assert viewed.select("figure")[0]["data-view"] == said and not viewed.select("b")
+    titled = new_notebook(cells=[new_markdown_cell(f"# {said}\n\nWords.")])
+    deck = BeautifulSoup(slides.deck(titled, "01_small", place), "html.parser")
+    assert deck.h1 is not None and deck.h1.text == said and not deck.select("b")
+
+
 def test_the_badge_becomes_a_line_of_links(place: lessons.Place) -> None:
     source = lessons.page(lesson(), "01_small", place).cells[0].source
     assert "colab-badge" not in source
@@ -199,14 +214,13 @@ def test_a_slide_without_a_question_says_how_its_part_begins(place: lessons.Plac
     assert shows.select_one("math") is not None and "And more" not in shows.text and not shows.select("details")
 
 
-def test_a_slide_asks_in_the_words_of_the_prediction_where_there_is_one(place: lessons.Place) -> None:
-    from course_utils.exercises.lookup import predictions
-
+def test_a_slide_asks_all_that_its_part_asks_as_markdown(place: lessons.Place) -> None:
     notebook = parts()
-    asked = predictions(1)[0]
-    notebook.cells.insert(2, new_code_cell(f'predict("{asked.id}", ...)  # a number'))
-    points = slides_of(notebook, place)[1].select(".asked li")
-    assert [BeautifulSoup(str(one), "html.parser").text for one in points] == [asked.asks]
+    asks = new_markdown_cell('**Predict first:** after *The* `"x"`, and with 1 < 2 & 3?\n\nNot this.')
+    notebook.cells.insert(2, asks)
+    asked = slides_of(notebook, place)[1].select(".asked li")
+    assert [one.text for one in asked] == ["Into how many tokens?", 'After The "x", and with 1 < 2 & 3?']
+    assert [[tag.name for tag in one.select("*")] for one in asked] == [[], ["em", "code"]]
 
 
 def test_a_lesson_without_questions_says_so() -> None:

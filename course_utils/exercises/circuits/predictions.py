@@ -8,8 +8,8 @@ from course_utils.exercises.predicting import Guess, Prediction
 PREDICTIONS = (
     Prediction(
         "7.1",
-        asks="The prompts differ in the token at position 10. At how many of the 15 positions can a message differ "
-        "from 0?",
+        asks="the prompts differ in one token, at position 10. At how many of the 15 positions can a head's message "
+        "differ from zero?",
         kind=Number(0, 15, near=0),
         guesses=(
             Guess("the one word", (1, 1), "There the words differ. But every later token can look back at it, and "
@@ -21,7 +21,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "7.2",
-        asks="Patched, 23.3 moves the answer by 4.7 logits and 20.0 by 2.4. How much of either is direct?",
+        asks="patched, 23.3 moves the answer by 4.7 logits and 20.0 by 2.4. How many logits of each are direct?",
         kind=Several((Number(-100, 100, near=0.5, digits=1), Number(-100, 100, near=0.5, digits=1))),
         guesses=(
             Guess("all of both", (None, (1.5, 3.0)), "20.0 says little to the answer itself: what it does, it does "
@@ -33,7 +33,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "7.3",
-        asks="20.0 moves the answer by 2.4 logits in all. How much of it goes through the query of 23.0?",
+        asks="20.0 moves the answer by 2.4 logits in all. How many of them go through the query of 23.0?",
         kind=Number(-100, 100, near=0.3, digits=1, unit=" logits"),
         guesses=(
             Guess("all of it", (2.0, 2.8), "20.0 has other readers as well: the queries of 23.1 and 23.7 among them."),
@@ -45,7 +45,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "7.4",
-        asks="Four paths, one by one, take eight traces, without those of the messages. How many does the batch take?",
+        asks="four paths, one by one, take eight traces, without those of the messages. How many does the batch take?",
         kind=Number(1, 100, near=0, unit=" traces"),
         guesses=(
             Guess("still eight", (8, 8), "Each row of a batch is a run of its own, so four senders share each trace."),
@@ -55,7 +55,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "7.5",
-        asks="Of 70,651 edges, taken in the order of the estimate, how many go half of the way from the corrupted "
+        asks="of 70,651 edges, taken in the order of the estimate, how many go half of the way from the corrupted "
         "answer to the clean one?",
         kind=Number(1, 70651, near=2, figures=1, factors=True, unit=" edges"),
         guesses=(
@@ -69,7 +69,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "7.7",
-        asks="Take one edge out of a circuit of a hundred. How many of the hundred cost less than 0.1 logits?",
+        asks="take one edge at a time out of the circuit of a hundred. How many of the hundred cost less than 0.1 "
+        "logits?",
         kind=Number(0, 100, near=6, unit=" edges"),
         guesses=(
             Guess("none", (0, 10), "They were chosen as the strongest, one by one, in the whole model. In the circuit "
@@ -81,7 +82,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "7.8",
-        asks="Of eight pairs, of which share does the circuit of two hundred edges explain less than half?",
+        asks="of how many of eight pairs does the circuit of two hundred edges explain less than half: of none, of "
+        "some, or of most?",
         kind=Choice(("of none", "of some", "of most")),
         guesses=(
             Guess("the mean is fair", "of none", "Half of the way on average leaves room on both sides."),

@@ -8,7 +8,7 @@ from course_utils.exercises.predicting import Guess, Prediction
 PREDICTIONS = (
     Prediction(
         "3.0",
-        asks="The text grows from 9 tokens to 18. In how many of the 30 layers do the first 9 keys change?",
+        asks="the text grows from 9 tokens to 18. In how many of the 30 layers do the first 9 keys change?",
         kind=Number(0, 30, near=0, unit=" layers"),
         guesses=(
             Guess("all", (30, 30), "The meaning of a text changes as it grows, so its vectors should. But a token "
@@ -21,7 +21,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "3.1",
-        asks="Without the division by the square root, would the attention weights be more even or more peaked?",
+        asks="without the division by the square root, would the attention weights be more even, more peaked, or the "
+        "same?",
         kind=Choice(("more even", "more peaked", "the same")),
         guesses=(
             Guess("smaller numbers", "more even", "Dividing makes numbers smaller, and small weights sound peaked. But "
@@ -36,7 +37,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "3.2",
-        asks="Four tokens are held, three are new. How many of the 3 × 7 entries of the mask are True?",
+        asks="four tokens are held, three are new. How many of the 3 × 7 entries of the mask are True?",
         kind=Number(0, 21, near=0, unit=" entries"),
         guesses=(
             Guess("all", (21, 21), "For a single new token that would be right: it may see everything. Three new "
@@ -51,7 +52,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "3.3",
-        asks="Prefill 4 tokens, then a chunk of 3, then 1. How many keys are computed in all?",
+        asks="prefill 4 tokens, then a chunk of 3, then 1. How many keys are computed in all?",
         kind=Number(0, 1000, near=0, unit=" keys"),
         guesses=(
             Guess("as without a cache", (19, 19), "4 + 7 + 8 is what it costs without a cache: the whole text each "
@@ -65,7 +66,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "3.4",
-        asks="Which takes more memory at 32,000 tokens, the model's parameters in float32 or its cache?",
+        asks="which takes more memory at 32,000 tokens, the 135 million parameters of this model in float32, or its "
+        "cache?",
         kind=Choice(("the parameters", "the cache", "about the same")),
         guesses=(
             Guess("135 million", "the parameters", "135 million is a large number. But each of the 32,000 tokens "
@@ -81,7 +83,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "3.5",
-        asks="With the whole text fed each time and the cache used too, how much is read in three steps?",
+        asks="the prompt has 9 tokens. If you feed the whole text each time *and* use the cache, how many tokens will "
+        "the model have read after three steps?",
         kind=Number(0, 1000, near=0, unit=" tokens"),
         guesses=(
             Guess("as it should be", (11, 12), "That is what the text has by then, and what the cache should hold. But "
@@ -94,7 +97,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "3.6",
-        asks="What happens to the second ending's score if the first ending stays in the cache?",
+        asks="what happens to the second ending's score if the first ending stays in the cache?",
         kind=Choice(("it stays the same", "it gets better", "it gets worse")),
         guesses=(
             Guess("separate", "it stays the same", "The endings are scored one after the other, but in one cache: "
@@ -108,7 +111,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "3.9",
-        asks="How many of the four layers are right?",
+        asks="how many of the four layers are right for every cut of the text?",
         kind=Number(0, 4, near=0, unit=" of four"),
         guesses=(
             Guess("all", (4, 4), "All four pass the test, so all four are right? The test gives the prompt at once and "

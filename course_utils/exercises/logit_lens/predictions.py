@@ -8,7 +8,7 @@ from course_utils.exercises.predicting import Guess, Prediction
 PREDICTIONS = (
     Prediction(
         "4.1",
-        asks="At which depth is ' Paris' in front for the first time?",
+        asks='at which depth will " Paris" first be in front, for *The Eiffel Tower is in the city of*?',
         kind=Number(0, 30, near=0),
         guesses=(
             Guess("at once", (0, 5), "The word Eiffel is there from the start, but not at the place that answers. At "
@@ -23,7 +23,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "4.2",
-        asks="After which token of the prompt is the model surest of what comes next?",
+        asks="the model is asked after *The*, after *The E*, and so on. After which token of the prompt will it be "
+        "surest of what comes next?",
         kind=Token(),
         guesses=(
             Guess("the whole prompt", "of", "At the end it has read the most. But it gives Paris 0.66 only: what "
@@ -38,7 +39,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "4.3",
-        asks="What rank has ' Paris' half-way, at depth 15, among 49,152 tokens?",
+        asks='of 49,152 tokens, what rank will " Paris" have half-way, at depth 15?',
         kind=Number(1, 49152, near=3, figures=2, factors=True),
         guesses=(
             Guess("nearly there", (1, 20), "If the answer were worked out step by step, half-way would be half there. "
@@ -51,7 +52,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "4.4",
-        asks="Does the distance to the last depth fall steadily from layer to layer?",
+        asks="does the distance to the last depth fall steadily from layer to layer, rise first, or stay and then "
+        "fall?",
         kind=Choice(("falls steadily", "rises first", "stays, then falls")),
         guesses=(
             Guess("each layer helps", "falls steadily", "Each layer adds its part to the answer, so each should bring "
@@ -66,7 +68,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "4.5",
-        asks="Which token of 'Paris is the capital of France' has its next token settled earliest?",
+        asks="which token of *Paris is the capital of France* will have its next token settled earliest?",
         kind=Token(),
         guesses=(
             Guess("the best known", "France", "At the end all is said, one thinks, and a full stop or comma must come. "
@@ -80,7 +82,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "4.6",
-        asks="Which does more for ' Paris' over ' Rome': the attentions together, or the MLPs together?",
+        asks='which does more for " Paris" over " Rome": the attention layers together, or the MLPs together?',
         kind=Choice(("attention", "MLPs", "equal")),
         guesses=(
             Guess("facts in MLPs", "MLPs", "Facts are kept in MLPs, so it is often said. Against ' London' and "
@@ -95,7 +97,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "4.7",
-        asks="At depth 15 the logit lens is 16 nats from the model's own prediction. What is left after a fitted map?",
+        asks="at depth 15, the logit lens is about 16 nats from the model's own prediction. How many will be left "
+        "with the fitted map?",
         kind=Number(0, 1000, near=1, unit=" nats"),
         guesses=(
             Guess("the map finds it all", (0, 0.9), "If the residual held the whole prediction in other directions, a "
@@ -109,7 +112,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "4.8",
-        asks="After how many of ten landmarks does the model no longer name the city, with attention 23 silent?",
+        asks="with attention 23 silent, after how many of ten landmarks will the model no longer name the city that "
+        "it named before?",
         kind=Number(0, 10, near=0, unit=" of ten"),
         guesses=(
             Guess("none", (0, 0), "One would think so after the Eiffel Tower. It is one of the two mildest cases of "

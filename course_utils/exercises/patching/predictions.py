@@ -8,7 +8,7 @@ from course_utils.exercises.predicting import Guess, Prediction
 PREDICTIONS = (
     Prediction(
         "6.1",
-        asks="The clean run gives Mike 0.77. How large is logit(' Mike') - logit(' Emma')?",
+        asks='the clean run gives *Mike* a probability of 0.77. How large is logit(" Mike") − logit(" Emma")?',
         kind=Number(-1000, 1000, near=0.6, digits=1, unit=" logits"),
         guesses=(
             Guess("a probability", (0, 1.5), "Between these two names that would be a probability of {logistic:.2f} "
@@ -24,7 +24,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "6.2",
-        asks="In which layer does scrambling a head change the answer most, on average over the heads?",
+        asks="in which layer does scrambling a head change the answer most, on average over the layer's heads?",
         kind=Number(0, 29, near=1),
         guesses=(
             Guess("where it is said", (22, 29), "The answer is made there, and with other orders layer 23 "
@@ -37,7 +37,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "6.3",
-        asks="How many numbers do all heads of all layers put out for a prompt of 15 tokens?",
+        asks="how many numbers do all heads of all layers put out for a prompt of 15 tokens?",
         kind=Number(1, 1e12, near=1.01, factors=True),
         guesses=(
             Guess("one a head", (270, 270), "270 is the number of heads. Each puts out a vector of 64 numbers, and it "
@@ -53,7 +53,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "6.4",
-        asks="At which layer do the heads differ most between the two mentions of a name?",
+        asks="compared with any two tokens, in which layer do the heads' outputs at the two mentions of *Emma* differ "
+        "most, on average over the layer's heads?",
         kind=Number(0, 29, near=1),
         guesses=(
             Guess("the word", (0, 3), "In the first layers the word is nearly all that a head sees, and the word is "
@@ -66,7 +67,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "6.5",
-        asks="Clean and corrupted are 11.4 logits apart. How many of them does the best single head carry?",
+        asks="clean and corrupted are 11.4 logits apart. How many of them will the best single head carry?",
         kind=Number(-100, 100, near=0.7, digits=1, unit=" logits"),
         guesses=(
             Guess("evenly", (-100, 0.6), "11.4 spread over 270 heads would be 0.04 each. It is not spread: only some "
@@ -79,7 +80,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "6.6",
-        asks="How many times faster than nine single runs is one batch of nine?",
+        asks="how many times faster than nine single runs is one batch of nine?",
         kind=Number(0.01, 1000, near=1.5, figures=2, unit=" times", factors=True),
         guesses=(
             Guess("nine runs for one", (7.5, 9.5), "That would be nine runs for the price of one. But nine rows are "
@@ -94,7 +95,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "6.7",
-        asks="At which name does the last token look, in the head that pushes Mike up most?",
+        asks="at which of the three names will the last token's attention be, in the head that pushes *Mike* up most?",
         kind=Choice(("Mike", "the first Emma", "the second Emma")),
         guesses=(
             Guess("it copies", "Mike", "To say Mike, one looks at Mike. Some heads do just that, 23.0 for one. But the "
@@ -109,7 +110,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "6.8",
-        asks="Which fraction of the way do the ten strongest heads bring back, and which the other 260?",
+        asks="with the ten strongest heads from the clean run and 260 from the corrupted, what fraction of the way is "
+        "that? And the other way round?",
         kind=Several((Number(-10, 10, near=0.12, digits=2), Number(-10, 10, near=0.12, digits=2))),
         guesses=(
             Guess("a small minority", ((-10, 0.7), None), "Ten of 270 are few. But four of them are enough for the "
@@ -124,7 +126,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "6.9",
-        asks="How many logits are left of 23.3 with all above held, of 19.2 and 20.0 with the name movers?",
+        asks="how many logits are left of 23.3's effect with all 54 heads above it held? And how many of the 5.3 that "
+        "19.2 and 20.0 have together, with the four heads 23.0, 23.1, 23.2 and 23.7 held?",
         kind=Several((Number(-100, 100, near=0.7, digits=1), Number(-100, 100, near=0.7, digits=1))),
         guesses=(
             Guess("told the others", ((-100, 1.5), None), "So it would be if 23.3 told heads above it something: with "

@@ -10,7 +10,8 @@ _TERMS = Choice(("embedding", *(f"{half} {layer}" for layer in range(100) for ha
 PREDICTIONS = (
     Prediction(
         "2.1",
-        asks="The vectors start with a length of about 3. How long are they after 30 layers?",
+        asks="the vectors start with a length (a norm) of about 3, and every layer adds to them. How long is a "
+        "typical one after 30 layers?",
         kind=Number(0, 1e12, near=1.5, figures=2, factors=True),
         guesses=(
             Guess("normalised", (0, 10), "A network with so many norms, one thinks, keeps its vectors short. But the "
@@ -26,7 +27,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "2.2",
-        asks="How far has ' song' moved at the last depth, in percent, because of a changed word seven words earlier?",
+        asks='at the last depth, how far has the last token, " song", moved because of a river that became a market '
+        'seven words earlier? In percent of its length.',
         kind=Number(0, 1000, near=8, unit="%"),
         guesses=(
             Guess("nothing", (0, 5), "The word stands seven places back, and a quiet song is one whether at a river or "
@@ -41,7 +43,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "2.3",
-        asks="At which depth are three senses of ' break' farthest apart from each other, on average?",
+        asks='at which depth are the three senses of " break" farthest apart from each other, on average?',
         kind=Number(0, 30, near=0),
         guesses=(
             Guess("the start", (0, 2), "At the start they are one and the same vector: the embedding looks up a row "
@@ -57,7 +59,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "2.4",
-        asks="Is the actor's big break nearer to the vase that may break, or to the coffee break?",
+        asks="*After years of bad luck the actor got his big break*. A stroke of luck: is it nearer to the vase that "
+        "may break, or to the coffee break?",
         kind=Choice(("the vase", "the coffee", "equally near")),
         guesses=(
             Guess("the sudden one", "the vase", "A big break comes suddenly, as a vase breaks. But the vase's is a "
@@ -72,7 +75,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "2.5",
-        asks="Which of the 61 terms of the sum is the longest, for the last token and for the first?",
+        asks="which of the 61 terms of the sum is the longest, for the last token? And for the first, with its giant?",
         kind=Several((_TERMS, _TERMS)),
         guesses=(
             Guess("the token itself", ("embedding", None), "All begins with the embedding, and it should count. But it "
@@ -90,7 +93,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "2.7",
-        asks="How many of the 270 heads give more than half of their attention to the previous token?",
+        asks="of the 270 heads, how many give more than half of their attention to the previous token?",
         kind=Number(0, 270, near=2, unit=" heads"),
         guesses=(
             Guess("one", (0, 1), "One such head would be enough for the model, one thinks. There are a few: models "
@@ -103,7 +106,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "2.8",
-        asks="If the heads no longer rest on the first token at all, how many nats does each token of the text cost?",
+        asks="if the heads no longer rest on the first token at all, how many nats does a token of the text cost on "
+        "average? 2.8 as before, 12.6 as without the giant, or what?",
         kind=Number(0, 100, near=1, digits=1, unit=" nats"),
         guesses=(
             Guess("as with the giant gone", (10, 100), "12.6 was the price of taking the giant away, and it looked "
@@ -117,7 +121,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "2.9",
-        asks="Are the induction heads in lower or in higher layers than the previous-token heads?",
+        asks="will the induction heads be in lower layers than the previous-token heads, in higher ones, or in the "
+        "same? (Think about what an induction head must know about the token it looks at.)",
         kind=Choice(("lower", "higher", "the same")),
         guesses=(
             Guess("simple things first", "lower", "Copying is simple, and simple things come first. But to find the "

@@ -10,7 +10,8 @@ _LENGTH = Number(0, 100, near=0.05, digits=2)
 PREDICTIONS = (
     Prediction(
         "5.1",
-        asks="What is the cosine of two glad directions at layer 12, each found from other pairs of sentences?",
+        asks="find the glad direction at layer 12 once with the first two pairs of sentences and once with the other "
+        "three. The cosine of two random vectors of width 576 is about 0.04. What is it for these two?",
         kind=Number(-1, 1, near=0.1, digits=2),
         guesses=(
             Guess("one concept, one direction", (0.7, 1), "If gladness were one direction, and each pair showed it "
@@ -26,7 +27,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "5.2",
-        asks="Which next token gains most with gladness added, and which with its opposite?",
+        asks="after *I think that this movie is* the model expects *a*, *going*, *about*. Which next token will gain "
+        "the most probability with gladness added, and which with its opposite?",
         kind=Several((Token(), Token())),
         guesses=(
             Guess("praise", (("great", "good", "wonderful", "amazing", "fantastic", "awesome", "funny", "perfect",
@@ -42,7 +44,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "5.4",
-        asks="With the vector added at the prompt only, is the effect on the text the same, weaker, or gone?",
+        asks="add the vector at the prompt only, and leave the new tokens alone. Is the effect on the text the same, "
+        "weaker, or gone?",
         kind=Choice(("the same", "weaker", "gone")),
         guesses=(
             Guess("it has been read", "the same", "The model has read a steered prompt, and its keys and values stay "
@@ -57,7 +60,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "5.7",
-        asks="Two unit vectors at right angles: how long are their sum, their mean, and the middle of the arc?",
+        asks="two unit vectors at right angles. How long are their sum, their mean, and the middle of the arc between "
+        "them?",
         kind=Several((_LENGTH, _LENGTH, _LENGTH)),
         guesses=(
             Guess("lengths add", ((1.9, 2.1), None, None), "Lengths add only where the two point the same way. At "
@@ -72,7 +76,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "5.10",
-        asks="The best of forty random directions shifted the log-odds by 1.3. And the best of sixty?",
+        asks="the best of forty random directions shifted the log-odds by 1.3. How far will the best of sixty others "
+        "shift them?",
         kind=Number(-10, 20, near=0.5, digits=1),
         guesses=(
             Guess("as good as glad", (2.5, 20), "With enough draws one will be lucky. But the shifts of random "

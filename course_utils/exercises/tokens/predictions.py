@@ -8,7 +8,7 @@ from course_utils.exercises.predicting import Guess, Prediction
 PREDICTIONS = (
     Prediction(
         "1.1",
-        asks="Into how many tokens does 'The Eiffel Tower is in Paris.' fall?",
+        asks="into how many tokens does *The Eiffel Tower is in Paris.* fall? It has 6 words and 29 characters.",
         kind=Number(1, 100, near=0, unit=" tokens"),
         guesses=(
             Guess("words", (6, 6), "One for each word is near the mark: five of the six words are one token each. But "
@@ -25,7 +25,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "1.2",
-        asks="Which token is second after 'The Eiffel Tower is in the city of', and what probability has the first?",
+        asks="after *The Eiffel Tower is in the city of*, which token is the second most probable? And what "
+        "probability has the most probable one?",
         kind=Several((Token(), Number(0, 1, near=0.1, digits=2))),
         guesses=(
             Guess("Paris itself", ("Paris", None), "Paris is the right city, and it is the first. The second has far "
@@ -46,7 +47,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "1.3",
-        asks="At which token of 'The capital of France is Paris' is the model most sure of what comes next?",
+        asks="at which token of *The capital of France is Paris* is the model most sure of what comes next?",
         kind=Token(),
         guesses=(
             Guess("at the end", "Paris", "At the end the model has read the most. But what counts is how much the text "
@@ -63,7 +64,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "1.4",
-        asks="How many times less probable is Paris when a space stands at the end of the prompt?",
+        asks="how many times less probable is *Paris* when a space stands at the end of *The Eiffel Tower is in the "
+        "city of*? Ten times, a thousand, a million?",
         kind=Number(1, 1e15, near=3, figures=2, unit=" times", factors=True),
         guesses=(
             Guess("a reader", (1, 30), "To a reader the two prompts are the same text, so little should change. To the "
@@ -79,7 +81,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "1.5",
-        asks="Which token of the three sentences about the cat surprises most?",
+        asks="in *The cat sat on the mat. The cat sat on the mat. The cat sat on the moon.*, which token surprises "
+        "most?",
         kind=Token(),
         guesses=(
             Guess("the break of the pattern", "moon", "moon breaks a pattern that was read twice, and it is the most "
@@ -95,7 +98,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "1.7",
-        asks="How many tokens have 0.9 of the probability after each of the two prompts?",
+        asks="with p = 0.9, how many tokens does top-p keep after *The Eiffel Tower is in the city of*? And after *My "
+        "favourite animal is the*?",
         kind=Several((Number(1, 49152, near=2, unit=" tokens", factors=True),) * 2),
         guesses=(
             Guess("a handful of cities", ((1, 12), None), "Paris alone has 0.66. But what is missing to 0.9 is spread "
@@ -111,7 +115,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "1.9",
-        asks="Of the 14 words of the news, how many can stand elsewhere in an order that costs little?",
+        asks="of the 14 words of the news, how many can stand elsewhere in an order that costs less than half as much "
+        "extra as a shuffle does?",
         kind=Number(0, 14, near=0, unit=" words"),
         guesses=(
             Guess("the half that is asked for", (7, 7), "Half is what is asked for, so one looks for an order that "

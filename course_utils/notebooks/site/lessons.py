@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
-import html
 import json
 import math
 import re
@@ -17,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from markupsafe import Markup
 from nbformat import NotebookNode
 
 from course_utils import colab
 from course_utils.exercises import Verdict, get_exercise
 from course_utils.notebooks.furnish import BADGE, colab_address
 from course_utils.notebooks.normalise import exercise_roles, words_of_picture
+from course_utils.notebooks.site.rendering import render
 from course_utils.notebooks.solve import solve
 from course_utils.pictures import VIEW_TYPE
 
@@ -100,17 +101,14 @@ def first_picture(lesson: NotebookNode, title: str, place: Place) -> str:
     return ""
 
 
-def view(output: NotebookNode, place: Place) -> str:
+def view(output: NotebookNode, place: Place) -> Markup:
     """A view's output as HTML: its data for the script that brings it to life, and until then, or without one, its
     still with its words.
     """
     payload = output.data[VIEW_TYPE]
+    # In a script nothing is read as an entity, so that the data are not escaped; they must not end it, though.
     data = json.dumps(payload, sort_keys=True, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
-    name = html.escape(str(payload["view"]), quote=True)
-    return (
-        f'<figure class="course-view" data-view="{name}">{still(output, place)}'
-        f'<script type="application/json">{data}</script></figure>'
-    )
+    return render("view.html", name=str(payload["view"]), still=still(output, place), data=Markup(data))
 
 
 def _for_reading(notebook: NotebookNode, links: str, place: Place) -> NotebookNode:
@@ -125,7 +123,7 @@ def _for_reading(notebook: NotebookNode, links: str, place: Place) -> NotebookNo
             _tag(cell, "said")
         for output in cell.get("outputs", []):
             if VIEW_TYPE in output.get("data", {}):
-                output["data"] = NotebookNode({"text/html": view(output, place)})
+                output["data"] = NotebookNode({"text/html": str(view(output, place))})
                 output["metadata"] = NotebookNode()
             elif "image/png" in output.get("data", {}):
                 words = {"alt": words_of_picture(output)}
@@ -149,16 +147,16 @@ def _fold(cell: NotebookNode, what: str) -> None:
     cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **prompts}
 
 
-def still(output: NotebookNode, place: Place) -> str:
+def still(output: NotebookNode, place: Place) -> Markup:
     """A picture's output as HTML with its words; the picture is written into the place's folder."""
-    words = html.escape(words_of_picture(output), quote=True)
+    words = words_of_picture(output)
     if "image/png" not in output.data:
-        return f"<p>{words}</p>"
+        return render("still.html", words=words, picture="")
     image = base64.b64decode(output.data["image/png"])
     name = f"{hashlib.sha256(image).hexdigest()[:16]}.png"
     place.stills.mkdir(parents=True, exist_ok=True)
     (place.stills / name).write_bytes(image)
-    return f'<img src="{place.address}/{name}" alt="{words}">'
+    return render("still.html", words=words, picture=f"{place.address}/{name}")
 
 
 def _links(lesson: NotebookNode, name: str, place: Place, solved: bool) -> str:
@@ -166,14 +164,16 @@ def _links(lesson: NotebookNode, name: str, place: Place, solved: bool) -> str:
     file = f"notebooks/{name}.ipynb"
     tagged = f"{place.repository}/blob/v{place.version}/{file}"
     owner = place.repository.removeprefix("https://github.com/")
-    binder = f"https://mybinder.org/v2/gh/{owner}/v{place.version}?urlpath={quote(f'lab/tree/{file}', safe='')}"
-    run = [
-        f"[Colab]({colab_address(name, version=place.version, repository=place.repository)})",
-        f"[Kaggle](https://kaggle.com/kernels/welcome?src={tagged})",
-        f"[Binder]({binder})",
-    ]
-    other = f"[without solutions](../notebooks/{name}.ipynb)" if solved else f"[with solutions](../solved/{name}.ipynb)"
-    reading = f"{minutes_to_read(lesson)} min to read"
     # The file lies where Sphinx puts a page's source: the committed one is put there when the site is built.
-    download = f'<a href="../_sources/notebooks/{name}.ipynb" download>Download</a>'
-    return f"Run it on {' · '.join(run)} — {download} — {other} — {reading}".replace(" — ", " &nbsp;|&nbsp; ")
+    line = render(
+        "links.md",
+        name=name,
+        colab=colab_address(name, version=place.version, repository=place.repository),
+        kaggle=f"https://kaggle.com/kernels/welcome?src={tagged}",
+        binder=f"https://mybinder.org/v2/gh/{owner}/v{place.version}?urlpath={quote(f'lab/tree/{file}', safe='')}",
+        other_copy="without solutions" if solved else "with solutions",
+        other_address=f"../notebooks/{name}.ipynb" if solved else f"../solved/{name}.ipynb",
+        minutes=minutes_to_read(lesson),
+        between=Markup(" &nbsp;|&nbsp; "),
+    )
+    return str(line)

@@ -6,44 +6,25 @@ folded where there is a question. One page of plain HTML that is scrolled, turne
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from markupsafe import Markup
 from nbformat import NotebookNode
 
-from course_utils.exercises import get_exercise
-from course_utils.exercises.lookup import get_prediction
+from course_utils.exercises import Exercise, get_exercise
 from course_utils.notebooks.furnish import BADGE
 from course_utils.notebooks.normalise import exercise_roles
 from course_utils.notebooks.pages import markdown_as_html
+from course_utils.notebooks.prediction_text import asked_before
 from course_utils.notebooks.site.lessons import Place, still, title_of
-from course_utils.notebooks.site.teachers import asked_before
+from course_utils.notebooks.site.rendering import render
 from course_utils.pictures import VIEW_TYPE
 
-_PREDICT = re.compile(r"^predict\(\"([\w.]+)\"", re.MULTILINE)
 _CLOSING = re.compile(r"What (was learned|you have learned|you have seen|you saw)")
 _AFTERWARDS = "Further"  # what a lesson offers beyond its end is not for the classroom
 _LONGEST = 420  # characters of a part's first paragraph that fit on a slide
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}: slides</title>
-<link rel="icon" href="../_static/favicon.svg">
-<link rel="stylesheet" href="../_static/slides.css">
-<script src="../_static/slides.js" defer></script>
-</head>
-<body>
-<main><article>
-{slides}
-</article></main>
-</body>
-</html>
-"""
 
 
 @dataclass
@@ -53,42 +34,57 @@ class _Part:
     heading: str
     first: str = ""
     asked: list[str] = field(default_factory=list)
-    """Questions as the lesson's text has them."""
-    guesses: list[str] = field(default_factory=list)
-    """Questions that `predict` keeps a guess for, in words that need no text around them."""
     exercises: list[str] = field(default_factory=list)
     pictures: list[NotebookNode] = field(default_factory=list)
 
     @property
-    def questions(self) -> list[str]:
-        return self.guesses or self.asked
+    def closes(self) -> bool:
+        """Whether it says what was learned."""
+        return bool(_CLOSING.match(self.heading))
+
+    @property
+    def is_shown(self) -> bool:
+        return self.closes or bool(self.asked or self.exercises or self.pictures)
+
+
+@dataclass(frozen=True)
+class _Slide:
+    """A part as it is shown. What a lesson writes in Markdown is HTML here."""
+
+    heading: Markup
+    words: Markup
+    asked: list[Markup]
+    picture: Markup
+    exercises: list[tuple[Exercise, Markup]]
+    """Each with its title."""
+
+    @classmethod
+    def of(cls, part: _Part, place: Place) -> _Slide:
+        if part.closes:
+            return cls(_inline(part.heading), _block(part.first), [], Markup(), [])
+        fits = part.first and not part.asked and len(part.first) <= _LONGEST
+        # A view is what the part leads to, and shows most.
+        first = next((one for one in part.pictures if VIEW_TYPE in one.data), next(iter(part.pictures), None))
+        return cls(
+            heading=_inline(part.heading),
+            words=_block(part.first) if fits else Markup(),
+            asked=[_inline(one[0].upper() + one[1:]) for one in part.asked],
+            picture=still(first, place) if first else Markup(),
+            exercises=[(one, _inline(one.title)) for one in map(get_exercise, part.exercises)],
+        )
 
 
 def deck(lesson: NotebookNode, name: str, place: Place) -> str:
     """The page with the slides of the lesson called `name`; the stills of its pictures are written beside it."""
-    title = title_of(lesson)
-    slides = [_opening(lesson, name, title)]
-    for part in _parts(lesson):
-        if _CLOSING.match(part.heading):
-            slides.append(f"<h2>{_inline(part.heading)}</h2>\n{markdown_as_html(part.first)}")
-        elif part.questions or part.exercises or part.pictures:
-            slides.append(_slide(part, place))
-    numbered = [
-        f'<section aria-label="Slide {number} of {len(slides)}">\n{slide}\n'
-        f'<p class="number" aria-hidden="true">{number} / {len(slides)}</p></section>'
-        for number, slide in enumerate(slides, start=1)
-    ]
-    return _PAGE.format(title=html.escape(title), slides="\n".join(numbered))
+    shown = [_Slide.of(part, place) for part in _parts(lesson) if part.is_shown]
+    return render("slides.html", name=name, title=title_of(lesson), opening=_opening(lesson), parts=shown) + "\n"
 
 
-def _opening(lesson: NotebookNode, name: str, title: str) -> str:
+def _opening(lesson: NotebookNode) -> Markup:
+    """The lesson's first words below its title."""
     paragraphs = _paragraphs(next(cell.source for cell in lesson.cells if cell.cell_type == "markdown"))
     words = [one for one in paragraphs if not one.startswith(("#", "**")) and not BADGE.search(one)]
-    links = f'<a href="../notebooks/{name}.html">The lesson</a> · <a href="../teachers/{name}.html">For teachers</a>'
-    return (
-        f"<h1>{html.escape(title)}</h1>\n{markdown_as_html(words[0]) if words else ''}\n<p>{links}</p>\n"
-        '<p class="quiet">Arrow keys turn the slides. Where something is asked, the picture is folded under it.</p>'
-    )
+    return _block(words[0]) if words else Markup()
 
 
 def _parts(lesson: NotebookNode) -> Iterator[_Part]:
@@ -107,7 +103,6 @@ def _parts(lesson: NotebookNode) -> Iterator[_Part]:
                 if part:
                     part.asked += asked_before(block)
         elif part:
-            part.guesses += [html.escape(get_prediction(id).asks, quote=False) for id in _PREDICT.findall(cell.source)]
             id, role = roles.get(index, ("", ""))
             if role == "check":
                 part.exercises.append(id)
@@ -125,27 +120,14 @@ def _first_words(heading: str, rest: str) -> str:
     return "" if asked_before(first) else first
 
 
-def _slide(part: _Part, place: Place) -> str:
-    lines = [f"<h2>{_inline(part.heading)}</h2>"]
-    if part.first and not part.questions and len(part.first) <= _LONGEST:
-        lines.append(markdown_as_html(part.first))
-    if part.questions:
-        asked = "".join(f"<li>{_inline(one[0].upper() + one[1:])}</li>" for one in part.questions)
-        lines.append(f'<p class="quiet">Before it runs</p>\n<ul class="asked">{asked}</ul>')
-    if part.pictures:
-        # A view is what the part leads to, and shows most.
-        shown = next((one for one in part.pictures if VIEW_TYPE in one.data), part.pictures[0])
-        picture = f"<figure>{still(shown, place)}</figure>"
-        lines.append(f"<details><summary>The picture</summary>{picture}</details>" if part.questions else picture)
-    if part.exercises:
-        told = (f"{one.id} {_inline(one.title)} ({one.minutes} min)" for one in map(get_exercise, part.exercises))
-        lines.append(f'<p class="quiet">Exercises: {"; ".join(told)}</p>')
-    return "\n".join(lines)
+def _block(text: str) -> Markup:
+    """Markdown as HTML."""
+    return Markup(markdown_as_html(text))
 
 
-def _inline(text: str) -> str:
+def _inline(text: str) -> Markup:
     """One line of Markdown, without the paragraph around it."""
-    return re.sub(r"^<p>(.*)</p>$", r"\1", markdown_as_html(text).strip(), flags=re.DOTALL)
+    return Markup(re.sub(r"^<p>(.*)</p>$", r"\1", markdown_as_html(text).strip(), flags=re.DOTALL))
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -13,9 +13,8 @@ from nbformat import NotebookNode
 
 from course_utils.exercises import Exercise, get_exercise, questions
 from course_utils.notebooks.normalise import PROSE_MARK, exercise_roles
+from course_utils.notebooks.prediction_text import asked_before
 from course_utils.notebooks.site.lessons import minutes_to_read, title_of
-
-_PREDICTION = re.compile(r"\*\*Predict(?: first)?[.:]\*\*\s*(.+?)(?=\n\s*\n|\Z)", re.DOTALL)
 
 
 def page(lesson: NotebookNode, name: str, notes: str = "") -> str:
@@ -69,11 +68,6 @@ def _predictions(lesson: NotebookNode) -> Iterator[str]:
         yield "## Before it runs"
         yield "Ask this aloud, let everybody write a guess down, and run the cell only then."
         yield "\n".join(f"- {question[0].upper()}{question[1:]}" for question in asked)
-
-
-def asked_before(source: str) -> list[str]:
-    """What a cell of Markdown has its reader predict, each question in one line."""
-    return [" ".join(found.split()) for found in _PREDICTION.findall(source)]
 
 
 def _mistakes(exercise: Exercise) -> str:
