@@ -19,16 +19,15 @@ a value that several heads share is one receiver, and one row. Paths to the logi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import torch
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from course_utils.errors import refuse_unknown_options
 from course_utils.sweeps.fast_linear import fast_linear
-from course_utils.sweeps.growing_batch import ALL_SHORTCUTS, Material, Patch, Shortcuts, Site, UnpatchedRuns
+from course_utils.sweeps.growing_batch import ALL_SHORTCUTS, Material, Patch, Site, UnpatchedRuns
 from course_utils.sweeps.layers_by_hand import LayersByHand, written_by_heads
 from course_utils.sweeps.memory import MEGABYTE, blocks_of_pairs, cut, row_bytes, rows_at_once
 from course_utils.sweeps.nodes import (
@@ -40,7 +39,8 @@ from course_utils.sweeps.nodes import (
     read_receivers,
     read_senders,
 )
-from course_utils.sweeps.options import Answers, Metric, Prompts, SweepError
+from course_utils.sweeps.options import Answers, Positioned, Prompts, Shortened, SweepError
+from course_utils.sweeps.progress import progress_bar
 from course_utils.sweeps.request import Request, read_memory
 from course_utils.sweeps.runs import (
     Sweep,
@@ -57,18 +57,11 @@ if TYPE_CHECKING:
 Through = Literal["mlps"]
 
 
-class PathOptions(TypedDict, total=False):
-    """What a path sweep can be told besides its two ends; each as in
-    :class:`~course_utils.sweeps.options.SweepOptions`.
-
-    positions: at which positions the sender's change is read; all, if not given.
+class PathOptions(Positioned, Shortened, total=False):
+    """What a path sweep can be told besides its two ends: `metric` and `positions` as in
+    :class:`~course_utils.sweeps.options.Positioned`; `memory_mb`, `progress` and `shortcuts` as in
+    :class:`~course_utils.sweeps.options.Shortened`.
     """
-
-    metric: Metric | None
-    positions: int | Sequence[int] | None
-    memory_mb: float
-    progress: bool | None
-    shortcuts: Shortcuts
 
 
 @dataclass(frozen=True)
@@ -150,13 +143,7 @@ def patch_paths(
     refuse_unknown_options(patch_paths, options, PathOptions)
     if through not in (None, "mlps"):
         raise SweepError(f'through={through!r}: expected "mlps", or None for the direct edge.')
-    request = Request(
-        model,
-        corrupted,
-        clean,
-        answers,
-        {"metric": options.get("metric"), "positions": options.get("positions")},
-    )
+    request = Request(model, corrupted, clean, answers, {"metric": options.get("metric")})
     parts = request.parts
     if (why := parts.why_not_plain()) is not None:
         raise SweepError(why)
@@ -201,14 +188,8 @@ class _Paths:
         self.numbers = torch.full((n_pairs, len(receivers), len(senders)), float("nan"))
         self.unpatched = torch.full((n_pairs,), float("nan"))
         edges = sum(joined(sweep.parts, sender, to) for sender in senders for to in receivers)
-        self.bar = tqdm(
-            total=n_pairs * edges,
-            delay=0 if progress else 3,
-            disable=progress is False,
-            leave=False,
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
-            desc=f"{n_pairs * edges} paths, under {sweep.memory_mb:.0f} MB",
-        )
+        count = n_pairs * edges
+        self.bar = progress_bar(count, progress, f"{count} paths, under {sweep.memory_mb:.0f} MB")
         self.waiting: dict[Site, list[Patch]] = {"head": [], "mlp": []}
 
     def run(self) -> None:
