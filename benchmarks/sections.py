@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -262,7 +263,7 @@ def growth_with_length(setting: Setting) -> list[Row]:
             ),
         )
         if not shared:
-            limit: Way = lambda length=length: others.products_alone(setting.model, length, fast=True)  # type: ignore[misc] # noqa: E731
+            limit = functools.partial(others.products_alone, setting.model, length, fast=True)
             alone = alternate("prompt length", "products", {"alone": limit}, 2)[0].seconds or 1.0
             loop, ours = (row.seconds or 0.0 for row in rows[-2:])
             rows[-1].note = f"{ours / alone:.2f} times its matrix products: without anything else, {loop / alone:.1f}"

@@ -13,11 +13,18 @@ if TYPE_CHECKING:
     from course_utils.model.anatomy import anatomy
     from course_utils.model.errors import ModelError
     from course_utils.model.loading import in_use, load_model
+    from course_utils.model.places import places
 
 __version__ = "0.1.0"
-__all__ = ["ModelError", "__version__", "anatomy", "in_use", "load_model"]
+__all__ = ["ModelError", "__version__", "anatomy", "in_use", "load_model", "places"]
 
-_HOMES = {"anatomy": "anatomy", "in_use": "loading", "load_model": "loading", "ModelError": "errors"}
+_HOMES = {
+    "anatomy": "anatomy",
+    "in_use": "loading",
+    "load_model": "loading",
+    "ModelError": "errors",
+    "places": "places",
+}
 
 
 def __getattr__(name: str) -> Any:

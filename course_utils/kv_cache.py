@@ -366,11 +366,6 @@ def filled_cache(model: TransformersModel, text: str) -> DynamicCache:
     return kept
 
 
-def held_bytes(cache: Any) -> int:
-    """The bytes of the keys and values that a transformers cache holds, measured on its tensors."""
-    return sum(t.numel() * t.element_size() for layer in cache.layers for t in (layer.keys, layer.values))
-
-
 @dataclass(frozen=True)
 class CacheShape:
     """What a cache's size depends on; an :class:`~course_utils.model.anatomy.Anatomy` has the same attributes.

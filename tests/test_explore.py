@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ from course_utils.residual import residual_stream
 
 CLEAN = "When Mike and Emma went to the cafe, Emma gave a coffee to"
 CORRUPTED = "When Mike and Emma went to the cafe, Mike gave a coffee to"
+ANSWERS = (" Mike", " Emma")
+STEERING = importlib.import_module("course_utils.explore.steering")  # at the door the name is the function's
 Tiny = Callable[..., Any]
 BOTH = pytest.mark.parametrize("name", ["tiny-gpt2", "tiny-llama"])
 
@@ -89,20 +92,26 @@ def test_wrong_requests_are_refused(tiny: Tiny) -> None:
     with pytest.raises(ValueError, match="The text is empty"):
         explore.attention(model, "")
     with pytest.raises(ValueError, match=r"The clean prompt has .* tokens and the corrupted one"):
-        explore.patching_map(model, CLEAN, "When Mike")
+        explore.patching_map(model, CLEAN, "When Mike", ANSWERS)
     with pytest.raises(ValueError, match="The two prompts are the same, 'When Mike"):
-        explore.patching_map(model, CLEAN, CLEAN)
+        explore.patching_map(model, CLEAN, CLEAN, ANSWERS)
     with pytest.raises(ValueError, match="The two answers are the same, ' Mike'"):
         explore.patching_map(model, CLEAN, CORRUPTED, (" Mike", " Mike"))
     with pytest.raises(ValueError, match="orders=-1"):
-        explore.patched_pair(model, CLEAN, CORRUPTED, orders=-1)
+        explore.patched_pair(model, CLEAN, CORRUPTED, ANSWERS, orders=-1)
+
+
+@pytest.mark.parametrize("asked", [explore.patching_map, explore.patched_pair, explore.circuit])
+def test_no_lessons_answers_are_taken_for_another_pair_of_prompts(asked: Callable[..., Any], tiny: Tiny) -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'answers'"):
+        asked(tiny("tiny-llama"), CLEAN, CORRUPTED)
 
 
 @pytest.mark.slow
 @BOTH
 def test_the_patching_map_shows_what_the_single_experiments_give(tiny: Tiny, name: str) -> None:
     model = tiny(name)
-    view = explore.patching_map(model, CLEAN, CORRUPTED, by_position=True)
+    view = explore.patching_map(model, CLEAN, CORRUPTED, ANSWERS, by_position=True)
     (pair,) = view.data["pairs"]
     before = patching.logit_difference(model, CORRUPTED)
     maps = {one["name"]: torch.tensor(one["values"]) for one in pair["maps"]}
@@ -111,7 +120,7 @@ def test_the_patching_map_shows_what_the_single_experiments_give(tiny: Tiny, nam
         alone = patching.patch_head(model, CLEAN, CORRUPTED, layer, head) - before
         assert float(maps["patched alone"][layer, head]) == pytest.approx(alone, abs=2e-3)
     torch.testing.assert_close(maps["direct"] + maps["through others"], maps["patched alone"], atol=2e-3, rtol=0)
-    direct = patching.direct_effects(model, CLEAN, CORRUPTED, (" Mike", " Emma")).heads
+    direct = patching.direct_effects(model, CLEAN, CORRUPTED, ANSWERS).heads
     torch.testing.assert_close(maps["direct"], direct, atol=1e-3, rtol=0)
     assert pair["gap"] == pytest.approx(patching.logit_difference(model, CLEAN) - before, abs=6e-3)
     for shown in pair["prompts"]:
@@ -129,11 +138,11 @@ def test_the_patching_map_shows_what_the_single_experiments_give(tiny: Tiny, nam
 
 @pytest.mark.slow
 def test_copy_scores_are_shown_where_the_names_are_tokens(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy = explore.patching_map(tiny("tiny-llama"), CLEAN, CORRUPTED).data["copy"]
+    copy = explore.patching_map(tiny("tiny-llama"), CLEAN, CORRUPTED, ANSWERS).data["copy"]
     torch.testing.assert_close(torch.tensor(copy), patching.copy_scores(tiny("tiny-llama")), atol=0.051, rtol=0)
     scores = patching.copy_scores
     monkeypatch.setattr(patching, "copy_scores", lambda model: scores(model, ["Bartholomew"]))
-    assert explore.patching_map(tiny("tiny-gpt2"), CLEAN, CORRUPTED).data["copy"] is None
+    assert explore.patching_map(tiny("tiny-gpt2"), CLEAN, CORRUPTED, ANSWERS).data["copy"] is None
 
 
 @BOTH
@@ -229,7 +238,7 @@ def test_the_steps_by_hand_add_up(tiny: Tiny, name: str) -> None:
 
 def test_steering_is_what_a_hook_does(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny("tiny-llama")
-    monkeypatch.setattr(explore, "NULLS", 3)
+    monkeypatch.setattr(STEERING, "NULLS", 3)
     directions = torch.randn(
         model.config.num_hidden_layers, model.config.hidden_size, generator=torch.Generator().manual_seed(1)
     )
@@ -262,7 +271,7 @@ def test_steering_is_what_a_hook_does(tiny: Tiny, monkeypatch: pytest.MonkeyPatc
 
 def test_a_view_of_a_prompt_asks_the_same_of_another(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny("tiny-llama")
-    monkeypatch.setattr(explore, "NULLS", 2)
+    monkeypatch.setattr(STEERING, "NULLS", 2)
     directions = torch.randn(
         model.config.num_hidden_layers, model.config.hidden_size, generator=torch.Generator().manual_seed(1)
     )
@@ -283,7 +292,7 @@ def test_a_view_of_a_prompt_asks_the_same_of_another(tiny: Tiny, monkeypatch: py
 
 def test_the_map_asks_for_two_prompts_and_two_answers(tiny: Tiny) -> None:
     model = tiny("tiny-llama")
-    view = explore.patching_map(model, CLEAN, CORRUPTED)
+    view = explore.patching_map(model, CLEAN, CORRUPTED, ANSWERS)
     assert view.ask is not None and list(view.asks.values()) == [CLEAN, CORRUPTED, " Mike", " Emma"]
     assert view.ask(*view.asks.values()).data == view.data
     again = view.ask(CORRUPTED, CLEAN, " Emma", " Mike")
@@ -292,7 +301,7 @@ def test_the_map_asks_for_two_prompts_and_two_answers(tiny: Tiny) -> None:
 
 def test_a_map_of_measured_pairs_puts_a_pair_of_ones_own_in_front(tiny: Tiny) -> None:
     model = tiny("tiny-llama")
-    pairs = [explore.patched_pair(model, CLEAN, CORRUPTED, orders=1)]
+    pairs = [explore.patched_pair(model, CLEAN, CORRUPTED, ANSWERS, orders=1)]
     view = explore.map_of_pairs(model, pairs, patching.copy_scores(model))
     assert view.ask is not None and list(view.asks.values()) == [CLEAN, CORRUPTED, " Mike", " Emma"]
     own, kept = view.ask(CORRUPTED, CLEAN, " Emma", " Mike").data["pairs"]
@@ -300,12 +309,12 @@ def test_a_map_of_measured_pairs_puts_a_pair_of_ones_own_in_front(tiny: Tiny) ->
     assert own == explore.patching_map(model, CORRUPTED, CLEAN, (" Emma", " Mike")).data["pairs"][0]
     once_more = view.ask(CORRUPTED, CLEAN, " Emma", " Mike").ask
     assert once_more is not None and len(once_more(CLEAN, CORRUPTED, " Mike", " park").data["pairs"]) == 2
-    plain = explore.map_of_pairs(model, [explore.patched_pair(model, CLEAN, CORRUPTED, orders=0)])
+    plain = explore.map_of_pairs(model, [explore.patched_pair(model, CLEAN, CORRUPTED, ANSWERS, orders=0)])
     assert plain.ask is not None
     shown = [[one["name"] for one in pair["maps"]] for pair in plain.ask(*view.asks.values()).data["pairs"]]
     assert shown == [["patched alone", "direct", "through others"]] * 2
     bare = explore.map_of_pairs(model, [dataclasses.replace(pairs[0], prompts={}, attention={}, asked=None)])
-    assert list(bare.asks.values())[:2] == ["", ""]
+    assert list(bare.asks.values()) == [""] * 4, "nothing tells the prompts, and nobody said the answers"
 
 
 def test_a_map_of_measured_pairs_asks_what_was_asked_where_a_token_stands_in_front() -> None:
@@ -325,7 +334,7 @@ def test_of_a_pair_made_by_hand_the_prompts_are_read_from_its_tokens(begins: boo
     prompts = {"clean": explore.pieces(model, CLEAN), "corrupted": explore.pieces(model, CORRUPTED)}
     attention = {name: torch.zeros(3, 4, len(tokens)) for name, tokens in prompts.items()}
     pair = views.PatchedPair("ours", 1.0, {"patched alone": torch.zeros(3, 4)}, prompts, attention)
-    assert list(explore.map_of_pairs(model, [pair]).asks.values()) == [CLEAN, CORRUPTED, " Mike", " Emma"]
+    assert list(explore.map_of_pairs(model, [pair]).asks.values()) == [CLEAN, CORRUPTED, "", ""], "nobody said them"
     asks = explore.map_of_pairs(model, [pair], answers=(" park", " school")).asks
     assert list(asks.values())[2:] == [" park", " school"]
     bare = dataclasses.replace(pair, prompts={name: [t.strip() for t in ts] for name, ts in prompts.items()})
@@ -337,7 +346,7 @@ def place_of(head: str) -> tuple[int, int]:
     return int(layer), int(number)
 
 
-PAIRS = [(CLEAN, CORRUPTED, (" Mike", " Emma")), (CORRUPTED, CLEAN, (" Emma", " Mike"))]
+PAIRS = [(CLEAN, CORRUPTED, ANSWERS), (CORRUPTED, CLEAN, (" Emma", " Mike"))]
 
 
 @BOTH
@@ -346,8 +355,8 @@ def test_a_path_of_the_circuit_is_the_single_experiment(tiny: Tiny, name: str) -
     model = tiny(name)
     parts = anatomy(model)
     stream = residual_stream(model, CORRUPTED)[-1, -1]
-    first, other = (token_id(model, answer) for answer in (" Mike", " Emma"))
-    view = explore.circuit(model, CLEAN, CORRUPTED, heads=6, paths=99)
+    first, other = (token_id(model, answer) for answer in ANSWERS)
+    view = explore.circuit(model, CLEAN, CORRUPTED, ANSWERS, heads=6, paths=99)
     names = [part["name"] for part in view.data["parts"]]
     before = patching.logit_difference(model, CORRUPTED)
     seen = set()
@@ -372,10 +381,10 @@ def test_a_path_of_the_circuit_is_the_single_experiment(tiny: Tiny, name: str) -
 def test_the_circuit_has_the_heads_that_move_most_by_their_strongest_roads(tiny: Tiny) -> None:
     model = tiny("tiny-llama")
     heads = model.config.num_attention_heads
-    alone = patching.patch_heads(model, CLEAN, CORRUPTED, (" Mike", " Emma"), progress=False)
+    alone = patching.patch_heads(model, CLEAN, CORRUPTED, ANSWERS, progress=False)
     alone -= patching.logit_difference(model, CORRUPTED)
     best = [divmod(place, heads) for place in alone.abs().flatten().argsort(descending=True)[:5].tolist()]
-    view = explore.circuit(model, CLEAN, CORRUPTED, heads=5, paths=99)
+    view = explore.circuit(model, CLEAN, CORRUPTED, ANSWERS, heads=5, paths=99)
     names = [part["name"] for part in view.data["parts"]]
     assert set(names) == {f"{layer}.{head}" for layer, head in best} | {"logits"}
     for part in view.data["parts"][:-1]:
@@ -384,7 +393,7 @@ def test_the_circuit_has_the_heads_that_move_most_by_their_strongest_roads(tiny:
     joined = {(a, b) for a in best for b in best if a[0] < b[0]}
     assert len(view.data["paths"]) == len(joined) + 5
     sharing = heads // model.config.num_key_value_heads
-    every = circuits.patch_paths(model, CLEAN, CORRUPTED, (" Mike", " Emma"), progress=False)
+    every = circuits.patch_paths(model, CLEAN, CORRUPTED, ANSWERS, progress=False)
     for path in view.data["paths"]:
         begin, end = names[path["begin"]], names[path["end"]]
         ends = [end]
@@ -406,7 +415,7 @@ def test_the_circuit_has_the_heads_that_move_most_by_their_strongest_roads(tiny:
             own = mates.index(end) // sharing * sharing
             said = " and ".join(mate for mate in mates[own : own + sharing] if mate != end)
             assert path["says"] == f"Through the {road.split(' ')[1]}, shared with {said}."
-    few = explore.circuit(model, CLEAN, CORRUPTED, heads=5, paths=3)
+    few = explore.circuit(model, CLEAN, CORRUPTED, ANSWERS, heads=5, paths=3)
     sizes = sorted((abs(path["effect"]) for path in view.data["paths"]), reverse=True)
     assert [abs(path["effect"]) for path in few.data["paths"]] == sizes[:3]
     used = {few.data["parts"][path[end]]["name"] for path in few.data["paths"] for end in ("begin", "end")}
@@ -431,7 +440,7 @@ def test_of_several_pairs_the_circuit_has_means_and_their_errors(tiny: Tiny) -> 
 
 def test_the_circuit_asks_for_two_prompts_and_two_answers(tiny: Tiny) -> None:
     model = tiny("tiny-llama")
-    view = explore.circuit(model, CLEAN, CORRUPTED, heads=3, paths=4)
+    view = explore.circuit(model, CLEAN, CORRUPTED, ANSWERS, heads=3, paths=4)
     assert view.ask is not None and list(view.asks.values()) == [CLEAN, CORRUPTED, " Mike", " Emma"]
     assert view.ask(*view.asks.values()).data == view.data
     again = view.ask(CORRUPTED, CLEAN, " Emma", " Mike")
@@ -455,7 +464,7 @@ def test_the_circuit_asks_for_two_prompts_and_two_answers(tiny: Tiny) -> None:
     ],
 )
 def test_what_the_circuit_cannot_ask_is_named(tiny: Tiny, change: dict[str, Any], message: str) -> None:
-    asked = {"clean": CLEAN, "corrupted": CORRUPTED, "answers": (" Mike", " Emma")} | change
+    asked = {"clean": CLEAN, "corrupted": CORRUPTED, "answers": ANSWERS} | change
     with pytest.raises(ValueError, match=message):
         explore.circuit(tiny("tiny-llama"), **asked)
 
@@ -470,17 +479,17 @@ def test_a_view_of_ones_own_stands_there_until_its_fields_are_asked(tiny: Tiny) 
     assert view.payload == steps.payload and view.words == steps.words
     assert view.ask is not None and list(view.asks.values()) == [CLEAN, "1", "4"]
     assert view.ask(CLEAN, "1", "4").data == explore.by_hand(model, CLEAN, 1, 4).data
-    drawn = explore.circuit(model, CLEAN, CORRUPTED, heads=2, first=path)
+    drawn = explore.circuit(model, CLEAN, CORRUPTED, ANSWERS, heads=2, first=path)
     assert drawn.payload == path.payload
     assert drawn.ask is not None
     asked = drawn.ask(*drawn.asks.values())
-    assert asked.data == explore.circuit(model, CLEAN, CORRUPTED, heads=2).data
+    assert asked.data == explore.circuit(model, CLEAN, CORRUPTED, ANSWERS, heads=2).data
     with pytest.raises(ValueError, match=r"first is a view of views\.circuit; expected a view of views\.by_hand"):
         explore.by_hand(model, CLEAN, 1, first=path)
     with pytest.raises(ValueError, match=r"first is a view of views\.by_hand; expected a view of views\.circuit"):
-        explore.circuit(model, CLEAN, CORRUPTED, first=steps)
+        explore.circuit(model, CLEAN, CORRUPTED, ANSWERS, first=steps)
     with pytest.raises(ValueError, match="first is 7; expected a view"):
-        explore.circuit(model, CLEAN, CORRUPTED, first=7)  # type: ignore[arg-type]
+        explore.circuit(model, CLEAN, CORRUPTED, ANSWERS, first=7)  # type: ignore[arg-type]
 
 
 def test_by_hand_asks_for_a_layer_and_a_position_too(tiny: Tiny) -> None:

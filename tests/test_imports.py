@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = "course_utils"
 LESSONS = ("tokens", "residual", "kv_cache", "logit_lens", "steering", "patching", "circuits")
+# What else stands on the floor beside the lessons; every other module is in a folder.
+ON_THE_FLOOR = ("cli", "colab", "errors")
 # Each room and the rooms that it may import from; each may import from itself and from `errors`.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "colab": set(),
     "model": set(),
     "pictures": set(),  # tensors and arrays in, a figure and words out: never a model
-    "places": {"model"},  # the lessons' places on another model; for the notebooks
     "sweeps": {"model"},
     "lessons": {"model", "sweeps"},
     "explore": {"model", "sweeps", "lessons", "pictures"},  # asks a model for what a view shows
@@ -43,14 +45,12 @@ def room(module: str) -> str:
 def imported(module: str, path: Path, *, typing_too: bool = True) -> set[str]:
     """The modules of this package that `module` imports, anywhere in it; submodules where their door names them."""
     found = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    hidden = set() if typing_too else typing_only(tree)
-    for node in ast.walk(tree):
-        if node in hidden:
+    for node, typing_only in import_statements(path):
+        if typing_only and not typing_too:
             continue
         if isinstance(node, ast.Import):
             found |= {known(alias.name) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = node.module or ""
             if node.level:
                 above = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
@@ -66,10 +66,19 @@ def known(name: str) -> str:
     return name if name in MODULES or parent in ("", PACKAGE) else known(parent)
 
 
-def typing_only(tree: ast.Module) -> set[ast.AST]:
-    """What stands under `if TYPE_CHECKING:`, which never runs."""
-    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
-    return {inner for block in blocks for statement in block.body for inner in ast.walk(statement)}
+@functools.cache  # read once for all tests
+def import_statements(path: Path) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Each import of a source, and whether it stands under `if TYPE_CHECKING:`, which never runs."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    blocks = [node for node in nodes if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    hidden = {inner for block in blocks for statement in block.body for inner in ast.walk(statement)}
+    return [(node, node in hidden) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def test_the_lessons_stand_alone_on_their_floor() -> None:
+    """A lesson's module is found at a glance: what is neither a lesson nor one of the three is in a folder."""
+    standing = {path.stem for path in (ROOT / PACKAGE).glob("*.py")}
+    assert standing == {*LESSONS, *ON_THE_FLOOR, "__init__"}
 
 
 def test_every_room_is_on_the_plan() -> None:
@@ -86,18 +95,11 @@ def test_imports_run_one_way(module: str) -> None:
     assert told == {}, f"{module} is in {here}, which may import from {sorted(allowed)}"
 
 
-@pytest.mark.slow
 def test_no_module_imports_itself_through_others() -> None:
     """Not through an import inside a function either: it hides a circle from Python, not from the reader."""
     graph = {name: imported(name, path, typing_too=False) for name, path in MODULES.items()}
-    # A wing's door re-exports its modules, and a module may ask the door for a neighbour: a circle of that kind says
-    # nothing about the modules, which are held to it.
-    doors = {name for name, path in MODULES.items() if path.name == "__init__.py"}
-    between = {
-        name: {other for other in others if other not in doors} for name, others in graph.items() if name not in doors
-    }
     try:
-        list(TopologicalSorter(between).static_order())
+        list(TopologicalSorter(graph).static_order())
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
 

@@ -135,11 +135,6 @@ class Bench:
         }
         self.expected: dict[tuple[int, int], Outcome] = {}
 
-    @property
-    def is_slow(self) -> bool:
-        """Whether every case runs the lessons' model."""
-        return all(_is_slow(case) for cases in self.cases.values() for case in cases)
-
     def passes(self, answer: Any, seed: int) -> bool:
         """Whether a check with this seed takes an answer for right. It ends at the first case that is wrong."""
         for place, case in enumerate(self.cases[seed]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from operator import methodcaller
 from typing import Any
 
 import torch
@@ -158,20 +159,20 @@ def _of_axes(expected: torch.Tensor, names: tuple[str, ...], tolerance: float) -
     called = [names[axis] if axis < len(names) else f"{messages.INDEX} {axis}" for axis in range(expected.ndim)]
     for axis, name in enumerate(called):
         for other in range(axis):
-            turned = is_like(lambda e, axis=axis, other=other: e.transpose(axis, other))  # type: ignore[misc]
+            turned = is_like(methodcaller("transpose", axis, other))
             yield say(messages.AXES_EXCHANGED, one=called[other], other=name), turned
         for said, place in ((messages.FIRST_ALONE, 0), (messages.LAST_ALONE, -1)):
             if expected.shape[axis]:
-                yield say(said, axis=name), is_like(lambda e, axis=axis, place=place: e.select(axis, place))  # type: ignore[misc]
-        yield say(messages.AVERAGED_OVER, axis=name), is_like(lambda e, axis=axis: e.mean(axis))  # type: ignore[misc]
-        yield say(messages.SUMMED_OVER, axis=name), is_like(lambda e, axis=axis: e.sum(axis))  # type: ignore[misc]
-        yield say(messages.SUMMED_UP, axis=name), is_like(lambda e, axis=axis: e.cumsum(axis))  # type: ignore[misc]
+                yield say(said, axis=name), is_like(methodcaller("select", axis, place))
+        yield say(messages.AVERAGED_OVER, axis=name), is_like(methodcaller("mean", axis))
+        yield say(messages.SUMMED_OVER, axis=name), is_like(methodcaller("sum", axis))
+        yield say(messages.SUMMED_UP, axis=name), is_like(methodcaller("cumsum", axis))
         length = expected.shape[axis]
         if length < 2:
             continue
-        yield say(messages.TURNED_AROUND, axis=name), is_like(lambda e, axis=axis: e.flip(axis))  # type: ignore[misc]
+        yield say(messages.TURNED_AROUND, axis=name), is_like(methodcaller("flip", axis))
         for said, start, count in ((messages.FIRST_MISSING, 1, length - 1), (messages.LAST_MISSING, 0, length - 1)):
-            rest = is_like(lambda e, axis=axis, start=start, count=count: e.narrow(axis, start, count))  # type: ignore[misc]
+            rest = is_like(methodcaller("narrow", axis, start, count))
             yield say(said, axis=name), rest
         for said, step in ((messages.ONE_TOO_FAR, 1), (messages.ONE_TOO_EARLY, -1)):
             yield say(said, axis=name), _shifted(axis, step, tolerance)

@@ -69,7 +69,7 @@ def load_model(
             the course ships; for others what their weights are stored in, which on a CPU may be slow, and less exact
             than the lessons assume: ask for "float32" there.
         device: "cpu", "cuda", "cuda:1", "mps"; "auto" lets accelerate place the layers on what there is. None: a GPU if
-            there is one, else the CPU; tiny models always on the CPU.
+            there is one, else the CPU; tiny models always on the CPU. Not with remote=True: NDIF places the model.
         seed: Of a tiny model's random weights. torch's global random state is not touched.
         remote: True: no weights are loaded here, and every trace runs on NDIF (https://ndif.us; needs its key). For hub
             ids only. "local": the model is loaded here, and every trace is packed and unpacked as if it went to NDIF.

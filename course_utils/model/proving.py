@@ -24,16 +24,14 @@ if TYPE_CHECKING:
 
     Find = Callable[[TransformersModel], Anatomy]
 
-# Relative to what was written at a position. A sum in another order, or a product by another kernel, may differ so far.
+# Relative to the largest number of what is compared, at each position. A sum in another order, or a product by another
+# kernel, may differ so far.
 TOLERANCE = 1e-3
 IN_HALF = 30  # times as much in half precision
 
 
-def prove(parts: Anatomy, tolerance: float = TOLERANCE) -> Anatomy:
+def prove(parts: Anatomy) -> Anatomy:
     """Trace a few tokens through the parts and compare with what the model itself computes.
-
-    ``tolerance`` is relative to the largest number of what is compared, at each position (half precision is given 30
-    times as much).
 
     Returns:
         The same parts, with what only a run can tell: the sizes of a real cache, and whether there are patterns and
@@ -45,8 +43,7 @@ def prove(parts: Anatomy, tolerance: float = TOLERANCE) -> Anatomy:
     from transformers import DynamicCache
 
     dtype = next(parts.model._module.parameters()).dtype
-    if dtype in (torch.float16, torch.bfloat16):
-        tolerance *= IN_HALF
+    tolerance = TOLERANCE * IN_HALF if dtype in (torch.float16, torch.bfloat16) else TOLERANCE
     tokens = torch.tensor([[token % parts.vocabulary for token in (3, 14, 15, 92)]])
     cache = DynamicCache(config=parts.model._module.config)
     try:

@@ -6,8 +6,8 @@
     HubSource       a model on the Hugging Face hub                                 revision=
     RemoteSource    the same, run on NDIF: no weights on this machine               revision=
 
-All load to a `dtype` and a `device`. What a source has no use for it refuses, with the reason: an option that is
-silently ignored misleads. :func:`find_source` tells from a name which source is meant.
+All load to a `dtype`, and all but the last to a `device`. What a source has no use for it refuses, with the reason: an
+option that is silently ignored misleads. :func:`find_source` tells from a name which source is meant.
 """
 
 from __future__ import annotations
@@ -186,7 +186,12 @@ class RemoteSource(Source):
     revision: str | None = None
 
     def load(self, dtype: torch.dtype | None, device: Device, remote: Rehearsal) -> Loaded:
-        """The model without weights, whose traces go to NDIF; it places the model, so `device` says nothing here."""
+        """The model without weights, whose traces go to NDIF."""
+        if device is not None:
+            raise ModelError(
+                f"device={str(device)!r} is for a model on this machine; NDIF places {self.name!r} itself. Leave "
+                "device out, or remote."
+            )
         files = _Files(self.name, self.revision, local=not hub.can_be_reached())
         with hub.plain_errors(self.name, files.local):
             config, tokenizer, _ = files.read_all_but_weights()

@@ -33,6 +33,8 @@ DOTS_PER_INCH = 100
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LABEL_INCHES = 0.16
 """What one label of eight points needs of an axis, so that its neighbour can be read."""
+STRIP_CHARACTERS = 80
+"""How many stand in a row of a token strip, so that they can be read at the width of a page."""
 HIGHLIGHT, PLAIN = "#D55E00", "#8DA9C4"
 
 Values = Any
@@ -361,18 +363,15 @@ def token_strip(
     values: Values,
     title: str = "",
     colour_label: str = "",
-    columns: int = 80,
     limit: float | None = None,
 ) -> Picture:
-    """A text as its tokens, each on a ground coloured by its value and wrapped after about ``columns`` characters. NaN
-    stays white.
-    """
+    """A text as its tokens, each on a ground coloured by its value, wrapped as lines of text are. NaN stays white."""
     numbers = as_array(values)
     shown = [show_token(token) for token in tokens]
     rows: list[list[int]] = [[]]
     used = 0
     for place, token in enumerate(shown):
-        if used + len(token) > columns and rows[-1]:
+        if used + len(token) > STRIP_CHARACTERS and rows[-1]:
             rows.append([])
             used = 0
         rows[-1].append(place)

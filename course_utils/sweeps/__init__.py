@@ -2,9 +2,9 @@
 
 :mod:`questions` are the sweeps over places, :mod:`paths` the one over pairs of a sender and a receiver, called by the
 names of :mod:`nodes`; :mod:`options` is what all of them can be told, and :mod:`request` reads and checks it.
-:mod:`runs` makes the runs, :mod:`memory` cuts them into traces that keep to a bound, :mod:`growing_batch` is one such
-trace, :mod:`measure` reads the answer off its end, and :mod:`fast_linear` picks the matrix product that is faster on
-this processor.
+:mod:`runs` makes the runs and :mod:`progress` shows how far they are, :mod:`memory` cuts them into traces that keep to
+a bound, :mod:`growing_batch` is one such trace, :mod:`measure` reads the answer off its end, and :mod:`fast_linear`
+picks the matrix product that is faster on this processor.
 
 Beside them: :mod:`direct` for what goes straight to the answer, :mod:`edge_gradients` for all paths by an estimate, and
 :mod:`circuit_runs` for a set of paths kept and the rest broken. What these and the paths share is one layer run by

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, get_args
+from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
 import torch
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from course_utils.errors import refuse_unknown_options
 from course_utils.model.anatomy import Anatomy
@@ -27,7 +26,8 @@ from course_utils.sweeps.growing_batch import UnpatchedRuns, run_unpatched
 from course_utils.sweeps.layers_by_hand import LayersByHand, written_by_heads, written_through_norm
 from course_utils.sweeps.memory import MEGABYTE, row_bytes
 from course_utils.sweeps.nodes import Edge, Receiver, Sender, read_edges
-from course_utils.sweeps.options import Answers, Metric, Prompts, SweepError
+from course_utils.sweeps.options import Answers, Bounded, Measured, Prompts, SweepError
+from course_utils.sweeps.progress import progress_bar
 from course_utils.sweeps.request import Request, read_memory
 from course_utils.sweeps.runs import common_beginning
 
@@ -40,19 +40,16 @@ Row = tuple[int, int]
 Ablation = Literal["resample", "mean"]
 
 
-class CircuitOptions(TypedDict, total=False):
-    """What any call may add.
+class CircuitOptions(Measured, Bounded, total=False):
+    """What any call may add: `metric` as in :class:`~course_utils.sweeps.options.Measured`, `memory_mb` and `progress`
+    as in :class:`~course_utils.sweeps.options.Bounded`.
 
     Attributes:
         ablation: where what no kept edge carries comes from. "resample": the pair's corrupted run. "mean": the mean of
             what each part writes in all corrupted prompts of that length, position by position.
-        metric, memory_mb, progress: as in :class:`~course_utils.sweeps.options.SweepOptions`.
     """
 
     ablation: Ablation
-    metric: Metric | None
-    memory_mb: float
-    progress: bool | None
 
 
 def run_circuits(
@@ -95,10 +92,8 @@ def run_circuits(
     by_mean = _is_mean(request, options.get("ablation", "resample"))
     values = torch.full((len(read), len(request.prompts)), float("nan"))
     memory = read_memory(options) * MEGABYTE
-    progress = options.get("progress")
-    bar = tqdm(
-        total=values.numel(), delay=0 if progress else 3, disable=progress is False, leave=False, desc="circuits"
-    )
+    count = values.numel()
+    bar = progress_bar(count, options.get("progress"), f"{count} runs, under {memory / MEGABYTE:.0f} MB")
     with torch.no_grad(), bar, fast_linear():
         for length in sorted({len(prompt) for prompt in request.prompts}):
             same = [pair for pair, prompt in enumerate(request.prompts) if len(prompt) == length]
@@ -245,7 +240,7 @@ class _Run:
         if Receiver("logits") in self.reads:
             last = last + self._read(self.reads[Receiver("logits")])[:, -1]
         pairs = torch.tensor([pair for _, pair in self.rows], device=last.device)
-        return self.request.measure.of_residual(self.parts, last, pairs, True, 64 * MEGABYTE).cpu()
+        return self.request.measure.of_residual(self.parts, last, pairs, direction=True, memory=64 * MEGABYTE).cpu()
 
     def _pass(self, layer: int) -> None:
         """Let a layer's heads and then its MLP read what their edges bring, and write down what they change."""

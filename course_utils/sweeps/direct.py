@@ -79,7 +79,7 @@ def direct_effects(
             sizes = [len(change) for change in changes]
             along = (frozen(torch.cat(changes).float()) @ direction).split(sizes)  # the one product
             which = torch.tensor([pair, pair], device=last.device)
-            measured = request.measure.of_residual(parts, last, which, True, float("inf"))
+            measured = request.measure.of_residual(parts, last, which, direction=True, memory=float("inf"))
             # Of the two residuals, and not of the parts: that the parts sum to it is for them to show.
             norm = measured[0] - measured[1] - frozen((last[0] - last[1]).float()) @ direction
             heads, attention, mlps, embedding = along

@@ -10,7 +10,7 @@ between, that is wrong; with `steps` the gradient is averaged on the way from th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import torch
 
@@ -21,20 +21,13 @@ from course_utils.sweeps.growing_batch import UnpatchedRuns, run_unpatched
 from course_utils.sweeps.layers_by_hand import LayersByHand, written_by_heads
 from course_utils.sweeps.measure import refuse_without_gradient
 from course_utils.sweeps.nodes import Receiver, Receivers, Sender, Senders, joined, read_receivers, read_senders
-from course_utils.sweeps.options import Answers, Metric, Prompts, SweepError
+from course_utils.sweeps.options import Answers, Positioned, Prompts, SweepError
 from course_utils.sweeps.paths import PathMap
 from course_utils.sweeps.request import Request
 from course_utils.sweeps.runs import common_beginning
 
 if TYPE_CHECKING:
     from nnsight import TransformersModel
-
-
-class AttributionOptions(TypedDict, total=False):
-    """metric, positions: as in :class:`~course_utils.sweeps.paths.PathOptions`."""
-
-    metric: Metric | None
-    positions: int | Sequence[int] | None
 
 
 @torch.inference_mode(False)  # around a call it would leave no gradient
@@ -47,7 +40,7 @@ def edge_attribution(
     senders: Senders | None = None,
     receivers: Receivers | None = None,
     steps: int | None = None,
-    **options: Unpack[AttributionOptions],
+    **options: Unpack[Positioned],
 ) -> PathMap:
     """An approximation of :func:`~course_utils.sweeps.patch_paths`, for the direct edges.
 
@@ -55,6 +48,8 @@ def edge_attribution(
         steps: None, and the gradient is the corrupted run's; else the mean of the gradients at this many embeddings, in
             equal steps from the corrupted one (left out) to the clean one (taken in). The other arguments are those of
             :func:`~course_utils.sweeps.patch_paths`.
+        options: those of :class:`~course_utils.sweeps.options.Positioned`, `metric` and `positions`: there is nothing
+            to bound and no shortcut to take.
 
     Returns:
         A :class:`PathMap` whose numbers are the corrupted run's measure plus each edge's estimate.
@@ -63,11 +58,11 @@ def edge_attribution(
         SweepError, a ValueError: as there; or a clean and a corrupted prompt differ in length, since the way from one
             embedding to the other needs the same positions in both.
     """
-    refuse_unknown_options(edge_attribution, options, AttributionOptions)
+    refuse_unknown_options(edge_attribution, options, Positioned)
     if steps is not None and whole_number(steps, "steps") < 1:
         raise SweepError(f"steps={steps}: expected at least 1, or None for the corrupted run's gradient alone.")
     asked = options.get("positions")
-    request = Request(model, corrupted, clean, answers, {"metric": options.get("metric"), "positions": asked})
+    request = Request(model, corrupted, clean, answers, {"metric": options.get("metric")})
     parts = request.parts
     chosen, to = read_senders(parts, senders), read_receivers(parts, receivers)
     assert request.sources is not None
@@ -93,7 +88,8 @@ def edge_attribution(
         estimate = torch.einsum("rpw,spw->rs", gradients, changes.float())
         there = torch.tensor([[joined(parts, sender, receiver) for sender in chosen] for receiver in to])
         which = torch.tensor([pair], device=runs.last.device)
-        value = request.measure.of_residual(parts, runs.last[1:], which, True, float("inf"))[0].detach().cpu()
+        value = request.measure.of_residual(parts, runs.last[1:], which, direction=True, memory=float("inf"))
+        value = value[0].detach().cpu()
         maps.append((value + estimate.cpu()).masked_fill(~there, float("nan")))
         unpatched.append(value)
     if request.one:
@@ -141,7 +137,7 @@ def _gradients(
             stream, on_the_way = hand.run(layer, stream, own_row)
             seen.append(on_the_way)
         which = torch.tensor([pair], device=start.device)
-        value = request.measure.of_residual(parts, stream[:, -1], which, True, float("inf")).sum()
+        value = request.measure.of_residual(parts, stream[:, -1], which, direction=True, memory=float("inf")).sum()
         refuse_without_gradient(value)
         flat = [one for some in seen for one in some]
         found = torch.autograd.grad(value, [*flat, stream], allow_unused=True)

@@ -52,7 +52,7 @@ class Shortcuts:
     @classmethod
     def none(cls) -> Shortcuts:
         """The plain loop: a whole forward pass, with all its logits, for each patch."""
-        return cls(False, False, False, False, False, False)
+        return cls(batch=False, skip=False, prefix=False, grow=False, direction=False, product=False)
 
 
 ALL_SHORTCUTS = Shortcuts()
@@ -125,7 +125,7 @@ def run_unpatched(parts: Anatomy, tokens: torch.Tensor, sites: Sequence[Site], l
             found = found.save()  # type: ignore[attr-defined]
             tracer.stop()  # the unembedding of every position would cost as much as several layers
     keys, values = ([getattr(held, name) for held in cache.layers] for name in ("keys", "values"))
-    return UnpatchedRuns(tokens, residual, found, keys, values, last)
+    return UnpatchedRuns(tokens=tokens, residual=residual, found=found, keys=keys, values=values, last=last)
 
 
 def why_no_site(parts: Anatomy, site: Site, layer: int) -> str | None:

@@ -1,4 +1,4 @@
-"""What a sweep may be asked for: every option that the sweeps have in common, said once.
+"""What a sweep may be asked for: every option that several sweeps have, said once.
 
 A call is as short as ``patch_heads(model, clean, corrupted, answers)``; whatever it says beyond that is one of these
 options, by name.
@@ -32,32 +32,69 @@ class SweepError(ValueError):
     """A sweep was asked for something that does not exist; the message names it."""
 
 
-class Question(TypedDict, total=False):
-    """What is asked, whether the answer is exact or an approximation.
+# What is asked.
+
+
+class Measured(TypedDict, total=False):
+    """What is read off the end of a run.
 
     Attributes:
         metric: used instead of `answers`; see :data:`Metric`.
-        layers: which ones, counted from 0, or from the end if negative; all, if not given. The result keeps this order.
-        positions: of the prompt that is patched, counted from 0, or from the end if negative. A sweep over heads
-            changes each head at all of them together; a sweep over positions has a column for each. Not given: all;
-            where two prompts differ in length those that both have, counted from the end.
     """
 
     metric: Metric | None
-    layers: int | Sequence[int] | None
+
+
+class Positioned(Measured, total=False):
+    """That, and where in the prompt something is changed: `metric` as in :class:`Measured`.
+
+    Attributes:
+        positions: of the prompt that is patched, counted from 0, or from the end if negative. A head's output, or what
+            a path's sender writes, is changed at all of them together; a sweep over positions has a column for each.
+            Not given: all; where two prompts differ in length those that both have, counted from the end.
+    """
+
     positions: int | Sequence[int] | None
 
 
-class SweepOptions(Question, total=False):
-    """What is asked, as in :class:`Question`, and what it may cost.
+class Question(Positioned, total=False):
+    """What is asked of each layer, whether the answer is exact or an approximation: `metric` and `positions` as in
+    :class:`Positioned`.
 
     Attributes:
-        memory_mb: a bound, in MB, on the memory taken on top of the model, 1024 if not given; patched runs are cut into
-            traces that keep to it.
+        layers: which ones, counted from 0, or from the end if negative; all, if not given. The result keeps this order.
+    """
+
+    layers: int | Sequence[int] | None
+
+
+# What it may cost.
+
+
+class Bounded(TypedDict, total=False):
+    """What many runs may take, and what they show meanwhile.
+
+    Attributes:
+        memory_mb: a bound, in MB, on the memory taken on top of the model, 1024 if not given; runs are cut into
+            batches that keep to it.
         progress: a bar always (True), never (False), or from the third second on (None, as if not given).
-        shortcuts: which of :class:`Shortcuts` may be taken; all, if not given. The result does not depend on it.
     """
 
     memory_mb: float
     progress: bool | None
+
+
+class Shortened(Bounded, total=False):
+    """That, and how the runs may be made shorter: `memory_mb` and `progress` as in :class:`Bounded`.
+
+    Attributes:
+        shortcuts: which of :class:`Shortcuts` may be taken; all, if not given. The result does not depend on it.
+    """
+
     shortcuts: Shortcuts
+
+
+class SweepOptions(Question, Shortened, total=False):
+    """What is asked, `metric`, `positions` and `layers` as in :class:`Question`, and what it may cost, `memory_mb`,
+    `progress` and `shortcuts` as in :class:`Shortened`.
+    """

@@ -142,8 +142,7 @@ def permute_heads(
     """Run the prompt once for each head, with the elements of that head's output permuted.
 
     The length of what the head writes into the output projection stays, its direction is lost. The permutation is the
-    same
-    for each head and position: `torch.randperm(head_width, generator=torch.Generator().manual_seed(seed))`.
+    same for each head and position: `torch.randperm(head_width, generator=torch.Generator().manual_seed(seed))`.
 
     Args, Returns, Raises: as :func:`patch_heads`; `prompt` is one prompt, or a list of them for a result of
     (prompt, layer, head).

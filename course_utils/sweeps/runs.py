@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from course_utils.model.anatomy import Anatomy
 from course_utils.sweeps.fast_linear import fast_linear
@@ -31,6 +30,7 @@ from course_utils.sweeps.growing_batch import (
 from course_utils.sweeps.measure import Measure
 from course_utils.sweeps.memory import MEGABYTE, Plan, blocks_of_pairs, cut, row_bytes, rows_at_once
 from course_utils.sweeps.options import SweepError
+from course_utils.sweeps.progress import Bar, progress_bar
 
 Change = Callable[[int, torch.Tensor], torch.Tensor]
 """(layer, what the source holds at the site) to what is put in, of the same shape."""
@@ -73,7 +73,7 @@ def run_sweep(sweep: Sweep, patches: Sequence[Patch], progress: bool | None = No
     """The measure of each patched run, in the order of `patches`, exact; (patch,) in float32 on the CPU.
 
     Args:
-        progress: a bar: always, never, or (None) from the third second on.
+        progress: as in :class:`~course_utils.sweeps.options.Bounded`.
 
     Raises:
         SweepError: the bound cannot be kept even one run at a time, or the model does not repeat its own unpatched run.
@@ -82,14 +82,7 @@ def run_sweep(sweep: Sweep, patches: Sequence[Patch], progress: bool | None = No
     places: dict[int, list[int]] = {}
     for place, patch in enumerate(patches):
         places.setdefault(patch.pair, []).append(place)
-    bar = tqdm(
-        total=len(patches),
-        delay=0 if progress else 3,
-        disable=progress is False,
-        leave=False,
-        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
-    )
-    with bar, fast_linear(sweep.shortcuts.product):
+    with progress_bar(len(patches), progress) as bar, fast_linear(sweep.shortcuts.product):
         for block in blocks_of_pairs(sweep.parts, sweep.prompts, sweep.sources, sweep.half):
             of_block = [place for pair in block for place in places.get(pair, [])]
             found = _run_block(sweep, [patches[place] for place in of_block], bar)
@@ -97,7 +90,7 @@ def run_sweep(sweep: Sweep, patches: Sequence[Patch], progress: bool | None = No
     return numbers
 
 
-def _run_block(sweep: Sweep, patches: Sequence[Patch], bar: tqdm) -> torch.Tensor:
+def _run_block(sweep: Sweep, patches: Sequence[Patch], bar: Bar) -> torch.Tensor:
     """The numbers of patches whose pairs' unpatched runs fit into half of the memory, (patch,)."""
     pairs = sorted({patch.pair for patch in patches})
     used = [*(sweep.prompts[pair] for pair in pairs), *(sweep.sources[pair] for pair in pairs)]
@@ -116,7 +109,7 @@ def _run_block(sweep: Sweep, patches: Sequence[Patch], bar: tqdm) -> torch.Tenso
     return numbers
 
 
-def _run_one_length(sweep: Sweep, patches: Sequence[Patch], material: Material, bar: tqdm) -> torch.Tensor:
+def _run_one_length(sweep: Sweep, patches: Sequence[Patch], material: Material, bar: Bar) -> torch.Tensor:
     """The numbers of patches whose prompts are equally long, (patch,): those known already, and the rest in chunks."""
     parts, shortcuts, length = sweep.parts, sweep.shortcuts, len(material.tokens)
     unpatched = unpatched_numbers(sweep, material)
@@ -176,7 +169,7 @@ def unpatched_numbers(sweep: Sweep, material: Material) -> dict[int, float]:
     return dict(zip(material.base_row, numbers.tolist(), strict=True))
 
 
-def measure_chunk(sweep: Sweep, chunk: Chunk, material: Material, shortcuts: Shortcuts, bar: tqdm) -> torch.Tensor:
+def measure_chunk(sweep: Sweep, chunk: Chunk, material: Material, shortcuts: Shortcuts, bar: Bar) -> torch.Tensor:
     """The numbers of a chunk's patches, (patch,), once its row with nothing patched ended where the model itself ends.
 
     `shortcuts` are the sweep's, or fewer where those did not hold.
@@ -227,7 +220,7 @@ def _fewer_shortcuts(sweep: Sweep, shortcuts: Shortcuts, distance: float) -> Sho
 
 
 def _measure_again(
-    sweep: Sweep, patches: list[Patch], material: Material, shortcuts: Shortcuts, bar: tqdm
+    sweep: Sweep, patches: list[Patch], material: Material, shortcuts: Shortcuts, bar: Bar
 ) -> torch.Tensor:
     # Cut anew: without a shortcut a row is longer, or there are more of them, and the old chunk may not fit any more.
     found: dict[Patch, torch.Tensor] = {}

@@ -20,9 +20,10 @@ from course_utils import explore, load_model
 model = load_model("tiny-llama")
 clean = "When Mike and Emma went to the cafe, Emma gave a coffee to"
 corrupted = "When Mike and Emma went to the cafe, Mike gave a coffee to"
+answers = (" Mike", " Emma")
 directions = torch.ones(model.config.num_hidden_layers, model.config.hidden_size)
-display(explore.patching_map(model, clean, corrupted))
-display(explore.circuit(model, clean, corrupted, heads=4))
+display(explore.patching_map(model, clean, corrupted, answers))
+display(explore.circuit(model, clean, corrupted, answers, heads=4))
 display(explore.by_hand(model, "The old man", 1))
 display(explore.steering(model, "The old man", directions, ([" park"], [" school"]), "The old man", [1], n_new=2))
 explore.next_token(model, "The old man")

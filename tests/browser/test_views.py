@@ -80,7 +80,8 @@ def test_the_whole_grid_is_one_stop_and_is_walked_with_the_arrow_keys(open_view:
     page.locator('.cv-grid [tabindex="0"]').focus()
 
     def here() -> tuple[int, int]:
-        return tuple(int(page.evaluate(f"document.activeElement.dataset.{side}")) for side in ("row", "column"))  # type: ignore[return-value]
+        row, column = (int(page.evaluate(f"document.activeElement.dataset.{side}")) for side in ("row", "column"))
+        return row, column
 
     page.keyboard.press("Home")
     row, column = here()

@@ -148,6 +148,8 @@ def test_dtype_and_device_are_as_asked() -> None:
         ({"name": "tiny-gpt2", "dtype": "int8"}, ["int8", "float32"]),
         ({"name": "tiny-gpt2", "dtype": "float33"}, ["float33"]),
         ({"name": "tiny-gpt2", "device": "toaster"}, ["toaster", "not available"]),
+        ({"name": "owner/name", "remote": True, "device": "cpu"}, ["device='cpu'", "NDIF places 'owner/name' itself"]),
+        ({"name": "owner/name", "remote": True, "device": torch.device("cpu")}, ["device='cpu'", "or remote"]),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
 )

@@ -38,7 +38,8 @@ def test_nothing_is_fetched(tmp_path: Path) -> None:
     page = page_of(tmp_path, new_markdown_cell(f"# Title\n\n{badge}\n\n$x^2$ and `$y$`"), new_code_cell("1"))
     fetched = page.select("script[src], link[href], img[src^=http], iframe")
     assert fetched == [] and "import(" not in str(page) and not re.search(r"url\(.?https?:", str(page))
-    assert page.select_one("a[href='https://colab.example/x.ipynb']").text == "Open in Colab"  # type: ignore[union-attr]
+    (link,) = page.select("a[href='https://colab.example/x.ipynb']")
+    assert link.text == "Open in Colab"
 
 
 def test_formulas_are_mathml_and_code_stays_code(tmp_path: Path) -> None:

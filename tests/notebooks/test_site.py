@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from markdown_it import MarkdownIt
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -178,8 +178,8 @@ def parts() -> NotebookNode:
     )
 
 
-def slides_of(notebook: NotebookNode, place: lessons.Place) -> list[BeautifulSoup]:
-    return BeautifulSoup(slides.deck(notebook, "01_small", place), "html.parser").select("section")  # type: ignore[return-value]
+def slides_of(notebook: NotebookNode, place: lessons.Place) -> list[Tag]:
+    return list(BeautifulSoup(slides.deck(notebook, "01_small", place), "html.parser").select("section"))
 
 
 def test_a_slide_asks_and_folds_the_picture(place: lessons.Place) -> None:

@@ -102,6 +102,11 @@ def test_several_tables_share_a_scale_or_have_their_own() -> None:
     assert [axes.images[0].norm.vmax for axes in own.axes if axes.images] == [0.5, 4.0, 1.0]
 
 
+def test_a_token_strip_is_wrapped_as_a_page_of_text_is() -> None:
+    rows = {length: plots.token_strip(["x" * length] * 3, [1.0] * 3).axes[0].get_ylim()[0] for length in (26, 40, 41)}
+    assert rows == {26: 1, 40: 2, 41: 3}
+
+
 TOKENS = ["When", " Mike", " $", "$$", "\n"]
 
 

@@ -55,6 +55,7 @@ def by_hooks(model: Any, clean: str, corrupted: str, edges: set[Edge], mean_of: 
             logits = model._module(runs.corrupted).logits[0, -1]
         return logits, read[0] if read else None
 
+    kept: list[torch.Tensor] = []  # what each layer's output projection reads
     with torch.no_grad():
         for layer in range(parts.n_layers):
             readers = [to for to in all_receivers(parts) if to.layer == layer and to.kind in ("query", "key", "value")]
@@ -69,12 +70,10 @@ def by_hooks(model: Any, clean: str, corrupted: str, edges: set[Edge], mean_of: 
                         return changed
 
                     stack.enter_context(hooked(module, put, False))
-                kept: list[torch.Tensor] = []
-                stack.enter_context(
-                    hooked(parts.out_projections[layer]._module, lambda value: kept.append(value.clone()), True)  # noqa: B023
-                )
+                module = parts.out_projections[layer]._module
+                stack.enter_context(hooked(module, lambda value: kept.append(value.clone()), True))
                 model._module(runs.corrupted)
-            now["head", layer] = kept[0]
+            now["head", layer] = kept[-1]
             now["mlp", layer] = held(Receiver("mlp", layer))[1]  # type: ignore[assignment]
         return difference(model, held(Receiver("logits"))[0][None, None])
 

@@ -557,14 +557,14 @@ def test_what_to_measure_must_be_said_of_one_prompt(tiny: Callable[..., Any], sw
 
 def test_an_unknown_option_is_named_with_those_that_there_are(tiny: Callable[..., Any]) -> None:
     model = tiny("tiny-llama")
-    every = "layers, positions, memory_mb, progress, shortcuts."
+    every = "positions, layers, memory_mb, progress, shortcuts."
     wrong: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         (patch_heads, {"layer": 1}, "'layer'; did you mean 'layers'? It has answers, heads, metric, " + every),
         (patch_residual, {"heads": 1}, "'heads'. It has answers, metric, " + every),
         (patch_attention, {"position": 1}, "'position'; did you mean 'positions'? It has answers, metric, " + every),
         (patch_mlp, {"memory": 1}, "'memory'; did you mean 'memory_mb'? It has answers, metric, " + every),
         # Two runs and one backward pass: nothing to cut, nothing to leave out.
-        (attribution_patching, {"shortcuts": None}, "'shortcuts'. It has answers, heads, metric, layers, positions."),
+        (attribution_patching, {"shortcuts": None}, "'shortcuts'. It has answers, heads, metric, positions, layers."),
     ]
     for sweep, options, says in wrong:
         with pytest.raises(TypeError) as refused:

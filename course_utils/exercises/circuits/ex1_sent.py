@@ -36,7 +36,8 @@ def _one_run(model: Any, clean: str, corrupted: str, layer: int, head: int) -> t
 
 
 def _whole_layer(model: Any, clean: str, corrupted: str, layer: int, head: int) -> torch.Tensor:
-    return sum(circuits.sent(model, clean, corrupted, layer, one) for one in range(anatomy(model).n_heads))  # type: ignore[return-value]
+    each = [circuits.sent(model, clean, corrupted, layer, one) for one in range(anatomy(model).n_heads)]
+    return torch.stack(each).sum(dim=0)
 
 
 EXERCISE = Exercise(

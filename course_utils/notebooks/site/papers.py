@@ -22,7 +22,7 @@ REFERENCE = {
         "course_utils.model.prompts",
         "course_utils.model.frozen_norm",
         "course_utils.model.tiny",
-        "course_utils.places",
+        "course_utils.model.places",
     ),
     "The lessons' solutions": (),  # those of LESSONS of the package; `reference` fills them in
     "Sweeps": (
@@ -38,6 +38,15 @@ REFERENCE = {
     ),
     "Views": (
         "course_utils.explore",
+        "course_utils.explore.tokens",
+        "course_utils.explore.next_token",
+        "course_utils.explore.attention",
+        "course_utils.explore.by_hand",
+        "course_utils.explore.cache",
+        "course_utils.explore.lens",
+        "course_utils.explore.steering",
+        "course_utils.explore.patching_map",
+        "course_utils.explore.circuit",
         "course_utils.pictures.views.view",
         "course_utils.pictures.views.tokens",
         "course_utils.pictures.views.next_token",

@@ -19,7 +19,6 @@ def attention(
     tokens: Sequence[str],
     key_value_heads: int | None = None,
     start: tuple[int, int] = (0, 0),
-    title: str = "Attention",
 ) -> View:
     """A layer and a head to choose, each row of its pattern to point at; heads that share keys and values in one frame.
 
@@ -46,7 +45,7 @@ def attention(
         raise ValueError("A token looks at a later one; this view shows causal attention.")
     behind = np.tril_indices(count)
     data: dict[str, Any] = {
-        "title": title,
+        "title": "Attention",
         "tokens": list(tokens),
         "layers": layers,
         "heads": heads,

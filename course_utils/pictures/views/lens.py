@@ -29,7 +29,7 @@ class LensTable:
     ranks: Mapping[str, Values] = field(default_factory=dict)
 
 
-def lens(tokens: Sequence[str], lenses: Mapping[str, LensTable], vocabulary: int, title: str = "Logit lens") -> View:
+def lens(tokens: Sequence[str], lenses: Mapping[str, LensTable], vocabulary: int) -> View:
     """Depth by position to point at: the best tokens there, with their probabilities, and the ranks of chosen ones.
 
     Args:
@@ -66,7 +66,7 @@ def lens(tokens: Sequence[str], lenses: Mapping[str, LensTable], vocabulary: int
             }
         )
     data: dict[str, Any] = {
-        "title": title,
+        "title": "Logit lens",
         "tokens": list(tokens),
         "vocabulary": list(index),
         "size": int(vocabulary),

@@ -16,7 +16,7 @@ SHOWN = 12  # rows of the list
 STEP = 0.05  # width in logits of the bins into which the tokens without a name fall
 
 
-def next_token(prompt: str, logits: Values, words: Sequence[str], title: str = "Next token") -> View:
+def next_token(prompt: str, logits: Values, words: Sequence[str]) -> View:
     """What comes next, under sliders: temperature first, then top-k, then top-p, as transformers has them.
 
     Args:
@@ -37,7 +37,7 @@ def next_token(prompt: str, logits: Values, words: Sequence[str], title: str = "
     rest = ordered[len(words) :]
     bins = np.round((rest[0] - rest) / STEP).astype(int) if len(rest) else np.zeros(0, dtype=int)
     data: dict[str, Any] = {
-        "title": title,
+        "title": "Next token",
         "prompt": prompt,
         "words": list(words),
         "logits": rounded(ordered[: len(words)], 3),  # below the greatest

@@ -43,9 +43,7 @@ class PatchedPair:
     asked: tuple[str, str, str, str] | None = None
 
 
-def patching_map(
-    pairs: Sequence[PatchedPair], copy: Values | None = None, unit: str = "logits", title: str = "Patching map"
-) -> View:
+def patching_map(pairs: Sequence[PatchedPair], copy: Values | None = None, unit: str = "logits") -> View:
     """A map of heads to point at: each head's numbers, where it looks on both prompts, and two heads side by side.
 
     Args:
@@ -61,7 +59,7 @@ def patching_map(
     shape = checked(next(iter(pairs[0].maps.values())), "The first map", ("layer", "head")).shape
     names = list(pairs[0].maps)
     data: dict[str, Any] = {
-        "title": title,
+        "title": "Patching map",
         "unit": unit,
         "pairs": [_pair_data(pair, shape, names) for pair in pairs],
         "copy": None if copy is None else rounded(checked(copy, "copy", shape), 1),

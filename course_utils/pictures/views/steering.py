@@ -20,7 +20,6 @@ def steering(
     measures: Mapping[str, Values],
     null: Mapping[str, Values] | None = None,
     prompt: str = "",
-    title: str = "Steering",
 ) -> View:
     """What a direction does, at each layer and strength: the text that is written, and measures of it with their nulls.
 
@@ -54,7 +53,7 @@ def steering(
             band = rounded(edges, 2)
         read.append({"name": name, "values": rounded(checked(values, name, shape), 2), "null": band})
     data: dict[str, Any] = {
-        "title": title,
+        "title": "Steering",
         "prompt": prompt,
         "layers": list(layers),
         "strengths": rounded(np.asarray(strengths, dtype=float), 3),

@@ -20,7 +20,6 @@ def tokens(
     text: str,
     cuts: Mapping[str, Sequence[Sequence[Piece]]],
     surprisal: Mapping[str, Values] | None = None,
-    title: str = "Tokens",
 ) -> View:
     """A text and its tokens: their ids and bytes under the pointer, and the cut of every beginning of the text.
 
@@ -35,7 +34,7 @@ def tokens(
     if not text or not cuts:
         raise ValueError("The token view got nothing to show; give a text and what at least one tokenizer makes of it.")
     data: dict[str, Any] = {
-        "title": title,
+        "title": "Tokens",
         "text": text,
         "tokenizers": [_cut_data(text, name, rows, (surprisal or {}).get(name)) for name, rows in cuts.items()],
     }

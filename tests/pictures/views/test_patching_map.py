@@ -32,10 +32,10 @@ def test_data_are_the_tensors_rounded() -> None:
 def test_words_and_still_name_the_strongest() -> None:
     table = torch.zeros(3, 2)
     table[2, 1], table[0, 0], table[1, 0] = -4.0, 3.0, 0.05
-    view = patching_map([PatchedPair("a pair", 5.0, {"patched alone": table})], unit="nats", title="Map")
+    view = patching_map([PatchedPair("a pair", 5.0, {"patched alone": table})], unit="nats")
     assert view.words == (
-        "Map, 3 layers by 2 heads, patched alone, nats. Strongest: 2.1 -4.0, 0.0 +3.0, 1.0 +0.1, 0.1 +0.0, 1.1 +0.0. "
-        "4 heads move less than 0.1."
+        "Patching map, 3 layers by 2 heads, patched alone, nats. Strongest: 2.1 -4.0, 0.0 +3.0, 1.0 +0.1, 0.1 +0.0, "
+        "1.1 +0.0. 4 heads move less than 0.1."
     )
     axes: Any = view.still().axes[0]
     assert [text.get_text() for text in axes.texts] == ["2.1", "0.0", "1.0", "0.1", "1.1"]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from course_utils import places as module
-from course_utils.places import Places, places
+from course_utils.model import places as module
+from course_utils.model.places import Places, places
 
 
 def sized(n_layers: int, n_heads: int, monkeypatch: pytest.MonkeyPatch, without: tuple[int, ...] = ()) -> Places:
