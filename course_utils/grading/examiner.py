@@ -37,6 +37,7 @@ from course_utils.exercises.values import to_json
 from course_utils.grading.exam_notebook import supply
 from course_utils.grading.inside import linux
 from course_utils.grading.inside.probe import MIME
+from course_utils.grading.inside.reports import Attempt, KernelEnd, read_report
 from course_utils.grading.kernel_channel import KernelChannel, KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.results import (
@@ -297,13 +298,12 @@ def run(
     return Run(asked, cells, trouble, stopped or "", *kernel_report(sockets))
 
 
-def kernel_report(sockets: Path) -> tuple[str, tuple[str, ...]]:
-    """What the watch of the kernel of ``sockets`` said: why it ended it ("memory: ..."), or "", and what it tried."""
+def kernel_report(sockets: Path) -> tuple[KernelEnd | None, tuple[Attempt, ...]]:
+    """What the watch of the kernel of ``sockets`` said: why it ended it, if it did, and what was tried."""
     lines: list[str] = []
     with contextlib.suppress(OSError):
         lines = (sockets / "end.txt").read_text(encoding="utf-8", errors="replace")[:5000].splitlines()
-    ended = next((line.removeprefix("ended: ")[:500] for line in lines if line.startswith("ended: ")), "")
-    return ended, tuple(line.removeprefix("tried: ") for line in lines if line.startswith("tried: "))
+    return read_report(lines)
 
 
 def _become_pytest(

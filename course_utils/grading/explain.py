@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from course_utils.errors import CourseError
+from course_utils.grading.messages import why_ended
 from course_utils.grading.readable import for_terminal
 from course_utils.grading.results import Answer, CellRecord, Result
 from course_utils.grading.roster import Student
@@ -56,7 +57,7 @@ def explain(out: Path, student: str, exercise: str) -> str:
         if run.stopped:
             lines.append(f"  stopped here: {run.stopped}")
         if run.kernel_end:
-            lines.append(f"  the kernel was ended: {run.kernel_end}")
+            lines.append(f"  the kernel was ended: {why_ended(run.kernel_end)}")
     lines += ["", "the answer:", *(f"  {line}" for line in mark.source.splitlines() or ["(none)"])]
     return for_terminal("\n".join(lines))
 

@@ -19,6 +19,7 @@ from course_utils.grading import exam_notebook, examiner, verdicts
 from course_utils.grading.flags import Flag, Raised
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.merge import Merged, merge
+from course_utils.grading.messages import why_ended
 from course_utils.grading.names import is_dynamic, names_bound
 from course_utils.grading.reading_limit import CODE_LIMIT, SECONDS, ReadingLimit, TookTooLong, code_in
 from course_utils.grading.results import Mark, Marked, Ruling, Run
@@ -208,7 +209,7 @@ class _Marking:
         if verdict == Ruling.CRASHED and not ended and id not in self.suspects:
             self.suspects[id] = verdict  # once may be bad luck
             return
-        told = f"{verdict.meaning.capitalize()}{f' ({ended})' if ended else ''}."
+        told = f"{verdict.meaning.capitalize()}{f' ({why_ended(ended)})' if ended else ''}."
         if reading.beside:  # whether the answer needs that cell cannot be told for certain
             told = f"That was in a cell of your own which it seems to need. Your teacher decides. {told}"
             verdict = Ruling.UNCLEAR

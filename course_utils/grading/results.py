@@ -16,9 +16,10 @@ import msgspec
 from course_utils.exercises import Verdict
 from course_utils.exercises.running import KEEP_PRINTED, Outcome, outcome_from_json, outcome_to_json
 from course_utils.grading.flags import Raised
+from course_utils.grading.inside.reports import Attempt, KernelEnd
 from course_utils.grading.roster import Student
 
-FORMAT = 4
+FORMAT = 5
 
 
 class Status(StrEnum):
@@ -205,18 +206,19 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Run:
-    """The record of one kernel: which exercises it was asked for, what each cell came to, how it ended.
+    """The record of one kernel: which exercises it was asked for, what each cell came to, why it was ended.
 
-    ``tried``: what it tried that the filter of system calls refuses or tells. ``whole``: all of the lesson's cells were
-    run. ``everything``: all of the learner's own were, to see whether an answer that was not right is so with them.
+    ``kernel_end``: None if by no limit of the watch. ``tried``: what it tried that the filter of system calls refuses
+    or tells. ``whole``: all of the lesson's cells were run. ``everything``: all of the learner's own were, to see
+    whether an answer that was not right is so with them.
     """
 
     asked: tuple[str, ...]
     cells: tuple[CellRecord, ...] = ()
     trouble: Trouble | None = None
     stopped: str = ""
-    kernel_end: str = ""
-    tried: tuple[str, ...] = ()
+    kernel_end: KernelEnd | None = None
+    tried: tuple[Attempt, ...] = ()
     whole: bool = False
     everything: bool = False
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from course_utils.exercises import Exercise
-from course_utils.grading.flags import Flag, Raised
+from course_utils.grading.flags import Flag, Raised, tried
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.results import LACKS_A_CELL, Answer, CellRecord, Mark, Ruling, Run
 
@@ -62,9 +62,7 @@ def read(lesson: Lesson, run: Run) -> Reading:
                 reading.marks[id] = _mark(lesson.exercise(id), cell, own, again)
         if cell.forged:
             reading.flags.append(Flag.FORGED.raised())
-    for what in run.tried:
-        started = what == "another program"
-        reading.flags.append(Flag.STARTED_A_PROGRAM.raised() if started else Flag.TRIED.raised(what=what))
+    reading.flags += [tried(attempt) for attempt in run.tried]
     if reading.lacks_a_cell:
         reading.marks.pop(run.cells[-1].exercise, None)  # it was stopped there, before the reference was shown
         return reading
@@ -76,8 +74,7 @@ def _find_end(reading: Reading, run: Run) -> None:
     left = [id for id in run.asked if id not in reading.marks]
     alarm = next((cell for cell in run.cells if cell.alarm), None)
     if alarm is not None:
-        flooded = alarm.alarm == "crashed" and run.kernel_end.startswith("output")
-        reading.culprit = (_owner(alarm, left), Ruling.OUTPUT_LIMIT if flooded else _ALARMS[alarm.alarm])
+        reading.culprit = (_owner(alarm, left), _ALARMS[alarm.alarm])
         reading.beside = alarm.kind == "extra"
     elif run.trouble is not None and run.trouble.what == "wall":
         reading.culprit = (left[0], Ruling.TIME_OUT) if left else None

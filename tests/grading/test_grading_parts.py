@@ -49,10 +49,12 @@ from course_utils.grading.class_flags import add_class_flags
 from course_utils.grading.explain import explain
 from course_utils.grading.flags import Flag
 from course_utils.grading.inside import used
+from course_utils.grading.inside.reports import Attempt, KernelEnd, Limit, read_report, tell_attempt, tell_end
 from course_utils.grading.kernel_channel import KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.merge import merge
+from course_utils.grading.messages import why_ended
 from course_utils.grading.read_notebook import parse
 from course_utils.grading.reading_limit import ReadingLimit
 from course_utils.grading.results import (
@@ -403,14 +405,10 @@ def test_an_alarm_is_no_mark_but_a_culprit(lesson: Lesson, alarm: str) -> None:
 
 
 def test_whose_alarm_it_is(lesson: Lesson) -> None:
-    """That of the exercise whose cell it is, if it is still open; else of the next. Where the kernel was ended for its
-    output, it is told.
-    """
+    """That of the exercise whose cell it is, if it is still open; else of the next."""
     for kind, exercise, culprit in (("answer", "m.2", "m.2"), ("lesson", "", "m.1"), ("supply", "m.0", "m.1")):
         ended = cell(kind, exercise, alarm="crashed")
         assert read(lesson, ended, asked=("m.1", "m.2")).culprit == (culprit, "crashed")
-    flood = cell("answer", alarm="crashed")
-    assert read(lesson, flood, kernel_end="output: 64 MB").culprit == ("m.1", "output limit")
 
 
 def test_an_exception_after_the_definition_is_flagged(lesson: Lesson) -> None:
@@ -434,6 +432,22 @@ def test_every_flag_is_a_sentence_and_has_a_severity() -> None:
         names = {name for _, name, _, _ in string.Formatter().parse(flag.sentence) if name}
         raised = flag.raised(**dict.fromkeys(names, "x{y}"))
         assert "{" not in str(raised).replace("{y}", "") and raised.must_look == (flag.severity.value == "look")
+
+
+def test_what_a_kernel_tried_is_for_a_person_to_look_at_but_a_program_that_it_started(lesson: Lesson) -> None:
+    """Each kind by its code, whatever the words that are shown."""
+    for kind in Attempt:
+        (flag,) = read(lesson, cell("probe", answer=judged()), tried=(kind,)).flags
+        assert flag.must_look == (kind is not Attempt.PROGRAM) and str(flag)
+
+
+def test_what_the_watch_tells_arrives_and_nothing_else() -> None:
+    ends = [KernelEnd(limit, 3 << 20, 2 << 20) for limit in Limit]
+    told = b"".join(map(tell_attempt, Attempt)) + b"".join(map(tell_end, ends))
+    assert read_report(told.decode().splitlines()) == (ends[0], tuple(Attempt))
+    assert why_ended(ends[1]) == "memory: 3 MiB, at most 2 are allowed"
+    forged = ["ended: output 3 2", "ended: memory", f"ended: memory {'9' * 30} 1", "ended: memory ³ 1", "tried: a", "x"]
+    assert read_report([*forged, "tried: b"]) == (None, (Attempt.OTHER,))
 
 
 class FakeItem:

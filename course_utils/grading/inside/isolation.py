@@ -29,6 +29,7 @@ from base64 import b64decode
 from typing import Any, NoReturn
 
 from course_utils.grading.inside import landlock, linux
+from course_utils.grading.inside.reports import Attempt, KernelEnd, Limit, tell_attempt, tell_end
 
 SCRATCH = "/scratch"
 KEPT = "/run/kept"  # where folders wait that must be seen below /tmp again
@@ -38,8 +39,8 @@ SOCKETS = "/run/kernel"  # the kernel's side of the talk with the examiner, wher
 def watch(line: socket.socket, connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> NoReturn:
     """Start a kernel for ``connection``, guard it, and leave with it.
 
-    ``line`` stays open as long as the kernel lives. Down it goes, a line of text each, what the kernel tried that the
-    filter of system calls refuses ("tried: ..."), and why it was ended, if a limit was the reason ("ended: ...").
+    ``line`` stays open as long as the kernel lives. Down it goes what the kernel tried that the filter of system calls
+    refuses, and why it was ended, if a limit was the reason (see ``reports``).
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the fork server ignores it; here children must be waited for
     # What libraries and model take is shared with the fork server, page by page: only what the kernel adds is its own.
@@ -60,12 +61,12 @@ def watch(line: socket.socket, connection: dict[str, Any], folder: str, settings
         _kernel(connection, folder, settings, lambda: None)
     kernels.close()
     calls = _Calls(ours, line, settings)
-    reason = _guard(line, calls, first, baseline, settings)
+    end = _guard(line, calls, first, baseline, settings)
     _end(first)
     calls.forget()
     with contextlib.suppress(OSError):
-        if reason:
-            line.sendall(f"ended: {reason}\n".encode())
+        if end is not None:
+            line.sendall(tell_end(end))
         line.close()
     os._exit(0)
 
@@ -81,7 +82,7 @@ class _Calls:
         self.socket, self.line, self.filter = socket_, line, settings["filter"] or {}
         self.nested = settings["nested"]
         self.listener, self.kernel = -1, 0
-        self.told: set[str] = set()
+        self.told: set[Attempt] = set()
 
     @property
     def waits_on(self) -> list[Any]:
@@ -99,10 +100,10 @@ class _Calls:
         elif (asked := linux.next_call(self.listener)) is not None:
             ticket, number, first = asked
             allow, what = self._decide(number, first)
-            if what and what not in self.told and self.socket.fileno() < 0:
+            if what is not None and what not in self.told and self.socket.fileno() < 0:
                 self.told.add(what)
                 with contextlib.suppress(OSError):
-                    self.line.sendall(f"tried: {what}\n".encode())
+                    self.line.sendall(tell_attempt(what))
             linux.answer_call(self.listener, ticket, allow=allow)
 
     def forget(self) -> None:
@@ -110,46 +111,47 @@ class _Calls:
         if self.listener >= 0:
             os.close(self.listener)
 
-    def _decide(self, number: int, first: int) -> tuple[bool, str]:
+    def _decide(self, number: int, first: int) -> tuple[bool, Attempt | None]:
         if number in self.filter["starts"]:
             if number == self.filter["clone"] and first & self.filter["new_namespaces"]:
-                return False, "namespaces and mounts"
-            return True, "another program"
+                return False, Attempt.NAMESPACES
+            return True, Attempt.PROGRAM
         if number in self.filter["signals"]:
             target = ctypes.c_int(first & 0xFFFFFFFF).value
             if target in (0, self.kernel, -self.kernel):
-                return True, ""
+                return True, None
             if self.nested:  # its process namespace ends there; what is in it are the kernel, its children and init
-                return True, "another process" if target in (-1, 1) else ""
-            return (True, "") if abs(target) in _descendants(os.getpid()) and target > 1 else (False, "another process")
+                return True, Attempt.PROCESS if target in (-1, 1) else None
+            own = target > 1 and target in _descendants(os.getpid())
+            return own, None if own else Attempt.PROCESS
         if number == self.filter["socket"] and first == socket.AF_UNIX:
             # Where files are not hidden, the sockets of other programs lie among them, and with a name nothing else
             # keeps a kernel from them. Its own are there before any code of the learner's runs.
             mine = self.nested or self.socket.fileno() >= 0
-            return mine, "" if mine else "another program's socket"
-        return False, self.filter["refused"].get(str(number), "a call that is refused")
+            return mine, None if mine else Attempt.SOCKET
+        return False, Attempt(self.filter["refused"].get(str(number), Attempt.OTHER))
 
 
-def _guard(line: socket.socket, calls: _Calls, first: int, baseline: int, settings: dict[str, Any]) -> str:
-    """Wait for the end; the reason if it was a limit, else ""."""
+def _guard(line: socket.socket, calls: _Calls, first: int, baseline: int, settings: dict[str, Any]) -> KernelEnd | None:
+    """Wait for the end; the reason if it was a limit, else None."""
     looked = 0.0
     while True:
         ready = select.select([line, *calls.waits_on], [], [], 0.1)[0]
         if line in ready:
-            return ""  # the examiner let go (or said something, which it never does)
+            return None  # the examiner let go (or said something, which it never does)
         if ready:
             calls.serve(ready)
         if os.waitpid(first, os.WNOHANG)[0] == first:
-            return ""
+            return None
         if not linux.AVAILABLE or time.monotonic() - looked < 0.1:
             continue
         looked = time.monotonic()
         family = _descendants(os.getpid())
         if len(family) > settings["processes"]:
-            return f"processes: {len(family)}, at most {settings['processes']} are allowed"
+            return KernelEnd(Limit.PROCESSES, len(family), settings["processes"])
         used = sum(max(0, _resident(str(pid)) - baseline) for pid in family)
         if used > settings["memory"]:
-            return f"memory: {used >> 20} MiB, at most {settings['memory'] >> 20} are allowed"
+            return KernelEnd(Limit.MEMORY, used, settings["memory"])
 
 
 def _shut_calls(settings: dict[str, Any]) -> None:
