@@ -12,7 +12,7 @@ from course_utils.errors import CourseError
 from course_utils.grading import executors
 from course_utils.grading.intake import Submission, collect
 from course_utils.grading.lesson import Lesson
-from course_utils.grading.results import Broken, OtherFormat, Result, Ruling, Status
+from course_utils.grading.results import Broken, NotUsable, Result, Ruling, Status
 from course_utils.grading.sandbox import Limits
 from course_utils.grading.self_test import self_test
 from course_utils.grading.store import Store, fingerprint, make_result
@@ -94,7 +94,7 @@ class _FolderMarking:
         if not self._again(one):
             try:
                 stored = self.store.load(one.student.key)
-            except OtherFormat as error:
+            except NotUsable as error:
                 self.say(f"{one.student.name} is marked again, since the stored result cannot be used: {error}.")
         if stored and stored.fingerprint == self._fingerprint(one) and stored.status != Status.EXAMINER_ERROR:
             # The roster may say more of a student, or more certainly, than when the notebook was marked.

@@ -371,10 +371,16 @@ def _plain(points: float) -> float:
     return int(points) if points == int(points) else round(points, 2)
 
 
-class OtherFormat(ValueError):
-    """A stored result that another version wrote, or that is damaged; the text says which, in a sentence for the
-    teacher.
-    """
+class NotUsable(ValueError):
+    """A stored result that cannot be used; the text says why, in a sentence for the teacher."""
+
+
+class OtherFormat(NotUsable):
+    """One that another version wrote."""
+
+
+class Damaged(NotUsable):
+    """One that is no result, or not any more."""
 
 
 def encode(value: Result | Marked | Broken) -> bytes:
@@ -386,14 +392,15 @@ def decode_result(data: bytes) -> Result:
     """The stored result.
 
     Raises:
-        OtherFormat: it has another format number, or is not a result at all.
+        OtherFormat: it has another format number.
+        Damaged: it is not a result at all.
     """
     try:
         found = msgspec.json.decode(data, type=_Numbered).format
         if found == FORMAT:
             return msgspec.json.decode(data, type=Result)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise OtherFormat(f"it is damaged ({error})") from None
+        raise Damaged(f"it is damaged ({error})") from None
     raise OtherFormat(f"it was written in format {found}, and this version reads format {FORMAT}")
 
 

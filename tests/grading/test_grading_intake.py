@@ -5,6 +5,7 @@ No kernel is started here, and nothing is read twice that a test can share.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -369,6 +370,10 @@ def test_a_store_belongs_to_one_folder_and_one_lesson(tmp_path: Path, lesson: Le
     with pytest.raises(CourseError, match="did not write"):
         mark_folder(lesson, plan(first, other))
     assert (other / "results" / "thesis.json").is_file()
+    for data, is_ours in ((b'{"format": "was written in format"}', False), (b'{"format": 1}', True)):
+        (other / "results" / "thesis.json").write_bytes(data)
+        with contextlib.nullcontext() if is_ours else pytest.raises(CourseError, match="did not write"):
+            Store(other).claim(first, lesson)
 
 
 def test_marks_inside_the_folder_are_not_handed_in(tmp_path: Path, lesson: Lesson) -> None:
