@@ -204,24 +204,20 @@ class Plugin:
 
 def missing_names(cells: Sequence[CellRecord], exercise: str) -> frozenset[str]:
     """The names for want of which an answer raised: in its cells, or when it was called."""
-    texts = _said(cells, exercise, "NameError")
-    return frozenset(name for text in texts for name in re.findall(r"name '(\w+)' is not defined", text))
+    return _missing(cells, exercise, "NameError")
 
 
 def missing_packages(cells: Sequence[CellRecord], exercise: str) -> frozenset[str]:
     """The packages for want of which an answer raised: in its cells, or when it was called."""
-    texts = _said(cells, exercise, "ModuleNotFoundError")
-    return frozenset(name for text in texts for name in re.findall(r"No module named '(\w+)", text))
+    return _missing(cells, exercise, "ModuleNotFoundError")
 
 
-def _said(cells: Sequence[CellRecord], exercise: str, exception: str) -> list[str]:
-    texts: list[str] = []
-    for cell in cells:
-        if cell.exercise == exercise and cell.error is not None and cell.error.name == exception:
-            texts.append(cell.error.text)
-        if cell.exercise == exercise and cell.answer is not None:
-            texts += [one.error for one in cell.answer.outcomes if one.raised == exception]
-    return texts
+def _missing(cells: Sequence[CellRecord], exercise: str, exception: str) -> frozenset[str]:
+    own = [cell for cell in cells if cell.exercise == exercise]
+    found = [cell.error.missing for cell in own if cell.error is not None and cell.error.name == exception]
+    outcomes = [one for cell in own if cell.answer is not None for one in cell.answer.outcomes]
+    found += [one.missing for one in outcomes if one.raised == exception]
+    return frozenset(found) - {""}
 
 
 def open_message(sent: Sequence[Any], exercise: str, nonce: str) -> list[Outcome] | None:
@@ -418,6 +414,19 @@ def _text(outputs: list[Any]) -> str:
     return ANSI.sub("", "".join(shown))
 
 
+# Jupyter sends the exception of a cell as text, so what Python knows as its name can only be read out of the sentence.
+_MISSING = {
+    "NameError": re.compile(r"name '(\w{1,200})' is not defined"),
+    "ModuleNotFoundError": re.compile(r"No module named '(\w{1,200})['.]"),
+}
+
+
+def _missing_in(name: str, text: str) -> str:
+    """For want of which name, or package, a cell raised this."""
+    match = _MISSING[name].search(text) if name in _MISSING else None
+    return match[1] if match and match[1].isidentifier() else ""
+
+
 _FRAME = re.compile(r"(?=^(?:File |Cell In|Input In))", re.MULTILINE)
 
 
@@ -433,7 +442,7 @@ def _error(outputs: list[Any], error: BaseException | None) -> CellError | None:
             if last not in shown:
                 shown += "\n" + last
             name, text = str(output.get("ename"))[:200], str(output.get("evalue"))[:2000]
-            return CellError(_whole(name), _whole(text), _whole(shown[:KEPT]))
+            return CellError(_whole(name), _whole(text), _whole(shown[:KEPT]), _missing_in(name, text))
     if error is None:
         return None
     return CellError(type(error).__name__, _whole(ANSI.sub("", str(error))[:2000]))

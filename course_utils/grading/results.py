@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from course_utils.exercises import Verdict
-from course_utils.exercises.running import KEEP_PRINTED, Outcome, outcome_from_json, outcome_to_json
+from course_utils.exercises.running import KEEP_NAME, KEEP_PRINTED, Outcome, outcome_from_json, outcome_to_json
 from course_utils.grading.flags import Raised
 from course_utils.grading.inside.reports import Attempt, KernelEnd
 from course_utils.grading.roster import Student
@@ -97,14 +97,18 @@ class Mark:
 
 @dataclass(frozen=True)
 class CellError:
-    """The exception of a cell; ``trace`` shows the frames in the learner's own cells only."""
+    """The exception of a cell; ``trace`` shows the frames in the learner's own cells only, ``missing`` is as in an
+    :class:`Outcome`.
+    """
 
     name: str
     text: str
     trace: str = ""
+    missing: str = ""
 
 
 _Told = Annotated[str, msgspec.Meta(max_length=2 * KEEP_PRINTED)]
+_Name = Annotated[str, msgspec.Meta(max_length=KEEP_NAME)]
 
 
 class SentOutcome(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -117,7 +121,8 @@ class SentOutcome(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     final: bool
     trace: _Told
     out_of_time: bool
-    raised: Annotated[str, msgspec.Meta(max_length=200)]
+    raised: _Name
+    missing: _Name
     value: Any
 
     @classmethod
@@ -138,7 +143,7 @@ class Message(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     exercise: str
     nonce: str
     outcomes: Annotated[list[SentOutcome], msgspec.Meta(min_length=1, max_length=100)] | None
-    used: Annotated[list[Annotated[str, msgspec.Meta(max_length=200)]], msgspec.Meta(max_length=100)] = []
+    used: Annotated[list[_Name], msgspec.Meta(max_length=100)] = []
 
 
 @dataclass(frozen=True)

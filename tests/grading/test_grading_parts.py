@@ -8,6 +8,7 @@ import ast
 import copy
 import csv
 import html
+import importlib
 import inspect
 import io
 import itertools
@@ -324,6 +325,9 @@ def test_message_is_opened(lesson: Lesson) -> None:
         lambda good: [re.sub(r'"shape": \[5\]', '"shape": [5000000000]', good())],
         lambda good: [re.sub(r'"dtype": "float32"', '"dtype": "object"', good())],
         lambda good: [good(verdict="right")],
+        lambda good: [good().replace('"missing": ""', '"missing": "<b>x"')],
+        lambda good: [good().replace('"missing": ""', f'"missing": "{"x" * 300}"')],
+        lambda good: [good().replace('"missing": ""', '"missing": 1')],
     ],
 )
 def test_anything_else_is_refused(lesson: Lesson, sent: Callable[[Any], list[Any]]) -> None:
@@ -335,8 +339,58 @@ def test_outcomes_travel_unchanged() -> None:
     for outcome in (
         Outcome("value", [1, 2.5, float("nan"), None, "x", {"a": True}]),
         Outcome("error", error="e", trace="t", out_of_time=True, final=True),
+        Outcome("error", error="e", raised="NameError", missing="µ"),
     ):
         assert repr(outcome_from_json(json.loads(json.dumps(outcome_to_json(outcome))))) == repr(outcome)
+
+
+class Lies(NameError):
+    name: Any = property(lambda self: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "names", "packages"),
+    [
+        (lambda values: eval("centre")(values), {"centre"}, set()),
+        (lambda values: importlib.import_module("no_such.package"), set(), {"no_such"}),
+        (lambda values: (_ for _ in ()).throw(NameError("name 'centre' is not defined")), set(), set()),
+        (lambda values: (_ for _ in ()).throw(NameError(name="<b>")), set(), set()),
+        (lambda values: (_ for _ in ()).throw(Lies("x")), set(), set()),
+        (lambda values: centre_before_it_is(), set(), set()),
+    ],
+)
+def test_what_an_answer_lacks_is_what_its_exception_carries(
+    lesson: Lesson, answer: Callable[..., Any], names: set[str], packages: set[str]
+) -> None:
+    """And not what its text, which anyone can write, says."""
+    outcomes = tuple(map(SentOutcome.of, attempt(lesson.exercise("m.1"), answer, 5)))
+    cells = [cell("probe", answer=Answer(outcomes=outcomes))]
+    assert outcomes[0].kind == "error"
+    assert examiner.missing_names(cells, "m.1") == names and examiner.missing_packages(cells, "m.1") == packages
+    assert not examiner.missing_names(cells, "m.2")
+
+
+def centre_before_it_is() -> None:
+    print(centre)  # type: ignore[used-before-def]  # noqa: F821
+    centre = 1  # noqa: F841
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "missing"),
+    [
+        ("NameError", "name 'centre' is not defined. Did you mean: 'center'?", "centre"),
+        ("ModuleNotFoundError", "No module named 'no_such'", "no_such"),
+        ("ModuleNotFoundError", "No module named 'torch.no_such'", "torch"),
+        ("ValueError", "name 'centre' is not defined", ""),
+        ("NameError", "name '<b>' is not defined", ""),
+        ("NameError", "name '1' is not defined", ""),
+    ],
+)
+def test_what_a_cell_lacks_is_read_out_of_its_text(name: str, text: str, missing: str) -> None:
+    error = examiner._error([{"output_type": "error", "ename": name, "evalue": text, "traceback": []}], None)
+    assert error is not None and error.missing == missing
+    lacks = examiner.missing_names if name == "NameError" else examiner.missing_packages
+    assert lacks([cell("answer", error=error)], "m.1") == ({missing} - {""} if name != "ValueError" else set())
 
 
 # --- every verdict rule
