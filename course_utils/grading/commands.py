@@ -250,11 +250,12 @@ def _summary(results: list[Result], out: Path) -> None:
     from collections import Counter
 
     from course_utils.grading.readable import for_terminal
+    from course_utils.grading.results import Status
 
     statuses = Counter(result.status.value for result in results)
     print(f"{len(results)} submissions: " + ", ".join(f"{count} {status}" for status, count in statuses.most_common()))
     for result in results:
-        if result.status != "marked":
+        if result.status is not Status.MARKED:
             # Of an open mark the message says why it is open, and then what an answer that is not right came to.
             told = result.reason or " ".join(f"{id}: {result.marks[id].message}" for id in result.open_exercises)
             print(for_terminal(f"  {result.student.name}: {result.status}. {told[:300]}"))

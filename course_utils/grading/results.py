@@ -167,24 +167,69 @@ class Answer:
     used: tuple[str, ...] = ()
 
 
+class CellKind(StrEnum):
+    """What a cell of a run is there for."""
+
+    LESSON = "lesson"
+    EXTRA = "extra"
+    ANSWER = "answer"
+    PROBE = "probe"
+    AGAIN = "again"
+    SUPPLY = "supply"
+
+    @property
+    def learners(self) -> bool:
+        """Whether the learner wrote it."""
+        return self in (CellKind.EXTRA, CellKind.ANSWER)
+
+    @property
+    def asks(self) -> bool:
+        """Whether values are sent by it."""
+        return self in (CellKind.PROBE, CellKind.AGAIN)
+
+
+class Alarm(StrEnum):
+    """What makes worthless all that comes after it in a run."""
+
+    TIME_OUT = "time-out"
+    CRASHED = "crashed"
+    OUTPUT_LIMIT = "output limit"
+
+
+class Stop(StrEnum):
+    """Why a run was stopped between two cells: after an alarm, for want of a kernel, or in front of a reference whose
+    exercise needs a cell of the lesson that was left out; another run follows with all cells.
+    """
+
+    ALARM = "alarm"
+    NO_KERNEL = "no kernel"
+    LACKS_A_CELL = "lacks a cell"
+
+
+class Failure(StrEnum):
+    """What broke a run: no kernel came, its time was over ("wall"), or the examiner failed."""
+
+    NO_KERNEL = "no kernel"
+    WALL = "wall"
+    EXAMINER = "examiner"
+
+
 @dataclass(frozen=True)
 class CellRecord:
     """One cell of a run.
 
     Attributes:
-        kind: lesson, extra, answer, probe, again or supply.
         passed: whether nbval found nothing wrong with it.
         reply: how the kernel answered: "ok", "error", "aborted", or "" where it did not.
-        alarm: what makes everything after it worthless: time-out, crashed, output limit, or "".
         forged: values that it sent, though no question was asked of it.
     """
 
-    kind: str
+    kind: CellKind
     exercise: str
     seconds: float = 0.0
     passed: bool = True
     reply: str = "ok"
-    alarm: str = ""
+    alarm: Alarm | None = None
     source: str = ""
     text: str = ""
     error: CellError | None = None
@@ -197,15 +242,11 @@ class CellRecord:
         return self.error is not None or not self.passed or self.reply != "ok"
 
 
-LACKS_A_CELL = "it needs a cell of the lesson that was left out"
-"""Why a run was stopped in front of a reference; another one follows with all cells."""
-
-
 @dataclass(frozen=True)
 class Trouble:
-    """Why a run says nothing, or no more: "no kernel", "wall" (its time was over) or "examiner"."""
+    """Why a run says nothing, or no more."""
 
-    what: str
+    what: Failure
     told: str
 
 
@@ -221,7 +262,7 @@ class Run:
     asked: tuple[str, ...]
     cells: tuple[CellRecord, ...] = ()
     trouble: Trouble | None = None
-    stopped: str = ""
+    stopped: Stop | None = None
     kernel_end: KernelEnd | None = None
     tried: tuple[Attempt, ...] = ()
     whole: bool = False
@@ -229,11 +270,12 @@ class Run:
 
 
 class RecordLine(msgspec.Struct, omit_defaults=True):
-    """One line of the file that the examiner writes while a run goes on."""
+    """One line of the file that the examiner writes while a run goes on; ``ended``: the last one."""
 
     cell: CellRecord | None = None
     trouble: Trouble | None = None
-    stopped: str | None = None
+    stopped: Stop | None = None
+    ended: bool = False
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def make_result(submission: Submission, lesson: Lesson, print_: str, marked: Mar
     """The result of one submission; ``marked`` is None if there was nothing that could be marked."""
     broken = marked.reason if isinstance(marked, Broken) else ""
     found = marked if isinstance(marked, Marked) else Marked({})
-    status = Status(submission.status) if submission.status else _status(found.marks)
+    status = submission.status or _status(found.marks)
     return Result(
         format=FORMAT,
         fingerprint=print_,

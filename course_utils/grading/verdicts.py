@@ -9,14 +9,18 @@ from dataclasses import dataclass, field, replace
 from course_utils.exercises import Exercise
 from course_utils.grading.flags import Flag, Raised, tried
 from course_utils.grading.lesson import Lesson
-from course_utils.grading.results import LACKS_A_CELL, Answer, CellRecord, Mark, Ruling, Run
+from course_utils.grading.results import Alarm, Answer, CellKind, CellRecord, Failure, Mark, Ruling, Run, Stop
 
 WITHHELD = (
     "This calls the course's own solution, which is not to be had while it is marked. "
     "No points for an answer that is not yours."
 )
 _WITHHELD_ERROR = "ReferenceWithheld"
-_ALARMS = {"time-out": Ruling.TIME_OUT, "crashed": Ruling.CRASHED, "output limit": Ruling.OUTPUT_LIMIT}
+_ALARMS = {
+    Alarm.TIME_OUT: Ruling.TIME_OUT,
+    Alarm.CRASHED: Ruling.CRASHED,
+    Alarm.OUTPUT_LIMIT: Ruling.OUTPUT_LIMIT,
+}
 
 
 def without_points(
@@ -50,15 +54,15 @@ class Reading:
 
 def read(lesson: Lesson, run: Run) -> Reading:
     """Read the record of :func:`course_utils.grading.examiner.run`."""
-    reading = Reading(lacks_a_cell=run.stopped == LACKS_A_CELL)
+    reading = Reading(lacks_a_cell=run.stopped is Stop.LACKS_A_CELL)
     for position, cell in enumerate(run.cells):
-        if cell.kind == "probe" and not cell.alarm:
+        if cell.kind is CellKind.PROBE and cell.alarm is None:
             id = cell.exercise
-            own = [one for one in run.cells[:position] if one.exercise == id and one.kind in ("answer", "extra")]
+            own = [one for one in run.cells[:position] if one.exercise == id and one.kind.learners]
             following = run.cells[position + 1] if position + 1 < len(run.cells) else None
-            again = following if following and following.kind == "again" and following.exercise == id else None
+            again = following if following and (following.kind, following.exercise) == (CellKind.AGAIN, id) else None
             # An alarm in the second round says that the first one's values cannot be trusted either.
-            if again is None or not again.alarm:
+            if again is None or again.alarm is None:
                 reading.marks[id] = _mark(lesson.exercise(id), cell, own, again)
         if cell.forged:
             reading.flags.append(Flag.FORGED.raised())
@@ -72,11 +76,12 @@ def read(lesson: Lesson, run: Run) -> Reading:
 
 def _find_end(reading: Reading, run: Run) -> None:
     left = [id for id in run.asked if id not in reading.marks]
-    alarm = next((cell for cell in run.cells if cell.alarm), None)
-    if alarm is not None:
-        reading.culprit = (_owner(alarm, left), _ALARMS[alarm.alarm])
-        reading.beside = alarm.kind == "extra"
-    elif run.trouble is not None and run.trouble.what == "wall":
+    alarmed = next(((cell, cell.alarm) for cell in run.cells if cell.alarm is not None), None)
+    if alarmed is not None:
+        cell, alarm = alarmed
+        reading.culprit = (_owner(cell, left), _ALARMS[alarm])
+        reading.beside = cell.kind is CellKind.EXTRA
+    elif run.trouble is not None and run.trouble.what is Failure.WALL:
         reading.culprit = (left[0], Ruling.TIME_OUT) if left else None
     elif run.trouble is not None:
         reading.trouble = f"{run.trouble.what}: {run.trouble.told}"

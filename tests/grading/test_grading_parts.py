@@ -47,6 +47,7 @@ from course_utils.grading import (
     verdicts,
 )
 from course_utils.grading.class_flags import add_class_flags
+from course_utils.grading.exam_notebook import ExamCell
 from course_utils.grading.explain import explain
 from course_utils.grading.flags import Flag
 from course_utils.grading.inside import used
@@ -60,10 +61,13 @@ from course_utils.grading.read_notebook import parse
 from course_utils.grading.reading_limit import ReadingLimit
 from course_utils.grading.results import (
     FORMAT,
+    Alarm,
     Answer,
     CellError,
+    CellKind,
     CellRecord,
     Damaged,
+    Failure,
     Mark,
     Marked,
     OtherFormat,
@@ -72,6 +76,8 @@ from course_utils.grading.results import (
     Ruling,
     Run,
     SentOutcome,
+    Status,
+    Stop,
     Trouble,
 )
 from course_utils.grading.store import Store, make_result
@@ -117,17 +123,16 @@ def test_exam_of_an_answer_that_may_use_any_name_is_whole(lesson: Lesson) -> Non
 def test_no_reference_comes_before_its_question(lesson: Lesson) -> None:
     merged = merge(lesson, parse(handed_in(**{id.replace(".", "_"): source for id, source in RIGHT.items()})))
     cells = exam_notebook.build(lesson, merged, lesson.ids, 1, "n", 1.0).cells
+    roles = [ExamCell.of(cell) for cell in cells]
     for exercise in lesson.exercises:
-        asked = next(
-            i for i, cell in enumerate(cells) if cell.metadata["exam"] == {"kind": "probe", "exercise": exercise.id}
-        )
+        asked = roles.index(ExamCell(CellKind.PROBE, exercise.id))
         body = ast.unparse(ast.parse(RIGHT["m.2"])) if exercise.id == "m.2" else "pow(2).mean().sqrt()"
         assert not any(
             body in cell.source
-            for cell in cells[:asked]
-            if cell.metadata["exam"]["kind"] == "supply" and cell.metadata["exam"]["exercise"] == exercise.id
+            for role, cell in zip(roles[:asked], cells[:asked], strict=True)
+            if role.kind is CellKind.SUPPLY and role.exercise == exercise.id
         )
-        assert [cell.metadata["exam"]["kind"] for cell in cells[asked : asked + 3]] == ["probe", "again", "supply"]
+        assert [role.kind for role in roles[asked : asked + 3]] == ["probe", "again", "supply"]
 
 
 # --- the stripped copy
@@ -356,7 +361,6 @@ class Lies(NameError):
         (lambda values: (_ for _ in ()).throw(NameError("name 'centre' is not defined")), set(), set()),
         (lambda values: (_ for _ in ()).throw(NameError(name="<b>")), set(), set()),
         (lambda values: (_ for _ in ()).throw(Lies("x")), set(), set()),
-        (lambda values: centre_before_it_is(), set(), set()),
     ],
 )
 def test_what_an_answer_lacks_is_what_its_exception_carries(
@@ -368,11 +372,6 @@ def test_what_an_answer_lacks_is_what_its_exception_carries(
     assert outcomes[0].kind == "error"
     assert examiner.missing_names(cells, "m.1") == names and examiner.missing_packages(cells, "m.1") == packages
     assert not examiner.missing_names(cells, "m.2")
-
-
-def centre_before_it_is() -> None:
-    print(centre)  # type: ignore[used-before-def]  # noqa: F821
-    centre = 1  # noqa: F841
 
 
 @pytest.mark.parametrize(
@@ -398,7 +397,7 @@ def test_what_a_cell_lacks_is_read_out_of_its_text(name: str, text: str, missing
 
 
 def cell(kind: str, exercise: str = "m.1", **more: Any) -> CellRecord:
-    return CellRecord(kind, exercise, **more)
+    return CellRecord(CellKind(kind), exercise, **more)
 
 
 def judged(status: str = "right", points: int = 3, **outcome: Any) -> Answer:
@@ -448,12 +447,12 @@ def test_verdict_rules(lesson: Lesson, verdict: str, cells: list[CellRecord]) ->
         assert mark.points == 1, "the lower of both"
 
 
-@pytest.mark.parametrize("alarm", ["time-out", "crashed", "output limit"])
-def test_an_alarm_is_no_mark_but_a_culprit(lesson: Lesson, alarm: str) -> None:
+@pytest.mark.parametrize("alarm", Alarm)
+def test_an_alarm_is_no_mark_but_a_culprit(lesson: Lesson, alarm: Alarm) -> None:
     """Even where values came: after an alarm nothing that was sent counts."""
     for kind in ("answer", "extra", "probe"):
         cells = [cell(kind, alarm=alarm, answer=judged())]
-        reading = read(lesson, *cells, asked=("m.1", "m.2"), stopped=alarm)
+        reading = read(lesson, *cells, asked=("m.1", "m.2"), stopped=Stop.ALARM)
         assert not reading.marks and reading.culprit == ("m.1", alarm)
     confirmed = [cell("probe", answer=judged("wrong", 2)), cell("again", alarm=alarm)]
     assert not read(lesson, *confirmed).marks
@@ -462,7 +461,7 @@ def test_an_alarm_is_no_mark_but_a_culprit(lesson: Lesson, alarm: str) -> None:
 def test_whose_alarm_it_is(lesson: Lesson) -> None:
     """That of the exercise whose cell it is, if it is still open; else of the next."""
     for kind, exercise, culprit in (("answer", "m.2", "m.2"), ("lesson", "", "m.1"), ("supply", "m.0", "m.1")):
-        ended = cell(kind, exercise, alarm="crashed")
+        ended = cell(kind, exercise, alarm=Alarm.CRASHED)
         assert read(lesson, ended, asked=("m.1", "m.2")).culprit == (culprit, "crashed")
 
 
@@ -474,8 +473,8 @@ def test_an_exception_after_the_definition_is_flagged(lesson: Lesson) -> None:
 
 def test_a_record_that_ends_early_marks_nothing(lesson: Lesson) -> None:
     assert read(lesson).trouble
-    assert read(lesson, trouble=Trouble("no kernel", "x")).trouble
-    assert read(lesson, asked=("m.1", "m.2"), trouble=Trouble("wall", "x")).culprit == ("m.1", "time-out")
+    assert read(lesson, trouble=Trouble(Failure.NO_KERNEL, "x")).trouble
+    assert read(lesson, asked=("m.1", "m.2"), trouble=Trouble(Failure.WALL, "x")).culprit == ("m.1", "time-out")
     forged = read(lesson, cell("answer", forged=1))
     assert not forged.marks and forged.flags
 
@@ -511,9 +510,7 @@ class FakeItem:
     def __init__(
         self, kind: str, *, timed_out: bool = False, alive: bool = True, outputs: list[Any] | None = None
     ) -> None:
-        from nbformat import NotebookNode
-
-        self.cell = NotebookNode(metadata={"exam": {"kind": kind, "exercise": "m.1"}}, source="")
+        self.cell = ExamCell(CellKind(kind), "m.1").with_source("")
         kernel = type("Kernel", (), {"is_alive": lambda _: alive})()
         self.parent = type("Parent", (), {"timed_out": timed_out, "kernel": kernel})()
         self.session = type("Session", (), {"shouldstop": ""})()
@@ -545,7 +542,8 @@ def test_plugin_fails_closed(
     if expected == "forged":
         assert noted.forged == 1 and noted.answer is None
     elif expected in ("time-out", "crashed", "output limit"):
-        assert noted.alarm == expected == item.session.shouldstop and noted.answer is None
+        assert noted.alarm == expected and noted.answer is None
+        assert plugin.stopped is Stop.ALARM and item.session.shouldstop
     elif expected == "refused":
         assert noted.answer is not None and noted.answer.refused and noted.answer.verdict is None
     else:
@@ -613,7 +611,7 @@ def results_of(lesson: Lesson, tmp_path: Path) -> list[Result]:
     ):
         student = roster.Student(roster.key(name), name, "7", "c@example.org")
         if not verdict:
-            submission = intake.Submission(student, ("c.ipynb",), status="unreadable", reason="empty")
+            submission = intake.Submission(student, ("c.ipynb",), status=Status.UNREADABLE, reason="empty")
             found.append(make_result(submission, lesson, "p", None))
             continue
         submission = intake.Submission(student, ("a.ipynb",), parse(handed_in()))
@@ -707,6 +705,17 @@ def test_the_story_of_an_answer_says_what_its_level_does_not_keep(tmp_path: Path
         assert told in html.unescape(report.class_page(lesson, [replace(result, marked=marked)], []))
     assert "solutions among them" in sandbox.not_protected("rlimits", landlock=False)
     assert "not what is in them" in sandbox.not_protected("rlimits", landlock=True)
+
+
+def test_the_story_has_words_for_each_cell_and_each_stop(tmp_path: Path, lesson: Lesson) -> None:
+    result = results_of(lesson, tmp_path)[0]
+    cells = tuple(cell(kind, alarm=Alarm.TIME_OUT) for kind in CellKind)
+    ended = KernelEnd(Limit.MEMORY, 3 << 20, 2 << 20)
+    runs = tuple(Run(("m.1",), cells, Trouble(Failure.WALL, "x"), stop, ended) for stop in Stop)
+    Store(tmp_path).save(replace(result, marked=replace(result.marked, runs=runs)))
+    story = explain(tmp_path, result.student.name, "m.1")
+    assert story.count("stopped here: ") == len(Stop) and story.count(": time-out") == len(CellKind) * len(Stop)
+    assert "it needs a cell of the lesson" in story and "memory: 3 MiB, at most 2" in story and "wall: x" in story
 
 
 def test_three_megabytes_of_words_make_no_large_page(tmp_path: Path, lesson: Lesson) -> None:
