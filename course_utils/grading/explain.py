@@ -50,7 +50,7 @@ def explain(out: Path, student: str, exercise: str) -> str:
     lines += [f"flag: {flag}" for id, flag in result.all_flags if id in ("", exercise)]
     lines.append(f"file: {', '.join(result.files)}")
     lines.append(f"hidden inputs: seed {marked.seed}; sandbox: {marked.level}")
-    if marked.level and (told := not_protected(marked.level, landlock=marked.landlock)):
+    if marked.level and (told := not_protected(marked.level, landlock=marked.protections.landlock)):
         lines.append(f"at this level: {told}")
     for number, run in enumerate(marked.runs, 1):
         asked = f"asked for {', '.join(run.asked)}{_EVERYTHING if run.everything else ''}"

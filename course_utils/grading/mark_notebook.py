@@ -109,9 +109,7 @@ class _Marking:
             prose=self.merged.prose,
             seed=self.seed,
             level=self.sandbox.level,
-            nested=self.sandbox.nested,
-            filter=self.sandbox.filter,
-            landlock=self.sandbox.landlock,
+            protections=self.sandbox.protections,
             seconds=round(time.monotonic() - self.started, 2),
             runs=tuple(self.runs),
         )

@@ -17,6 +17,7 @@ from course_utils.exercises import Verdict
 from course_utils.exercises.running import KEEP_NAME, KEEP_PRINTED, Outcome, outcome_from_json, outcome_to_json
 from course_utils.grading.flags import Raised
 from course_utils.grading.inside.reports import Attempt, KernelEnd
+from course_utils.grading.inside.settings import Protections
 from course_utils.grading.roster import Student
 
 FORMAT = 5
@@ -285,9 +286,8 @@ class Marked:
     Attributes:
         prose: by question, the learner's words ("" if untouched).
         seed: of the hidden inputs.
-        level: of the sandbox; ``nested`` where each kernel has namespaces of its own inside it; ``filter`` says of
-            the system calls that are refused whether each attempt is seen ("watched") or not ("plain"), "" where there
-            is no filter; ``landlock`` where it could open no files but those that it needs.
+        level: of the sandbox.
+        protections: what shut each kernel in besides.
     """
 
     marks: dict[str, Mark]
@@ -295,9 +295,7 @@ class Marked:
     prose: dict[str, str] = field(default_factory=dict)
     seed: int | None = None
     level: str = ""
-    nested: bool = False
-    filter: str = ""
-    landlock: bool = False
+    protections: Protections = field(default_factory=Protections)
     seconds: float = 0.0
     runs: tuple[Run, ...] = ()
 

@@ -15,11 +15,11 @@ import errno
 import sys
 import tempfile
 from base64 import b64encode
-from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
 from course_utils.grading.inside.reports import Attempt
+from course_utils.grading.inside.settings import Filter
 
 REFUSED = {
     Attempt.KEYRING: ("add_key", "keyctl", "request_key"),
@@ -60,32 +60,9 @@ _LOCAL = (AF_UNIX, 16)  # Jupyter talks on the first; of AF_NETLINK the standard
 _LAST_FAMILY = 64
 
 
-@dataclass(frozen=True)
-class Filter:
-    """A filter, compiled, for the one who installs it inside.
-
-    Attributes:
-        watched: the program that asks the watch about each call that it would refuse, so that the attempt is known.
-        plain: the program that refuses by itself, for systems where none may be asked.
-        refused: by number of the call, what it would have reached.
-        starts: numbers of the calls that start a process: allowed, and told. ``clone`` is one of them; with a flag of
-            ``new_namespaces`` it is refused.
-        signals: numbers of the calls that send a signal: for the watch to decide, as is ``socket`` of AF_UNIX.
-    """
-
-    watched: str
-    plain: str
-    refused: dict[int, Attempt] = field(default_factory=dict)
-    starts: tuple[int, ...] = ()
-    signals: tuple[int, ...] = ()
-    clone: int = -1
-    socket: int = -1
-    new_namespaces: int = sum(_NEW_NAMESPACES)
-
-
 @cache
-def compile_filter() -> dict[str, Any] | None:
-    """The filter as plain data; None where there is no libseccomp (macOS; a Linux without it)."""
+def compile_filter() -> Filter | None:
+    """The filter; None where there is no libseccomp (macOS; a Linux without it)."""
     if not sys.platform.startswith("linux"):
         return None
     try:
@@ -104,7 +81,8 @@ def compile_filter() -> dict[str, Any] | None:
     known |= {call: Attempt.PROCESS for name in OF_OTHERS if (call := number(name)) >= 0}
     signals = tuple(number(name) for name in _SIGNALS)
     started = tuple(one for one in starts if one >= 0)
-    return asdict(Filter(*programs, known, started, signals, number("clone"), number("socket")))
+    clone, socket = number("clone"), number("socket")
+    return Filter(*programs, known, started, signals, clone, socket, new_namespaces=sum(_NEW_NAMESPACES))
 
 
 def _program(library: Any, ask: int | None) -> str:

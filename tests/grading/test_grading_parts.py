@@ -52,6 +52,7 @@ from course_utils.grading.explain import explain
 from course_utils.grading.flags import Flag
 from course_utils.grading.inside import used
 from course_utils.grading.inside.reports import Attempt, KernelEnd, Limit, read_report, tell_attempt, tell_end
+from course_utils.grading.inside.settings import Files, Filter, FilterUse, Protections, Settings
 from course_utils.grading.kernel_channel import KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
@@ -504,6 +505,17 @@ def test_what_the_watch_tells_arrives_and_nothing_else() -> None:
     assert read_report([*forged, "tried: b"]) == (None, (Attempt.OTHER,))
 
 
+@pytest.mark.parametrize("filter", [None, Filter("d2F0Y2hlZA==", "cGxhaW4=", {59: Attempt.PROGRAM}, (56, 57), (62,))])
+def test_settings_arrive_as_they_were_written(filter: Filter | None) -> None:
+    shut = Protections(nested=True, filter=FilterUse.WATCHED, landlock=True)
+    files = Files(["/usr"], ["/"]) if filter else None
+    settings = Settings(["/a"], ["m"], None, "s", "ss", True, filter, files, ["/tmp/x"], 1, 2, 3, 4, 5, shut)
+    assert Settings.from_json(settings.to_json()) == settings
+    assert Protections.from_json(shut.to_json()) == shut
+    if filter:
+        assert [filter.program(use) for use in (FilterUse.WATCHED, FilterUse.PLAIN)] == [b"watched", b"plain"]
+
+
 class FakeItem:
     """As much of nbval's item as the plugin looks at."""
 
@@ -697,7 +709,7 @@ def test_the_story_of_an_answer_says_what_its_level_does_not_keep(tmp_path: Path
     result = results_of(lesson, tmp_path)[0]
     for level, landlock in itertools.product(sandbox.LEVELS, (False, True)):
         told = sandbox.not_protected(level, landlock=landlock)
-        marked = replace(result.marked, level=level, landlock=landlock)
+        marked = replace(result.marked, level=level, protections=Protections(landlock=landlock))
         Store(tmp_path).save(replace(result, marked=marked))
         story = explain(tmp_path, result.student.name, "m.1")
         assert f"sandbox: {level}" in story and ("at this level:" in story) == bool(told) and told in story
