@@ -45,6 +45,7 @@ from course_utils.grading import (
     similar,
     stripped_package,
     verdicts,
+    worker,
 )
 from course_utils.grading.class_flags import add_class_flags
 from course_utils.grading.exam_notebook import ExamCell
@@ -514,6 +515,16 @@ def test_settings_arrive_as_they_were_written(filter: Filter | None) -> None:
     assert Protections.from_json(shut.to_json()) == shut
     if filter:
         assert [filter.program(use) for use in (FilterUse.WATCHED, FilterUse.PLAIN)] == [b"watched", b"plain"]
+
+
+@pytest.mark.parametrize(
+    "message", [worker._Setup("a/\udc80", "rlimits", sandbox.Limits(case=1)), worker._Job("{}", None, True)]
+)
+def test_a_worker_is_told_what_it_was_asked(message: Any) -> None:
+    """Also a path that is no UTF-8; numbers as what they are."""
+    line = worker._line(message)
+    assert line.isascii() and line.count(b"\n") == 1
+    assert msgspec.convert(json.loads(line), type(message)) == message
 
 
 class FakeItem:
