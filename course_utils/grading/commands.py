@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from course_utils.errors import CourseError
+from course_utils.grading.levels import LEVELS, not_protected
 
 if TYPE_CHECKING:
     from course_utils.grading.lesson import Lesson
@@ -62,7 +63,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the marks as JSON, and no progress")
     parser.add_argument(
         "--sandbox",
-        choices=("bubblewrap", "docker", "podman", "rlimits"),
+        choices=LEVELS,
         help="default: bubblewrap, or rlimits with a warning",
     )
     parser.add_argument("--executor", default="local", metavar="NAME", help="local, dask:ADDRESS or slurm[:PARTITION]")
@@ -80,7 +81,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from course_utils.grading.lesson import load_lesson
     from course_utils.grading.mark_folder import Plan, mark_folder
-    from course_utils.grading.sandbox import choose_level, not_protected
+    from course_utils.grading.sandbox import choose_level
 
     submissions: Path = arguments.submissions
     out = arguments.out or _beside(submissions)

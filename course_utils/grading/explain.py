@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from course_utils.errors import CourseError
+from course_utils.grading.levels import not_protected
 from course_utils.grading.messages import why_ended
 from course_utils.grading.readable import for_terminal
 from course_utils.grading.results import Answer, CellKind, CellRecord, Result, Stop
 from course_utils.grading.roster import Student
-from course_utils.grading.sandbox import not_protected
 from course_utils.grading.store import Store
 
 _KINDS = {

@@ -20,9 +20,9 @@ import jinja2
 from course_utils.exercises import Exercise
 from course_utils.grading.exports import possible
 from course_utils.grading.lesson import Lesson
+from course_utils.grading.levels import not_protected
 from course_utils.grading.readable import for_page
 from course_utils.grading.results import Result, Ruling, Status
-from course_utils.grading.sandbox import not_protected
 from course_utils.grading.similar import Group
 from course_utils.grading.store import write_atomically
 

@@ -37,19 +37,7 @@ from course_utils.grading.lesson import Lesson
 from course_utils.grading.stripped_package import copy_stripped_package
 from course_utils.grading.syscall_filter import compile_filter
 
-LEVELS = ("bubblewrap", "docker", "podman", "rlimits")
 KERNEL_NAME = "course-exam"
-NOT_PROTECTED = {
-    "bubblewrap": "",
-    "docker": "never tried with a real engine: nothing is known of what it keeps",
-    "podman": "never tried with a real engine: nothing is known of what it keeps",
-    "rlimits": "not protected from hostile code: the files (the course's solutions among them), the environment, the "
-    "memory of other programs and, but for Linux with libseccomp, the network of the account that marks",
-}
-_LANDLOCK = (
-    "shut in by Landlock and not by namespaces: which other files there are can be seen, though not what is in them; "
-    "without libseccomp other programs' sockets and the network are open too"
-)
 COPY, SOCKETS = (
     "/course",
     "/run/sockets",
@@ -240,11 +228,6 @@ def remove(folder: Path) -> None:
                 if not os.path.islink(path):
                     os.chmod(path, 0o700)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def not_protected(level: str, *, landlock: bool) -> str:
-    """What a level does not keep from hostile code, "" if nothing; ``landlock``: whether files were shut by it."""
-    return _LANDLOCK if level == "rlimits" and landlock else NOT_PROTECTED[level]
 
 
 def choose_level(wanted: str | None = None) -> tuple[str, str]:

@@ -39,6 +39,7 @@ from course_utils.grading import (
     executors,
     exports,
     intake,
+    levels,
     report,
     roster,
     sandbox,
@@ -718,16 +719,16 @@ def test_the_terminal_says_whom_to_look_at_and_why(
 
 def test_the_story_of_an_answer_says_what_its_level_does_not_keep(tmp_path: Path, lesson: Lesson) -> None:
     result = results_of(lesson, tmp_path)[0]
-    for level, landlock in itertools.product(sandbox.LEVELS, (False, True)):
-        told = sandbox.not_protected(level, landlock=landlock)
+    for level, landlock in itertools.product(levels.LEVELS, (False, True)):
+        told = levels.not_protected(level, landlock=landlock)
         marked = replace(result.marked, level=level, protections=Protections(landlock=landlock))
         Store(tmp_path).save(replace(result, marked=marked))
         story = explain(tmp_path, result.student.name, "m.1")
         assert f"sandbox: {level}" in story and ("at this level:" in story) == bool(told) and told in story
         assert bool(told) == (level != "bubblewrap")
         assert told in html.unescape(report.class_page(lesson, [replace(result, marked=marked)], []))
-    assert "solutions among them" in sandbox.not_protected("rlimits", landlock=False)
-    assert "not what is in them" in sandbox.not_protected("rlimits", landlock=True)
+    assert "solutions among them" in levels.not_protected("rlimits", landlock=False)
+    assert "not what is in them" in levels.not_protected("rlimits", landlock=True)
 
 
 def test_the_story_has_words_for_each_cell_and_each_stop(tmp_path: Path, lesson: Lesson) -> None:
