@@ -7,7 +7,7 @@ from pathlib import Path
 
 from course_utils.errors import CourseError
 from course_utils.grading.levels import not_protected
-from course_utils.grading.messages import why_ended
+from course_utils.grading.messages import kernel_ended
 from course_utils.grading.readable import for_terminal
 from course_utils.grading.results import Answer, CellKind, CellRecord, Result, Stop
 from course_utils.grading.roster import Student
@@ -62,7 +62,7 @@ def explain(out: Path, student: str, exercise: str) -> str:
         if run.stopped:
             lines.append(f"  stopped here: {_STOPS[run.stopped]}")
         if run.kernel_end:
-            lines.append(f"  the kernel was ended: {why_ended(run.kernel_end)}")
+            lines.append(f"  {kernel_ended(run.kernel_end)}")
     lines += ["", "the answer:", *(f"  {line}" for line in mark.source.splitlines() or ["(none)"])]
     return for_terminal("\n".join(lines))
 

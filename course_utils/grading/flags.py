@@ -91,6 +91,7 @@ class Flag(Enum):
     )
     SAME_AS_REFERENCE = "same-as-reference", Severity.LOOK, "same code as the reference solution, names aside"
     SAME_AS_OTHERS = "same-as-others", Severity.LOOK, "same code as {students}, names aside"
+    SAME_AS_MANY = "same-as-many", Severity.LOOK, "same code as {students} and {more} more, names aside"
 
     def raised(self, **details: str | int) -> Raised:
         """Raise it; ``details`` fill the braces of its sentence."""

@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 from course_utils.colab import MARK as SETUP
 from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS
+from course_utils.grading import messages
 from course_utils.grading import roster as lists
 from course_utils.grading.flags import Flag, Raised
 from course_utils.grading.handed_in import File, read_folder
@@ -73,8 +74,8 @@ def collect(folder: Path, lesson: Lesson, roster: Path | None = None) -> list[Su
     for student in students:
         if student.key not in present:
             unsure = [claim.said for claim in claims if student.name in claim.may_be]
-            maybe = f" {', '.join(unsure)[:300]} may be theirs; the roster does not say so." if unsure else ""
-            found.append(Submission(student, (), status=Status.NOTHING, reason=f"Nothing was handed in.{maybe}"))
+            maybe = messages.HANDED_IN_PERHAPS.format(names=", ".join(unsure)[:300]) if unsure else ""
+            found.append(Submission(student, (), status=Status.NOTHING, reason=maybe or messages.NOT_HANDED_IN))
     return _told_apart(sorted(found, key=lambda one: one.student.name.casefold()))
 
 
@@ -101,8 +102,8 @@ def other_lesson(notebook: NotebookNode) -> str:
         }
     )
     if ids:
-        return f"it has the exercises {readable(', '.join(ids))}"
-    return "it has none of the lesson's cells"
+        return messages.HAS_EXERCISES.format(exercises=readable(", ".join(ids)))
+    return messages.HAS_NO_CELLS
 
 
 # --- whose it is
@@ -225,12 +226,12 @@ def _choose(claim: _Claim, lesson: Lesson) -> Submission:
             candidates.setdefault(file.digest, file)
     digest = hashlib.sha256(" ".join(sorted(file.digest for file in files)).encode()).hexdigest()
     if not candidates and reasons:
-        more = f"; and {len(reasons) - 5} more files" if len(reasons) > 5 else ""
-        told = ("; ".join(reasons[:5]) + more)[:1000]
+        told, more = "; ".join(reasons[:5]), len(reasons) - 5
+        told = (messages.AND_MORE_FILES.format(reasons=told, count=more) if more > 0 else told)[:1000]
         return Submission(student, paths, None, Status.UNREADABLE, told, digest, claim.notes)
     if not candidates:
         seen = "; ".join(f"{file.path.name}: {other_lesson(file.notebook)}" for file in files if file.notebook)
-        told = f"no notebook of {lesson.name} was handed in. {seen}"[:1000]
+        told = messages.OF_ANOTHER_LESSON.format(lesson=lesson.name, seen=seen)[:1000]
         return Submission(student, paths, None, Status.WRONG_NOTEBOOK, told, digest, claim.notes)
     ranked = sorted(candidates.values(), key=lambda file: (_version(file.path), _worked_on(lesson, file), file.path))
     chosen = ranked[-1]

@@ -35,7 +35,7 @@ class Status(StrEnum):
 
 
 class Ruling(StrEnum):
-    """What an answer came to: the word, what it means, and whether it is left to a person."""
+    """What an answer came to: the word, what it means in a sentence, and whether it is left to a person."""
 
     meaning: str
     open: bool
@@ -46,19 +46,19 @@ class Ruling(StrEnum):
         member.meaning, member.open = meaning, open
         return member
 
-    PASS = "pass", "right on every hidden input"
-    PART = "part", "right in part"
-    FAIL = "fail", "wrong"
-    ERROR = "error", "the answer raised an exception"
-    NOT_TRIED = "not tried", "the stub, as it was given"
-    MISSING = "missing", "no such answer in the notebook"
-    TIME_OUT = "time-out", "stopped at the time limit"
-    CRASHED = "crashed", "ended the process that ran it"
-    OUTPUT_LIMIT = "output limit", "printed more than is allowed"
-    NOT_REACHED = "not reached", "the time for this notebook was over", True
-    FLAKY = "flaky", "did not do the same when it was run again: a person decides", True
-    UNCLEAR = "unclear", "which of the notebook's cells are the answer is not certain: a person decides", True
-    EXAMINER_ERROR = "examiner error", "the marking itself failed: a person decides", True
+    PASS = "pass", "Right on every hidden input."
+    PART = "part", "Right in part."
+    FAIL = "fail", "Wrong."
+    ERROR = "error", "The answer raised an exception."
+    NOT_TRIED = "not tried", "The stub, as it was given."
+    MISSING = "missing", "No such answer in the notebook."
+    TIME_OUT = "time-out", "Stopped at the time limit."
+    CRASHED = "crashed", "Ended the process that ran it."
+    OUTPUT_LIMIT = "output limit", "Printed more than is allowed."
+    NOT_REACHED = "not reached", "The time for this notebook was over.", True
+    FLAKY = "flaky", "Did not do the same when it was run again: a person decides.", True
+    UNCLEAR = "unclear", "Which of the notebook's cells are the answer is not certain: a person decides.", True
+    EXAMINER_ERROR = "examiner error", "The marking itself failed: a person decides.", True
 
     @property
     def tried(self) -> bool:

@@ -7,15 +7,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from course_utils.exercises import Exercise
+from course_utils.grading import messages
 from course_utils.grading.flags import Flag, Raised, tried
+from course_utils.grading.inside.withheld import ReferenceWithheld
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.results import Alarm, Answer, CellKind, CellRecord, Failure, Mark, Ruling, Run, Stop
 
-WITHHELD = (
-    "This calls the course's own solution, which is not to be had while it is marked. "
-    "No points for an answer that is not yours."
-)
-_WITHHELD_ERROR = "ReferenceWithheld"
+_WITHHELD_ERROR = ReferenceWithheld.__name__
 _ALARMS = {
     Alarm.TIME_OUT: Ruling.TIME_OUT,
     Alarm.CRASHED: Ruling.CRASHED,
@@ -27,8 +25,7 @@ def without_points(
     exercise: Exercise, verdict: Ruling, message: str = "", *, trace: str = "", flags: tuple[Raised, ...] = ()
 ) -> Mark:
     """A mark without points."""
-    told = message or verdict.meaning.capitalize() + "."
-    return Mark(verdict, 0, exercise.points, told, trace=trace, flags=flags)
+    return Mark(verdict, 0, exercise.points, message or verdict.meaning, trace=trace, flags=flags)
 
 
 @dataclass
@@ -100,17 +97,17 @@ def _mark(exercise: Exercise, probe: CellRecord, own: list[CellRecord], again: C
     answer = probe.answer or Answer(refused="nothing was recorded of it")
     failed = next((cell for cell in own if cell.failed), None)
     if answer.failure:
-        return without_points(exercise, Ruling.EXAMINER_ERROR, f"The answer could not be judged: {answer.failure}")
+        return without_points(exercise, Ruling.EXAMINER_ERROR, messages.NOT_JUDGED.format(error=answer.failure))
     if answer.undefined:
         if failed is None:
-            return without_points(exercise, Ruling.MISSING, f"After your cell has run there is no {exercise.name}.")
+            return without_points(exercise, Ruling.MISSING, messages.NOT_DEFINED.format(name=exercise.name))
         return _raised(exercise, failed)
     if answer.verdict is None:
         disturbed = (Flag.DISTURBED.raised(),)
         if probe.error:
-            told = "The question about your answer did not run to its end."
-            return without_points(exercise, Ruling.ERROR, told, trace=probe.error.trace, flags=disturbed)
-        told = f"No values came that could be compared: {answer.refused}."
+            trace = probe.error.trace
+            return without_points(exercise, Ruling.ERROR, messages.QUESTION_ENDED, trace=trace, flags=disturbed)
+        told = messages.NO_VALUES.format(reason=answer.refused)
         return without_points(exercise, Ruling.FAIL, told, flags=disturbed)
     mark = _judged(exercise, answer, probe.seconds)
     mark = replace(mark, printed=("".join(cell.text for cell in own) + mark.printed)[:2000])
@@ -127,7 +124,7 @@ def _mark(exercise: Exercise, probe: CellRecord, own: list[CellRecord], again: C
         mark,
         verdict=Ruling.FLAKY,
         points=min(mark.points, points),
-        message=f"Run twice on the same inputs, it did not do the same. First: {mark.message}",
+        message=messages.NOT_REPEATED.format(message=mark.message),
     ).flagged(Flag.NOT_REPEATED.raised())
 
 
@@ -140,14 +137,14 @@ def _judged(exercise: Exercise, answer: Answer, seconds: float) -> Mark:
         ruling,
         points,
         exercise.points,
-        verdict.message or ruling.meaning.capitalize() + ".",
+        verdict.message or ruling.meaning,
         verdict.mistake,
         trace=next((outcome.trace for outcome in outcomes if outcome.trace), ""),
         printed=outcomes[0].printed if outcomes else "",
         seconds=seconds,
     )
     if ruling == Ruling.FAIL and _called_the_reference(answer):
-        return replace(mark, message=WITHHELD).flagged(Flag.CALLS_REFERENCE.raised())
+        return replace(mark, message=messages.WITHHELD).flagged(Flag.CALLS_REFERENCE.raised())
     return mark
 
 
@@ -174,7 +171,8 @@ def _called_the_reference(answer: Answer) -> bool:
 def _raised(exercise: Exercise, cell: CellRecord) -> Mark:
     error = cell.error
     if error is not None and error.name == _WITHHELD_ERROR:
-        return without_points(exercise, Ruling.FAIL, WITHHELD, flags=(Flag.CALLS_REFERENCE.raised(),))
-    what = f"{error.name}: {error.text}" if error is not None else "an exception"
-    told = f"Your cell raised {what[:500]}, so there is no {exercise.name}."
-    return without_points(exercise, Ruling.ERROR, told, trace=error.trace if error is not None else "")
+        return without_points(exercise, Ruling.FAIL, messages.WITHHELD, flags=(Flag.CALLS_REFERENCE.raised(),))
+    if error is None:
+        return without_points(exercise, Ruling.ERROR, messages.CELL_RAISED_UNSEEN.format(name=exercise.name))
+    told = messages.CELL_RAISED.format(error=f"{error.name}: {error.text}"[:500], name=exercise.name)
+    return without_points(exercise, Ruling.ERROR, told, trace=error.trace)

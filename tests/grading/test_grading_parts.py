@@ -40,6 +40,8 @@ from course_utils.grading import (
     exports,
     intake,
     levels,
+    mark_notebook,
+    messages,
     report,
     roster,
     sandbox,
@@ -59,7 +61,6 @@ from course_utils.grading.kernel_channel import KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.merge import merge
-from course_utils.grading.messages import why_ended
 from course_utils.grading.read_notebook import parse
 from course_utils.grading.reading_limit import ReadingLimit
 from course_utils.grading.results import (
@@ -502,7 +503,8 @@ def test_what_the_watch_tells_arrives_and_nothing_else() -> None:
     ends = [KernelEnd(limit, 3 << 20, 2 << 20) for limit in Limit]
     told = b"".join(map(tell_attempt, Attempt)) + b"".join(map(tell_end, ends))
     assert read_report(told.decode().splitlines()) == (ends[0], tuple(Attempt))
-    assert why_ended(ends[1]) == "memory: 3 MiB, at most 2 are allowed"
+    assert messages.answer_ended(ends[1]).endswith("ran it (memory: 3 MiB, at most 2 are allowed).")
+    assert messages.answer_ended(ends[0]).endswith(f"ran it (processes: {3 << 20}, at most {2 << 20} are allowed).")
     forged = ["ended: output 3 2", "ended: memory", f"ended: memory {'9' * 30} 1", "ended: memory ³ 1", "tried: a", "x"]
     assert read_report([*forged, "tried: b"]) == (None, (Attempt.OTHER,))
 
@@ -526,6 +528,56 @@ def test_a_worker_is_told_what_it_was_asked(message: Any) -> None:
     line = worker._line(message)
     assert line.isascii() and line.count(b"\n") == 1
     assert msgspec.convert(json.loads(line), type(message)) == message
+
+
+def a_marking(lesson: Lesson, source: str) -> mark_notebook._Marking:
+    """Of a notebook with this cell before the first check, before anything was run."""
+    book = json.loads(handed_in(m_1=RIGHT["m.1"]))
+    book["cells"].insert(4, {"cell_type": "code", "id": "own", "metadata": {}, "source": source, "outputs": []})
+    merged = merge(lesson, parse(json.dumps(book).encode()))
+    place = sandbox.Sandbox(lesson, "rlimits")
+    return mark_notebook._Marking(lesson, merged, place, 1, ReadingLimit(30), ask_all=False)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (CellError("NameError", "t", missing="centre"), "It needs centre, which the notebook defines elsewhere. Your"),
+        (CellError("ModuleNotFoundError", "t", missing="einops"), "It needs einops, which is not installed where this"),
+        (CellError("NameError", "name 'centre' is not defined", missing="nothing"), ""),
+        (CellError("ModuleNotFoundError", "t", missing="course_utils"), ""),
+    ],
+)
+def test_an_answer_that_lacks_what_may_be_its_learners_is_left_to_a_person(
+    lesson: Lesson, error: CellError, says: str
+) -> None:
+    marking = a_marking(lesson, "def centre(values):\n    return values")
+    marking.runs.append(Run(("m.1",), (cell("answer", error=error),)))
+    mark = marking._in_doubt("m.1", Mark(Ruling.ERROR, 0, 3, "Told before."))
+    assert (mark.verdict is Ruling.UNCLEAR) == bool(says) and mark.message.startswith(says)
+    assert mark.message.endswith("Your teacher decides. Told before." if says else "Told before.")
+
+
+def test_who_ends_the_process_is_told_the_limit_or_asked_once_more(lesson: Lesson) -> None:
+    for end, says in (
+        (KernelEnd(Limit.MEMORY, 3 << 20, 2 << 20), "Ended the process that ran it (memory: 3 MiB, at most 2 are"),
+        (None, "Ended the process that ran it."),
+    ):
+        marking = a_marking(lesson, "x = 1")
+        marking.left = ["m.1"]
+        marking.runs.append(Run(("m.1",), kernel_end=end))
+        crash = verdicts.Reading(culprit=("m.1", Ruling.CRASHED))
+        if end is None:
+            marking._take(crash)
+            assert marking.left == ["m.1"], "once may be bad luck"
+        marking._take(crash)
+        assert marking.marks["m.1"].message.startswith(says) and marking.marks["m.1"].verdict is Ruling.CRASHED
+    marking = a_marking(lesson, "x = 1")
+    marking.left = ["m.1"]
+    marking.runs.append(Run(("m.1",)))
+    marking._take(crash)
+    marking._take(verdicts.Reading(marks={"m.1": Mark(Ruling.PASS, 3, 3)}))
+    assert (marking.marks["m.1"].verdict, marking.marks["m.1"].points) == (Ruling.FLAKY, 0)
 
 
 class FakeItem:
@@ -740,6 +792,16 @@ def test_the_story_has_words_for_each_cell_and_each_stop(tmp_path: Path, lesson:
     story = explain(tmp_path, result.student.name, "m.1")
     assert story.count("stopped here: ") == len(Stop) and story.count(": time-out") == len(CellKind) * len(Stop)
     assert "it needs a cell of the lesson" in story and "memory: 3 MiB, at most 2" in story and "wall: x" in story
+
+
+@pytest.mark.parametrize(("more", "says"), [(1, "Bo, names"), (2, "Bo, Cy, names"), (3, "Bo, Cy and 1 more, names")])
+def test_who_wrote_the_same_is_named_or_counted(lesson: Lesson, tmp_path: Path, more: int, says: str) -> None:
+    result = results_of(lesson, tmp_path)[0]
+    names = ["Al", "Bo", "Cy", "Di"][: more + 1]
+    results = [replace(result, student=roster.Student(name, name)) for name in names]
+    flagged, _ = add_class_flags(lesson, [*results, *results_of(lesson, tmp_path)[2:]])
+    (told,) = (str(flag) for flag in flagged[0].marks["m.1"].flags if "same code" in str(flag))
+    assert told == f"same code as {says} aside"
 
 
 def test_three_megabytes_of_words_make_no_large_page(tmp_path: Path, lesson: Lesson) -> None:
