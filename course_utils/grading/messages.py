@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from course_utils.grading.inside.reports import KernelEnd, Limit
 
-# A submission that cannot be marked; what was seen in each of its files goes into the second pair.
+# A submission that cannot be marked. What is seen in each of its notebooks is one of the last two.
 NOT_HANDED_IN = "Nothing was handed in."
 HANDED_IN_PERHAPS = "Nothing was handed in. {names} may be theirs; the roster does not say so."
 AND_MORE_FILES = "{reasons}; and {count} more files"
