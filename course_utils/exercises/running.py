@@ -37,6 +37,9 @@ TIME_LIMIT = 60.0
 KEEP_PRINTED = 2000
 """Characters that are kept of what an answer prints."""
 
+KEEP_NAME = 200
+"""Characters that are kept of the name of an exception, or of what it says is missing."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -45,8 +48,8 @@ class Outcome:
     ``error`` is one sentence. ``harm`` is a sentence about what the answer changed and should not have, or "".
     ``printed`` is the start of what it printed. ``final``: a further case would end the same way (not tried, time out,
     interrupt). ``trace``: the traceback of an error, the frames in the learner's own code only. ``out_of_time``: it was
-    stopped at the time limit. ``raised``: the name of the exception. ``form``: of a value, where the answer ran in this
-    process.
+    stopped at the time limit. ``raised``: the name of the exception. ``missing``: of a NameError, the name that was not
+    there, of a ModuleNotFoundError the package. ``form``: of a value, where the answer ran in this process.
     """
 
     kind: str
@@ -58,6 +61,7 @@ class Outcome:
     trace: str = ""
     out_of_time: bool = False
     raised: str = ""
+    missing: str = ""
     form: Form | None = None
 
 
@@ -125,8 +129,14 @@ def run_safely(drive: Callable[..., Any], answer: Any, args: tuple[Any, ...], kw
     except KeyboardInterrupt:
         outcome = Outcome("error", error=messages.INTERRUPTED, final=True, raised="KeyboardInterrupt")
     except BaseException as error:
-        name = type(error).__name__[:200]
-        outcome = Outcome("error", error=explain(error, answer), trace=own_frames(error, answer), raised=name)
+        name = type(error).__name__[:KEEP_NAME]
+        outcome = Outcome(
+            "error",
+            error=explain(error, answer),
+            trace=own_frames(error, answer),
+            raised=name,
+            missing=_missing(error),
+        )
     # Functions first: the rest is put back with them.
     harm = put_functions_back(functions) or remove_global_hooks()
     harm = next(filter(None, [put_back(state) for state in states]), harm)
@@ -134,6 +144,23 @@ def run_safely(drive: Callable[..., Any], answer: Any, args: tuple[Any, ...], kw
     if not harm and _changed(before, after):
         harm = messages.INPUT_CHANGED
     return replace(outcome, harm=harm, printed=printed.text)
+
+
+def _missing(error: BaseException) -> str:
+    """For want of which name, or of which package, it was raised; "" if for another reason."""
+    for kind, stored in _NAMES.items():
+        if issubclass(type(error), kind):
+            name = stored.__get__(error)
+            first = name.partition(".")[0][:KEEP_NAME] if type(name) is str else ""
+            return first if first.isidentifier() else ""
+    return ""
+
+
+# As Python stores them: a class of the learner's own may answer `error.name` with anything, or not at all.
+_NAMES: dict[type[BaseException], Any] = {
+    NameError: vars(NameError)["name"],
+    ModuleNotFoundError: vars(ImportError)["name"],
+}
 
 
 def hand_over(arg: Any) -> Any:
@@ -177,6 +204,8 @@ def outcome_from_json(data: Any) -> Outcome:
     for field, kind in _SENT.items():
         if type(data[field]) is not kind or (kind is str and len(data[field]) > 2 * KEEP_PRINTED):
             raise ValueError(f"an outcome whose {field} is not what it should be")
+    if data["missing"] and not data["missing"].isidentifier():
+        raise ValueError("an outcome whose missing is not what it should be")
     return Outcome(**{**data, "value": from_json(data["value"])})
 
 
@@ -189,4 +218,5 @@ _SENT: dict[str, type] = {
     "trace": str,
     "out_of_time": bool,
     "raised": str,
+    "missing": str,
 }

@@ -10,6 +10,7 @@ from course_utils.grading.lesson import Lesson
 from course_utils.grading.results import Result
 
 COMMON = 4
+NAMED = 2  # of those who wrote the same, in the sentence
 
 
 def add_class_flags(lesson: Lesson, results: list[Result]) -> tuple[list[Result], list[similar.Group]]:
@@ -33,9 +34,15 @@ def add_class_flags(lesson: Lesson, results: list[Result]) -> tuple[list[Result]
             if group.reference:
                 flags.append(Flag.SAME_AS_REFERENCE.raised())
             if others and group.share == 1.0 and not common:
-                more = f" and {len(others) - 2} more" if len(others) > 2 else ""
-                flags.append(Flag.SAME_AS_OTHERS.raised(students=", ".join(others[:2]) + more))
+                flags.append(_same_as(others))
     return [_with_flags(result, raised) for result in results], groups
+
+
+def _same_as(others: list[str]) -> Raised:
+    named, more = ", ".join(others[:NAMED]), len(others) - NAMED
+    if more > 0:
+        return Flag.SAME_AS_MANY.raised(students=named, more=more)
+    return Flag.SAME_AS_OTHERS.raised(students=named)
 
 
 def _with_flags(result: Result, raised: dict[tuple[str, str], list[Raised]]) -> Result:

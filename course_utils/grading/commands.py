@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from course_utils.errors import CourseError
+from course_utils.grading.levels import LEVELS, not_protected
 
 if TYPE_CHECKING:
     from course_utils.grading.lesson import Lesson
@@ -62,7 +63,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the marks as JSON, and no progress")
     parser.add_argument(
         "--sandbox",
-        choices=("bubblewrap", "docker", "podman", "rlimits"),
+        choices=LEVELS,
         help="default: bubblewrap, or rlimits with a warning",
     )
     parser.add_argument("--executor", default="local", metavar="NAME", help="local, dask:ADDRESS or slurm[:PARTITION]")
@@ -80,7 +81,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from course_utils.grading.lesson import load_lesson
     from course_utils.grading.mark_folder import Plan, mark_folder
-    from course_utils.grading.sandbox import choose_level, not_protected
+    from course_utils.grading.sandbox import choose_level
 
     submissions: Path = arguments.submissions
     out = arguments.out or _beside(submissions)
@@ -250,11 +251,12 @@ def _summary(results: list[Result], out: Path) -> None:
     from collections import Counter
 
     from course_utils.grading.readable import for_terminal
+    from course_utils.grading.results import Status
 
     statuses = Counter(result.status.value for result in results)
     print(f"{len(results)} submissions: " + ", ".join(f"{count} {status}" for status, count in statuses.most_common()))
     for result in results:
-        if result.status != "marked":
+        if result.status is not Status.MARKED:
             # Of an open mark the message says why it is open, and then what an answer that is not right came to.
             told = result.reason or " ".join(f"{id}: {result.marks[id].message}" for id in result.open_exercises)
             print(for_terminal(f"  {result.student.name}: {result.status}. {told[:300]}"))

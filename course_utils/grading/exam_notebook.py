@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import nbformat.v4
 from nbformat import NotebookNode
@@ -15,6 +15,7 @@ from course_utils.exercises import Exercise
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.merge import Merged
 from course_utils.grading.names import is_dynamic, names_bound, names_used
+from course_utils.grading.results import CellKind
 from course_utils.notebooks.normalise import exercise_roles, parse_cell
 
 _MARKER = re.compile(r"^([^\S\n]*#.*)\b(?:NBVAL|PYTEST_VALIDATE)_(?=[A-Z_]+[^\S\n]*$)", re.MULTILINE)
@@ -22,6 +23,27 @@ _INSTALLS = re.compile(
     r"^([^\S\n]*)[%!][^\S\n]*(?:python3? -m )?(?:pip3?|uv|conda|mamba|apt|apt-get)\b.*$", re.MULTILINE
 )
 _INSIDE = "course_utils.grading.inside.probe"
+
+
+@dataclass(frozen=True)
+class ExamCell:
+    """What a cell of the exam is there for, for which exercise ("" for the lesson's own), and, of one that puts back a
+    reference, under which name. It travels in the cell's metadata.
+    """
+
+    kind: CellKind
+    exercise: str = ""
+    name: str = ""
+
+    @classmethod
+    def of(cls, cell: NotebookNode) -> ExamCell:
+        """That of a cell of the exam."""
+        stored = cell.metadata["exam"]
+        return cls(CellKind(stored["kind"]), stored["exercise"], stored["name"])
+
+    def with_source(self, source: str) -> NotebookNode:
+        """The cell itself."""
+        return nbformat.v4.new_code_cell(source, metadata={"exam": asdict(self)})
 
 
 def build(
@@ -56,17 +78,18 @@ def build(
         if role == "answer":
             if id not in drop:
                 parts = merged.everything if whole else merged.cells
-                cells += [_cell(kind, id, _tame(source)) for kind, source in parts.get(id, [])]
+                cells += [ExamCell(kind, id).with_source(_tame(source)) for kind, source in parts.get(id, [])]
         elif role == "check":
             exercise = lesson.exercise(id)
             if id in ask:
                 question = f"__import__({_INSIDE!r}, fromlist=['send']).send({id!r}, {seed}, {{nonce!r}}, {seconds})"
-                cells.append(_cell("probe", id, question.format(nonce=nonce)))
-                cells.append(_cell("again", id, question.format(nonce=nonce + "-again")))
+                cells.append(ExamCell(CellKind.PROBE, id).with_source(question.format(nonce=nonce)))
+                cells.append(ExamCell(CellKind.AGAIN, id).with_source(question.format(nonce=nonce + "-again")))
                 done.add(id)
-            cells.append(_cell("supply", id, supply(exercise, keep=False), name=exercise.name))
+            put_back = supply(exercise, keep=False)
+            cells.append(ExamCell(CellKind.SUPPLY, id, exercise.name).with_source(put_back))
         else:
-            cells.append(_cell("lesson", "", cell.source))
+            cells.append(ExamCell(CellKind.LESSON).with_source(cell.source))
     return nbformat.v4.new_notebook(cells=cells if whole else _needed(cells))
 
 
@@ -84,10 +107,6 @@ def supply(exercise: Exercise, *, keep: bool) -> str:
     return f"{call};" if keep else f"{exercise.name} = {call}"
 
 
-def _cell(kind: str, exercise: str, source: str, **more: Any) -> NotebookNode:
-    return nbformat.v4.new_code_cell(source, metadata={"exam": {"kind": kind, "exercise": exercise, **more}})
-
-
 def _tame(source: str) -> str:
     """A learner's comment must not steer nbval (``# NBVAL_SKIP``), and nothing is installed: there is no network, and
     who tries to reach it is flagged.
@@ -97,18 +116,17 @@ def _tame(source: str) -> str:
 
 def _needed(cells: list[NotebookNode]) -> list[NotebookNode]:
     """Leave out the lesson's cells that bind no name which an answer, or a cell that an answer needs, uses."""
-    learners = [cell for cell in cells if cell.metadata["exam"]["kind"] in ("answer", "extra")]
-    if any(is_dynamic(parse_cell(cell.source)) for cell in learners):
+    exam = [(ExamCell.of(cell), cell) for cell in cells]
+    if any(one.kind.learners and is_dynamic(parse_cell(cell.source)) for one, cell in exam):
         return cells
     wanted: set[str] = set()
     kept: list[NotebookNode] = []
-    for cell in reversed(cells):
-        kind = cell.metadata["exam"]["kind"]
-        if kind == "supply":
-            wanted.discard(cell.metadata["exam"]["name"])
-        elif kind in ("answer", "extra"):
+    for one, cell in reversed(exam):
+        if one.kind is CellKind.SUPPLY:
+            wanted.discard(one.name)
+        elif one.kind.learners:
             wanted |= names_used(cell.source)
-        elif kind == "lesson":
+        elif one.kind is CellKind.LESSON:
             if not names_bound(cell.source) & wanted:
                 continue
             wanted |= names_used(cell.source)

@@ -34,20 +34,24 @@ from course_utils.exercises import Exercise, Verdict, judge
 from course_utils.exercises.differences import first_difference
 from course_utils.exercises.running import Outcome
 from course_utils.exercises.values import to_json
-from course_utils.grading.exam_notebook import supply
+from course_utils.grading.exam_notebook import ExamCell, supply
 from course_utils.grading.inside import linux
 from course_utils.grading.inside.probe import MIME
+from course_utils.grading.inside.reports import Attempt, KernelEnd, read_report
 from course_utils.grading.kernel_channel import KernelChannel, KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.results import (
-    LACKS_A_CELL,
+    Alarm,
     Answer,
     CellError,
+    CellKind,
     CellRecord,
+    Failure,
     Message,
     RecordLine,
     Run,
     SentOutcome,
+    Stop,
     Trouble,
 )
 from course_utils.grading.sandbox import KERNEL_NAME, Limits
@@ -85,11 +89,12 @@ class Plugin:
         self.doubtful: Verdict | None = None  # the verdict that a second run of the same question should confirm
         self.first: list[Outcome] = []
         self.cells: list[CellRecord] = []
+        self.stopped: Stop | None = None
         self.started = 0.0
 
     @pytest.hookimpl(trylast=True)  # the kernel is started by the set-up of the notebook, before
     def pytest_runtest_setup(self, item: Any) -> None:
-        exam = item.cell.metadata["exam"]
+        exam = ExamCell.of(item.cell)
         kernel = item.parent.kernel
         if self.channel is None:
             # nbval asks its kernel for messages through this one method. Only in its place can the reply's status and
@@ -99,43 +104,47 @@ class Plugin:
             kernel.get_message = self.channel.get_message
         self.channel.next_cell()
         self.started = time.monotonic()
-        if exam["kind"] == "again" and (self.doubtful is None or self.doubtful.exercise != exam["exercise"]):
+        if exam.kind is CellKind.AGAIN and (self.doubtful is None or self.doubtful.exercise != exam.exercise):
             pytest.skip("the first answer needs no confirmation")
-        if exam["kind"] == "supply" and exam["exercise"] in self.right:
+        if exam.kind is CellKind.SUPPLY and exam.exercise in self.right:
             # Only now is it known that the answer is right: the learner's own goes on under its name, as in the lesson.
-            item.cell.source = supply(self.lesson.exercise(exam["exercise"]), keep=True)
+            item.cell.source = supply(self.lesson.exercise(exam.exercise), keep=True)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
         report = yield
         if call.when == "setup" and call.excinfo is not None and not report.skipped:
-            self._write(RecordLine(trouble=Trouble("no kernel", str(call.excinfo.value)[:KEPT])))
-            item.session.shouldstop = "no kernel"
+            self._write(RecordLine(trouble=Trouble(Failure.NO_KERNEL, str(call.excinfo.value)[:KEPT])))
+            self._stop(item, Stop.NO_KERNEL)
         elif call.when == "call":
             self._note(item, call.excinfo.value if call.excinfo else None)
         return report
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        self._write(RecordLine(stopped=str(session.shouldstop or "")))
+        self._write(RecordLine(stopped=self.stopped, ended=True))
+
+    def _stop(self, item: Any, why: Stop) -> None:
+        self.stopped = why
+        item.session.shouldstop = str(why)
 
     def _note(self, item: Any, error: BaseException | None) -> None:
         assert self.channel is not None
-        exam = item.cell.metadata["exam"]
+        exam = ExamCell.of(item.cell)
         outputs = [output for output in item.test_outputs or [] if isinstance(output, dict)]
         alarm = self._alarm(item, error)
         sent = [output["data"][MIME] for output in outputs if MIME in (output.get("data") or {})]
         answer = None
         # After an alarm nothing that was sent is looked at: what sent it may be running beside the answer.
-        if exam["kind"] in ("probe", "again") and not alarm:
+        if exam.kind.asks and alarm is None:
             answer = self._judge(exam, sent, ok=error is None and self.channel.reply == "ok")
         cell = CellRecord(
-            exam["kind"],
-            exam["exercise"],
+            exam.kind,
+            exam.exercise,
             seconds=round(time.monotonic() - self.started, 3),
             passed=error is None,
             reply=self.channel.reply,
             alarm=alarm,
-            source=item.cell.source[:KEPT] if exam["kind"] in ("lesson", "answer", "extra") else "",
+            source=item.cell.source[:KEPT] if exam.kind.learners or exam.kind is CellKind.LESSON else "",
             text=_whole(_text(outputs)[:KEPT]),
             error=_error(outputs, error),
             answer=answer,
@@ -143,33 +152,33 @@ class Plugin:
         )
         self._write(RecordLine(cell=cell))
         self.cells.append(cell)
-        if alarm:
-            item.session.shouldstop = alarm
-        elif cell.kind == "probe" and missing_names(self.cells, cell.exercise) & self.question.left_out:
+        if alarm is not None:
+            self._stop(item, Stop.ALARM)
+        elif cell.kind is CellKind.PROBE and missing_names(self.cells, cell.exercise) & self.question.left_out:
             # Here and not when the run is over: the next cell shows the reference, and what was shown is not asked for
             # again.
-            item.session.shouldstop = LACKS_A_CELL
+            self._stop(item, Stop.LACKS_A_CELL)
 
-    def _alarm(self, item: Any, error: BaseException | None) -> str:
-        """What makes everything after this cell worthless, or ""."""
+    def _alarm(self, item: Any, error: BaseException | None) -> Alarm | None:
+        """What makes everything after this cell worthless, if anything."""
         if isinstance(error, TooMuchOutput):
-            return "output limit"
+            return Alarm.OUTPUT_LIMIT
         if isinstance(error, KernelDied):
-            return "crashed"
+            return Alarm.CRASHED
         # Looked at however the cell came out: nbval passes one that swallowed its interrupt, and one whose kernel died
         # after the reply.
         if item.parent.timed_out:
-            return "time-out"
+            return Alarm.TIME_OUT
         if not item.parent.kernel.is_alive():
-            return "crashed"
-        return ""
+            return Alarm.CRASHED
+        return None
 
-    def _judge(self, exam: dict[str, Any], sent: list[Any], *, ok: bool) -> Answer:
+    def _judge(self, exam: ExamCell, sent: list[Any], *, ok: bool) -> Answer:
         """Open what the kernel sent and compare it. Whatever is wrong with it is an answer too: never an exception,
         never a pass.
         """
-        again = exam["kind"] == "again"
-        exercise = self.lesson.exercise(exam["exercise"])
+        again = exam.kind is CellKind.AGAIN
+        exercise = self.lesson.exercise(exam.exercise)
         try:
             if not ok:
                 raise ValueError("the question did not run to its end")
@@ -203,24 +212,20 @@ class Plugin:
 
 def missing_names(cells: Sequence[CellRecord], exercise: str) -> frozenset[str]:
     """The names for want of which an answer raised: in its cells, or when it was called."""
-    texts = _said(cells, exercise, "NameError")
-    return frozenset(name for text in texts for name in re.findall(r"name '(\w+)' is not defined", text))
+    return _missing(cells, exercise, "NameError")
 
 
 def missing_packages(cells: Sequence[CellRecord], exercise: str) -> frozenset[str]:
     """The packages for want of which an answer raised: in its cells, or when it was called."""
-    texts = _said(cells, exercise, "ModuleNotFoundError")
-    return frozenset(name for text in texts for name in re.findall(r"No module named '(\w+)", text))
+    return _missing(cells, exercise, "ModuleNotFoundError")
 
 
-def _said(cells: Sequence[CellRecord], exercise: str, exception: str) -> list[str]:
-    texts: list[str] = []
-    for cell in cells:
-        if cell.exercise == exercise and cell.error is not None and cell.error.name == exception:
-            texts.append(cell.error.text)
-        if cell.exercise == exercise and cell.answer is not None:
-            texts += [one.error for one in cell.answer.outcomes if one.raised == exception]
-    return texts
+def _missing(cells: Sequence[CellRecord], exercise: str, exception: str) -> frozenset[str]:
+    own = [cell for cell in cells if cell.exercise == exercise]
+    found = [cell.error.missing for cell in own if cell.error is not None and cell.error.name == exception]
+    outcomes = [one for cell in own if cell.answer is not None for one in cell.answer.outcomes]
+    found += [one.missing for one in outcomes if one.raised == exception]
+    return frozenset(found) - {""}
 
 
 def open_message(sent: Sequence[Any], exercise: str, nonce: str) -> list[Outcome] | None:
@@ -286,24 +291,22 @@ def run(
     ended = _wait(pid, time.monotonic() + wall)
     lines = _read(record)
     trouble = next((line.trouble for line in lines if line.trouble), None)
-    stopped = next((line.stopped for line in lines if line.stopped is not None), None)
+    stopped = next((line.stopped for line in lines if line.stopped), None)
     if not ended:
-        trouble = trouble or Trouble("wall", f"the whole run took longer than {wall:.0f} s")
-    elif stopped is None:  # it ended by itself, and not in the way in which pytest ends
-        trouble = trouble or Trouble("examiner", _whole(_tail(log)))
+        trouble = trouble or Trouble(Failure.WALL, f"the whole run took longer than {wall:.0f} s")
+    elif not any(line.ended for line in lines):  # it ended by itself, and not in the way in which pytest ends
+        trouble = trouble or Trouble(Failure.EXAMINER, _whole(_tail(log)))
     cells = tuple(line.cell for line in lines if line.cell)
-    exams = [cell.metadata["exam"] for cell in exam.cells]
-    asked = tuple(one["exercise"] for one in exams if one["kind"] == "probe")
-    return Run(asked, cells, trouble, stopped or "", *kernel_report(sockets))
+    asked = tuple(one.exercise for one in map(ExamCell.of, exam.cells) if one.kind is CellKind.PROBE)
+    return Run(asked, cells, trouble, stopped, *kernel_report(sockets))
 
 
-def kernel_report(sockets: Path) -> tuple[str, tuple[str, ...]]:
-    """What the watch of the kernel of ``sockets`` said: why it ended it ("memory: ..."), or "", and what it tried."""
+def kernel_report(sockets: Path) -> tuple[KernelEnd | None, tuple[Attempt, ...]]:
+    """What the watch of the kernel of ``sockets`` said: why it ended it, if it did, and what was tried."""
     lines: list[str] = []
     with contextlib.suppress(OSError):
         lines = (sockets / "end.txt").read_text(encoding="utf-8", errors="replace")[:5000].splitlines()
-    ended = next((line.removeprefix("ended: ")[:500] for line in lines if line.startswith("ended: ")), "")
-    return ended, tuple(line.removeprefix("tried: ") for line in lines if line.startswith("tried: "))
+    return read_report(lines)
 
 
 def _become_pytest(
@@ -418,6 +421,19 @@ def _text(outputs: list[Any]) -> str:
     return ANSI.sub("", "".join(shown))
 
 
+# Jupyter sends the exception of a cell as text, so what Python knows as its name can only be read out of the sentence.
+_MISSING = {
+    "NameError": re.compile(r"name '(\w{1,200})' is not defined"),
+    "ModuleNotFoundError": re.compile(r"No module named '(\w{1,200})['.]"),
+}
+
+
+def _missing_in(name: str, text: str) -> str:
+    """For want of which name, or package, a cell raised this."""
+    match = _MISSING[name].search(text) if name in _MISSING else None
+    return match[1] if match and match[1].isidentifier() else ""
+
+
 _FRAME = re.compile(r"(?=^(?:File |Cell In|Input In))", re.MULTILINE)
 
 
@@ -433,7 +449,7 @@ def _error(outputs: list[Any], error: BaseException | None) -> CellError | None:
             if last not in shown:
                 shown += "\n" + last
             name, text = str(output.get("ename"))[:200], str(output.get("evalue"))[:2000]
-            return CellError(_whole(name), _whole(text), _whole(shown[:KEPT]))
+            return CellError(_whole(name), _whole(text), _whole(shown[:KEPT]), _missing_in(name, text))
     if error is None:
         return None
     return CellError(type(error).__name__, _whole(ANSI.sub("", str(error))[:2000]))

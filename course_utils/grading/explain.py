@@ -6,19 +6,25 @@ import json
 from pathlib import Path
 
 from course_utils.errors import CourseError
+from course_utils.grading.levels import not_protected
+from course_utils.grading.messages import kernel_ended
 from course_utils.grading.readable import for_terminal
-from course_utils.grading.results import Answer, CellRecord, Result
+from course_utils.grading.results import Answer, CellKind, CellRecord, Result, Stop
 from course_utils.grading.roster import Student
-from course_utils.grading.sandbox import not_protected
 from course_utils.grading.store import Store
 
 _KINDS = {
-    "lesson": "a cell of the lesson",
-    "extra": "a cell of the learner's own",
-    "answer": "the answer",
-    "probe": "the question on hidden inputs",
-    "again": "the same question again",
-    "supply": "the reference put back for what follows",
+    CellKind.LESSON: "a cell of the lesson",
+    CellKind.EXTRA: "a cell of the learner's own",
+    CellKind.ANSWER: "the answer",
+    CellKind.PROBE: "the question on hidden inputs",
+    CellKind.AGAIN: "the same question again",
+    CellKind.SUPPLY: "the reference put back for what follows",
+}
+_STOPS = {
+    Stop.ALARM: "what comes after it counts for nothing",
+    Stop.NO_KERNEL: "no kernel",
+    Stop.LACKS_A_CELL: "it needs a cell of the lesson that was left out",
 }
 _EVERYTHING = " once more, with all of the learner's own code (it earns nothing, and what is right is open)"
 
@@ -44,7 +50,7 @@ def explain(out: Path, student: str, exercise: str) -> str:
     lines += [f"flag: {flag}" for id, flag in result.all_flags if id in ("", exercise)]
     lines.append(f"file: {', '.join(result.files)}")
     lines.append(f"hidden inputs: seed {marked.seed}; sandbox: {marked.level}")
-    if marked.level and (told := not_protected(marked.level, landlock=marked.landlock)):
+    if marked.level and (told := not_protected(marked.level, landlock=marked.protections.landlock)):
         lines.append(f"at this level: {told}")
     for number, run in enumerate(marked.runs, 1):
         asked = f"asked for {', '.join(run.asked)}{_EVERYTHING if run.everything else ''}"
@@ -54,9 +60,9 @@ def explain(out: Path, student: str, exercise: str) -> str:
         if run.trouble:
             lines.append(f"  the run broke: {run.trouble.what}: {run.trouble.told}")
         if run.stopped:
-            lines.append(f"  stopped here: {run.stopped}")
+            lines.append(f"  stopped here: {_STOPS[run.stopped]}")
         if run.kernel_end:
-            lines.append(f"  the kernel was ended: {run.kernel_end}")
+            lines.append(f"  {kernel_ended(run.kernel_end)}")
     lines += ["", "the answer:", *(f"  {line}" for line in mark.source.splitlines() or ["(none)"])]
     return for_terminal("\n".join(lines))
 
@@ -90,11 +96,11 @@ def _cell(cell: CellRecord, exercise: str) -> list[str]:
     name = cell.error.name if cell.error else "?"
     state = cell.alarm or (f"raised {name}" if cell.failed else "ok")
     lines = [f"  {cell.seconds:7.2f} s  {_KINDS[cell.kind]}{whose}: {state}"]
-    if cell.kind == "lesson":
+    if cell.kind is CellKind.LESSON:
         lines[0] += f"  ({next(iter(cell.source.strip().splitlines()), '')[:60]})"
     if cell.exercise != exercise:
         return lines
-    if cell.error and cell.kind != "supply":
+    if cell.error and cell.kind is not CellKind.SUPPLY:
         lines += [f"      {line}" for line in cell.error.trace.splitlines()[-15:]]
     return lines + ([f"      {line}" for line in _answer(cell.answer)] if cell.answer else [])
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from course_utils.grading.inside.reports import Attempt
+
 
 class Severity(Enum):
     """What a flag asks of the teacher."""
@@ -89,6 +91,7 @@ class Flag(Enum):
     )
     SAME_AS_REFERENCE = "same-as-reference", Severity.LOOK, "same code as the reference solution, names aside"
     SAME_AS_OTHERS = "same-as-others", Severity.LOOK, "same code as {students}, names aside"
+    SAME_AS_MANY = "same-as-many", Severity.LOOK, "same code as {students} and {more} more, names aside"
 
     def raised(self, **details: str | int) -> Raised:
         """Raise it; ``details`` fill the braces of its sentence."""
@@ -109,6 +112,25 @@ class Raised:
     def must_look(self) -> bool:
         """Whether a person must look before the marks go out."""
         return self.flag.severity is Severity.LOOK
+
+
+_REACHED = {
+    Attempt.KEYRING: "the keyring",
+    Attempt.SYSTEM: "a door into the system's kernel",
+    Attempt.NAMESPACES: "namespaces and mounts",
+    Attempt.PROCESS: "another process",
+    Attempt.MEMORY: "memory that outlives it",
+    Attempt.NETWORK: "the network",
+    Attempt.SOCKET: "another program's socket",
+    Attempt.OTHER: "a call that is refused",
+}
+
+
+def tried(attempt: Attempt) -> Raised:
+    """The flag of what a kernel tried. To start a program is allowed, and only told."""
+    if attempt is Attempt.PROGRAM:
+        return Flag.STARTED_A_PROGRAM.raised()
+    return Flag.TRIED.raised(what=_REACHED[attempt])
 
 
 def cells(count: int) -> str:

@@ -20,15 +20,16 @@ from nbformat import NotebookNode
 from course_utils.colab import MARK as SETUP
 from course_utils.errors import CourseError
 from course_utils.exercises import LESSONS
+from course_utils.grading import messages
 from course_utils.grading import roster as lists
 from course_utils.grading.flags import Flag, Raised
 from course_utils.grading.handed_in import File, read_folder
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.readable import readable
+from course_utils.grading.results import Status
 from course_utils.grading.roster import Owner, Student, find, names_an_owner, read_owner, read_roster, unlisted
 from course_utils.notebooks.normalise import PROSE_MARK, exercise_roles
 
-NOTHING = "nothing handed in"
 _THE_CLASSES = {"submitted files", "working files", "student work", "student submissions"}  # Teams
 _OF_A_CLONE = {"readme.md", "pyproject.toml", "environment.yml", "requirements.txt", "makefile", "license"}
 _CHECK = re.compile(r"^\w{1,100}[^\S\n]{0,9}=[^\S\n]{0,9}check\(\s{0,99}[\"']([\w.]{1,20})[\"']", re.MULTILINE)
@@ -41,7 +42,7 @@ class Submission:
 
     Attributes:
         files: where it was found, relative to the folder.
-        status: "" if it can be marked, else "unreadable", "wrong notebook" or "nothing handed in".
+        status: None if it can be marked, else UNREADABLE, WRONG_NOTEBOOK or NOTHING.
         reason: why not, for the student and the teacher.
         digest: sha256 of the file.
         notes: what a person may want to know of how it was handed in.
@@ -50,7 +51,7 @@ class Submission:
     student: Student
     files: tuple[str, ...]
     notebook: NotebookNode | None = None
-    status: str = ""
+    status: Status | None = None
     reason: str = ""
     digest: str = ""
     notes: tuple[Raised, ...] = ()
@@ -73,8 +74,8 @@ def collect(folder: Path, lesson: Lesson, roster: Path | None = None) -> list[Su
     for student in students:
         if student.key not in present:
             unsure = [claim.said for claim in claims if student.name in claim.may_be]
-            maybe = f" {', '.join(unsure)[:300]} may be theirs; the roster does not say so." if unsure else ""
-            found.append(Submission(student, (), status=NOTHING, reason=f"Nothing was handed in.{maybe}"))
+            maybe = messages.HANDED_IN_PERHAPS.format(names=", ".join(unsure)[:300]) if unsure else ""
+            found.append(Submission(student, (), status=Status.NOTHING, reason=maybe or messages.NOT_HANDED_IN))
     return _told_apart(sorted(found, key=lambda one: one.student.name.casefold()))
 
 
@@ -101,8 +102,8 @@ def other_lesson(notebook: NotebookNode) -> str:
         }
     )
     if ids:
-        return f"it has the exercises {readable(', '.join(ids))}"
-    return "it has none of the lesson's cells"
+        return messages.HAS_EXERCISES.format(exercises=readable(", ".join(ids)))
+    return messages.HAS_NO_CELLS
 
 
 # --- whose it is
@@ -225,13 +226,13 @@ def _choose(claim: _Claim, lesson: Lesson) -> Submission:
             candidates.setdefault(file.digest, file)
     digest = hashlib.sha256(" ".join(sorted(file.digest for file in files)).encode()).hexdigest()
     if not candidates and reasons:
-        more = f"; and {len(reasons) - 5} more files" if len(reasons) > 5 else ""
-        told = ("; ".join(reasons[:5]) + more)[:1000]
-        return Submission(student, paths, None, "unreadable", told, digest, claim.notes)
+        told, more = "; ".join(reasons[:5]), len(reasons) - 5
+        told = (messages.AND_MORE_FILES.format(reasons=told, count=more) if more > 0 else told)[:1000]
+        return Submission(student, paths, None, Status.UNREADABLE, told, digest, claim.notes)
     if not candidates:
         seen = "; ".join(f"{file.path.name}: {other_lesson(file.notebook)}" for file in files if file.notebook)
-        told = f"no notebook of {lesson.name} was handed in. {seen}"[:1000]
-        return Submission(student, paths, None, "wrong notebook", told, digest, claim.notes)
+        told = messages.OF_ANOTHER_LESSON.format(lesson=lesson.name, seen=seen)[:1000]
+        return Submission(student, paths, None, Status.WRONG_NOTEBOOK, told, digest, claim.notes)
     ranked = sorted(candidates.values(), key=lambda file: (_version(file.path), _worked_on(lesson, file), file.path))
     chosen = ranked[-1]
     notes = [*claim.notes, *(Flag.NOT_READ.raised(reason=reason) for reason in reasons)]

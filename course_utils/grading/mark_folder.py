@@ -12,7 +12,7 @@ from course_utils.errors import CourseError
 from course_utils.grading import executors
 from course_utils.grading.intake import Submission, collect
 from course_utils.grading.lesson import Lesson
-from course_utils.grading.results import Broken, OtherFormat, Result, Ruling, Status
+from course_utils.grading.results import Broken, NotUsable, Result, Ruling, Status
 from course_utils.grading.sandbox import Limits
 from course_utils.grading.self_test import self_test
 from course_utils.grading.store import Store, fingerprint, make_result
@@ -94,7 +94,7 @@ class _FolderMarking:
         if not self._again(one):
             try:
                 stored = self.store.load(one.student.key)
-            except OtherFormat as error:
+            except NotUsable as error:
                 self.say(f"{one.student.name} is marked again, since the stored result cannot be used: {error}.")
         if stored and stored.fingerprint == self._fingerprint(one) and stored.status != Status.EXAMINER_ERROR:
             # The roster may say more of a student, or more certainly, than when the notebook was marked.
@@ -144,14 +144,14 @@ class _FolderMarking:
                 for one in suspects:
                     self._take(one, pool.submit(executors.do, self._task(one)), watch)
                 watch.last()
-            except _Spoilt as spoilt:
+            except _MachineChanged as changed:
                 for future in waiting:
                     future.cancel()
-                for key in spoilt.since:
+                for key in changed.since:
                     one = next(one for one in self.submissions if one.student.key == key)
-                    self._keep(one, Broken(f"It was marked while the machine was not in order: {spoilt}"))
-                names = ", ".join(self.done[key].student.name for key in spoilt.since)
-                raise CourseError(f"{spoilt} Set aside one of these, and mark again: {names}.") from None
+                    self._keep(one, Broken(f"It was marked while the machine was not in order: {changed}"))
+                names = ", ".join(self.done[key].student.name for key in changed.since)
+                raise CourseError(f"{changed} Set aside one of these, and mark again: {names}.") from None
             finally:
                 for one in [*todo, *suspects]:  # whatever ended it, this program is there to say so
                     self._running(one).unlink(missing_ok=True)
@@ -184,7 +184,7 @@ def _names(one: Submission) -> set[str]:
     return {name.casefold() for name in (student.key, student.name, student.id, student.email) if name}
 
 
-class _Spoilt(Exception):
+class _MachineChanged(Exception):
     """The machine marks wrongly; ``since``: the students who were marked since it was last seen to mark rightly."""
 
     def __init__(self, told: str, since: list[str]) -> None:
@@ -204,28 +204,28 @@ class _Watch:
         self.in_a_row = 0
 
     def saw(self, result: Result) -> None:
-        """Raises _Spoilt where marking cannot go on."""
+        """Raises _MachineChanged where marking cannot go on."""
         if not self.needed:
             return
         self.since.append(result.student.key)
         if replace(self.lesson).digest != self.lesson.digest:
-            raise _Spoilt(
+            raise _MachineChanged(
                 "The files of the course were changed while a notebook was marked; install it anew.", self.since
             )
         rulings = {mark.verdict for mark in result.marks.values() if mark.verdict.tried}
         self.in_a_row = self.in_a_row + 1 if rulings and rulings <= _ERRORS else 0
         if self.in_a_row == _A_RUN:
-            self._sing()
+            self._test_again()
 
     def last(self) -> None:
-        """Raises _Spoilt where the self-test fails at the end."""
+        """Raises _MachineChanged where the self-test fails at the end."""
         if self.needed and self.since:
-            self._sing()
+            self._test_again()
 
-    def _sing(self) -> None:
+    def _test_again(self) -> None:
         try:
             self_test(self.lesson, self.plan.level, self.plan.limits, self.pool)
         except CourseError as error:
             told = f"The solved lesson, or the untouched one, is not marked as it was at the beginning: {error}"
-            raise _Spoilt(told, self.since) from None
+            raise _MachineChanged(told, self.since) from None
         self.since = []

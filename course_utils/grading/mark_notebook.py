@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from nbformat import NotebookNode
 
-from course_utils.grading import exam_notebook, examiner, verdicts
+from course_utils.grading import exam_notebook, examiner, messages, verdicts
 from course_utils.grading.flags import Flag, Raised
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.merge import Merged, merge
@@ -28,7 +28,6 @@ from course_utils.grading.verdicts import without_points
 from course_utils.notebooks.normalise import parse_cell
 
 ROUNDS = 20  # at most this many kernels for one submission
-_TOO_LONG = f"Its cells are such that to read them takes more than {SECONDS:.0f} s."
 
 
 def mark_notebook(
@@ -42,17 +41,16 @@ def mark_notebook(
     """
     limit = ReadingLimit(SECONDS)
     if (code := code_in(notebook)) > CODE_LIMIT:
-        return _unread(lesson, f"Its code cells hold {code:,} characters; at most {CODE_LIMIT:,} are read.", sandbox)
+        return _unread(lesson, messages.TOO_MUCH_CODE.format(code=code, most=CODE_LIMIT), sandbox)
     try:
         merged = limit.read(merge, lesson, notebook)
     except TookTooLong:
-        return _unread(lesson, _TOO_LONG, sandbox)
+        return _unread(lesson, messages.TOO_LONG_TO_READ.format(seconds=SECONDS), sandbox)
     seed = secrets.randbelow(2**31) if seed is None else seed
     return _Marking(lesson, merged, sandbox, seed, limit, ask_all=ask_all).result()
 
 
 def _unread(lesson: Lesson, told: str, sandbox: Sandbox) -> Marked:
-    told = f"{told} Nothing of it was run. Your teacher decides."
     marks = {one.id: without_points(one, Ruling.NOT_REACHED, told) for one in lesson.exercises}
     return Marked(marks, level=sandbox.level)
 
@@ -66,7 +64,7 @@ class _Marking:
         self.marks: dict[str, Mark] = {}
         self.left: list[str] = []
         self.drop: set[str] = set()
-        self.suspects: dict[str, Ruling] = {}
+        self.suspects: set[str] = set()  # those that ended their process once
         self.flags: list[Raised] = []
         self.runs: list[Run] = []
         self.whole = False
@@ -75,8 +73,7 @@ class _Marking:
         self.started = time.monotonic()
         for exercise in lesson.exercises:
             if merged.answers[exercise.id] is None:
-                told = "There is no answer cell for this exercise in the notebook."
-                self.marks[exercise.id] = without_points(exercise, Ruling.MISSING, told)
+                self.marks[exercise.id] = without_points(exercise, Ruling.MISSING, messages.NO_ANSWER_CELL)
                 self.drop.add(exercise.id)
             elif exercise.id in merged.untouched and not ask_all:
                 self.marks[exercise.id] = without_points(exercise, Ruling.NOT_TRIED)
@@ -92,14 +89,14 @@ class _Marking:
             try:
                 reading = self._run(time_left, self.left)
             except TookTooLong:
-                self._give_up(Ruling.NOT_REACHED, f"{_TOO_LONG} Your teacher decides.")
+                self._give_up(Ruling.NOT_REACHED, messages.TOO_LONG_TO_READ_ON.format(seconds=SECONDS))
                 break
             if reading.trouble:
                 failures += 1
                 if failures == 2:
-                    self._give_up(Ruling.EXAMINER_ERROR, f"The marking itself failed. {reading.trouble}")
+                    self._give_up(Ruling.EXAMINER_ERROR, messages.MARKING_FAILED.format(trouble=reading.trouble))
             self._take(reading)
-        self._give_up(Ruling.NOT_REACHED, f"The {self.limits.wall:.0f} s for one notebook were over.")
+        self._give_up(Ruling.NOT_REACHED, messages.TIME_WAS_OVER.format(seconds=self.limits.wall))
         self._look_again()
         general = [flag for id, flag in self.merged.flags if not id] + self.flags
         return Marked(
@@ -108,9 +105,7 @@ class _Marking:
             prose=self.merged.prose,
             seed=self.seed,
             level=self.sandbox.level,
-            nested=self.sandbox.nested,
-            filter=self.sandbox.filter,
-            landlock=self.sandbox.landlock,
+            protections=self.sandbox.protections,
             seconds=round(time.monotonic() - self.started, 2),
             runs=tuple(self.runs),
         )
@@ -136,8 +131,7 @@ class _Marking:
         self.flags += reading.flags
         for id in wide:
             if id in reading.marks and reading.marks[id].verdict == Ruling.PASS:
-                told = "Run with all of your cells before its check, and not with those alone that it seems to need, "
-                told = f"{told}it is right. Your teacher decides. {self.marks[id].message}"
+                told = messages.RIGHT_WITH_ALL_CELLS.format(message=self.marks[id].message)
                 self.marks[id] = replace(self.marks[id], verdict=Ruling.UNCLEAR, message=told)
 
     def _may_need_more(self, id: str, verdict: Ruling) -> bool:
@@ -179,15 +173,15 @@ class _Marking:
         for place in (sockets, scratch):
             shutil.rmtree(place, ignore_errors=True)
         reading = verdicts.read(self.lesson, run)
-        return self._spoilt(reading) if self.sandbox.was_changed() else reading
+        return self._discarded(reading) if self.sandbox.was_changed() else reading
 
-    def _spoilt(self, reading: verdicts.Reading) -> verdicts.Reading:
+    def _discarded(self, reading: verdicts.Reading) -> verdicts.Reading:
         """Nothing that was seen in a run counts during which the files were changed that it was started from. It is
         not run again, since its references were shown.
         """
-        told = "While this was marked, files of the sandbox were changed."
         for id in list(self.left):
-            reading.marks[id] = without_points(self.lesson.exercise(id), Ruling.EXAMINER_ERROR, told)
+            exercise = self.lesson.exercise(id)
+            reading.marks[id] = without_points(exercise, Ruling.EXAMINER_ERROR, messages.SANDBOX_CHANGED)
         reading.flags.append(Flag.SANDBOX_CHANGED.raised())
         reading.culprit, reading.trouble = None, ""
         return reading
@@ -197,8 +191,7 @@ class _Marking:
         self.whole = self.whole or reading.lacks_a_cell
         for id, one in reading.marks.items():
             if id in self.suspects:
-                told = f"Once it {self.suspects[id].meaning}, once it did not."
-                one = replace(one, verdict=Ruling.FLAKY, points=0, message=told)
+                one = replace(one, verdict=Ruling.FLAKY, points=0, message=messages.ENDED_ONCE)
             self.marks[id] = self._in_doubt(id, one)
         self.left = [id for id in self.left if id not in self.marks]
         if reading.culprit is None or reading.culprit[0] not in self.left:
@@ -206,11 +199,11 @@ class _Marking:
         id, verdict = reading.culprit
         ended = self.runs[-1].kernel_end
         if verdict == Ruling.CRASHED and not ended and id not in self.suspects:
-            self.suspects[id] = verdict  # once may be bad luck
+            self.suspects.add(id)  # once may be bad luck
             return
-        told = f"{verdict.meaning.capitalize()}{f' ({ended})' if ended else ''}."
+        told = messages.answer_ended(ended) if ended and verdict == Ruling.CRASHED else verdict.meaning
         if reading.beside:  # whether the answer needs that cell cannot be told for certain
-            told = f"That was in a cell of your own which it seems to need. Your teacher decides. {told}"
+            told = messages.IN_A_CELL_OF_YOUR_OWN.format(message=told)
             verdict = Ruling.UNCLEAR
         self.marks[id] = self._in_doubt(id, without_points(self.lesson.exercise(id), verdict, told))
         self.drop.add(id)
@@ -223,14 +216,14 @@ class _Marking:
         missing = examiner.missing_names(self.runs[-1].cells, id) & self.merged.own_names
         packages = examiner.missing_packages(self.runs[-1].cells, id) - {"course_utils", *self.lesson.modules}
         if packages:
-            told = f"It needs {', '.join(sorted(packages))}, which is not installed where this was marked."
+            told = messages.LACKS_PACKAGES.format(names=", ".join(sorted(packages)), message=mark.message)
         elif missing:
-            told = f"It needs {', '.join(sorted(missing))}, which the notebook defines elsewhere."
+            told = messages.LACKS_NAMES.format(names=", ".join(sorted(missing)), message=mark.message)
         elif id in self.merged.doubtful:
-            told = "Several cells define it, and another one than the one that was run may be meant."
+            told = messages.SEVERAL_ANSWERS.format(message=mark.message)
         else:
             return mark
-        return replace(mark, verdict=Ruling.UNCLEAR, message=f"{told} Your teacher decides. {mark.message}")
+        return replace(mark, verdict=Ruling.UNCLEAR, message=told)
 
     def _complete(self, id: str) -> Mark:
         flags = [flag for exercise, flag in self.merged.flags if exercise == id]

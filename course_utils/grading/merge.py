@@ -19,6 +19,7 @@ from course_utils.grading.flags import Flag, Raised, cells
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.names import names_bound
 from course_utils.grading.own_code import OwnCode, Piece
+from course_utils.grading.results import CellKind
 from course_utils.notebooks.normalise import PROSE_MARK, checks_in, exercise_roles, parse_cell
 
 
@@ -29,7 +30,7 @@ class Merged:
     Attributes:
         answers: by exercise, the source of the cell that defines the answer; None where there is none.
         untouched: the exercises whose answer is the stub.
-        cells: by exercise, what of the learner's is run for it, in order: ("extra" or "answer", source).
+        cells: by exercise, what of the learner's is run for it, in order: EXTRA or ANSWER, and the source.
         everything: the same with all that stands before the check, for an answer that needs what cannot be seen.
         own_names: the names that any of the learner's own code binds, or whose values it may change.
         doubtful: the exercises of which the notebook has several answers.
@@ -39,8 +40,8 @@ class Merged:
 
     answers: dict[str, str | None]
     untouched: frozenset[str]
-    cells: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    everything: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    cells: dict[str, list[tuple[CellKind, str]]] = field(default_factory=dict)
+    everything: dict[str, list[tuple[CellKind, str]]] = field(default_factory=dict)
     own_names: frozenset[str] = frozenset()
     doubtful: frozenset[str] = frozenset()
     prose: dict[str, str] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Merged:
 
     def extras(self, exercise: str) -> list[str]:
         """The learner's own cells that are run for an exercise besides its answer."""
-        return [source for kind, source in self.cells.get(exercise, []) if kind == "extra"]
+        return [source for kind, source in self.cells.get(exercise, []) if kind is CellKind.EXTRA]
 
     def with_everything(self, exercises: Iterable[str]) -> Merged:
         """The same where all that stands before their checks is run for these exercises."""
@@ -75,8 +76,8 @@ class _Merger:
         self.names_of_the_lesson = lesson - {exercise.name for exercise in self.lesson.exercises}
         answers: dict[str, str | None] = {}
         untouched, doubtful = set(), set()
-        narrow: dict[str, list[tuple[str, str]]] = {}
-        wide: dict[str, list[tuple[str, str]]] = {}
+        narrow: dict[str, list[tuple[CellKind, str]]] = {}
+        wide: dict[str, list[tuple[CellKind, str]]] = {}
         for number, exercise in enumerate(self.lesson.exercises):
             answer, rivals = self._answer(exercise)
             answers[exercise.id] = None
@@ -87,7 +88,7 @@ class _Merger:
             chosen = own_code.needed(self.code, answer, check, earlier, self.names_of_the_lesson)
             narrow[exercise.id] = self._sources(chosen, answer)
             wide[exercise.id] = self._sources(own_code.all_before(self.code, answer, check), answer)
-            answers[exercise.id] = next((one for kind, one in narrow[exercise.id] if kind == "answer"), "")
+            answers[exercise.id] = next((one for kind, one in narrow[exercise.id] if kind is CellKind.ANSWER), "")
             if self._is_stub(answer, exercise):
                 untouched.add(exercise.id)
             elif differing := _differing(rivals, answer, chosen):
@@ -216,7 +217,7 @@ class _Merger:
         given = {ast.dump(one) for one in parse_cell(self.reference[id][1].source)}
         return bool(piece.body) and given.issuperset(piece.dumped)
 
-    def _sources(self, pieces: list[Piece], answer: Piece) -> list[tuple[str, str]]:
+    def _sources(self, pieces: list[Piece], answer: Piece) -> list[tuple[CellKind, str]]:
         """What is run of these pieces, cell by cell."""
         by_cell: dict[int, list[Piece]] = {answer.cell: []}
         for piece in pieces:
@@ -224,7 +225,7 @@ class _Merger:
         found = []
         for place, own in sorted(by_cell.items()):
             source = own_code.source_of(self.code, own) if own else self.cells[place].source
-            found.append(("answer" if place == answer.cell else "extra", source))
+            found.append((CellKind.ANSWER if place == answer.cell else CellKind.EXTRA, source))
         return found
 
     def _flag_changes(self) -> None:

@@ -20,9 +20,9 @@ import jinja2
 from course_utils.exercises import Exercise
 from course_utils.grading.exports import possible
 from course_utils.grading.lesson import Lesson
+from course_utils.grading.levels import not_protected
 from course_utils.grading.readable import for_page
 from course_utils.grading.results import Result, Ruling, Status
-from course_utils.grading.sandbox import not_protected
 from course_utils.grading.similar import Group
 from course_utils.grading.store import write_atomically
 
@@ -68,7 +68,7 @@ def class_page(lesson: Lesson, results: list[Result], groups: list[Group]) -> st
     out_of = possible(lesson, results)
     people = sum(result.needs_a_person for result in results)
     hows = [one.marked for one in marked if one.marked.level]
-    levels = {(how.level, not_protected(how.level, landlock=how.landlock)) for how in hows}
+    levels = {(how.level, not_protected(how.level, landlock=how.protections.landlock)) for how in hows}
     figures = [(str(len(handed_in)), "submissions"), (str(len(marked)), "marked"), (str(people), "for you to look at")]
     if len(handed_in) < len(results):
         figures.append((str(len(results) - len(handed_in)), "handed nothing in"))

@@ -14,11 +14,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from course_utils.exercises import Verdict
-from course_utils.exercises.running import KEEP_PRINTED, Outcome, outcome_from_json, outcome_to_json
+from course_utils.exercises.running import KEEP_NAME, KEEP_PRINTED, Outcome, outcome_from_json, outcome_to_json
 from course_utils.grading.flags import Raised
+from course_utils.grading.inside.reports import Attempt, KernelEnd
+from course_utils.grading.inside.settings import Protections
 from course_utils.grading.roster import Student
 
-FORMAT = 4
+FORMAT = 5
 
 
 class Status(StrEnum):
@@ -33,7 +35,7 @@ class Status(StrEnum):
 
 
 class Ruling(StrEnum):
-    """What an answer came to: the word, what it means, and whether it is left to a person."""
+    """What an answer came to: the word, what it means in a sentence, and whether it is left to a person."""
 
     meaning: str
     open: bool
@@ -44,19 +46,19 @@ class Ruling(StrEnum):
         member.meaning, member.open = meaning, open
         return member
 
-    PASS = "pass", "right on every hidden input"
-    PART = "part", "right in part"
-    FAIL = "fail", "wrong"
-    ERROR = "error", "the answer raised an exception"
-    NOT_TRIED = "not tried", "the stub, as it was given"
-    MISSING = "missing", "no such answer in the notebook"
-    TIME_OUT = "time-out", "stopped at the time limit"
-    CRASHED = "crashed", "ended the process that ran it"
-    OUTPUT_LIMIT = "output limit", "printed more than is allowed"
-    NOT_REACHED = "not reached", "the time for this notebook was over", True
-    FLAKY = "flaky", "did not do the same when it was run again: a person decides", True
-    UNCLEAR = "unclear", "which of the notebook's cells are the answer is not certain: a person decides", True
-    EXAMINER_ERROR = "examiner error", "the marking itself failed: a person decides", True
+    PASS = "pass", "Right on every hidden input."
+    PART = "part", "Right in part."
+    FAIL = "fail", "Wrong."
+    ERROR = "error", "The answer raised an exception."
+    NOT_TRIED = "not tried", "The stub, as it was given."
+    MISSING = "missing", "No such answer in the notebook."
+    TIME_OUT = "time-out", "Stopped at the time limit."
+    CRASHED = "crashed", "Ended the process that ran it."
+    OUTPUT_LIMIT = "output limit", "Printed more than is allowed."
+    NOT_REACHED = "not reached", "The time for this notebook was over.", True
+    FLAKY = "flaky", "Did not do the same when it was run again: a person decides.", True
+    UNCLEAR = "unclear", "Which of the notebook's cells are the answer is not certain: a person decides.", True
+    EXAMINER_ERROR = "examiner error", "The marking itself failed: a person decides.", True
 
     @property
     def tried(self) -> bool:
@@ -96,14 +98,18 @@ class Mark:
 
 @dataclass(frozen=True)
 class CellError:
-    """The exception of a cell; ``trace`` shows the frames in the learner's own cells only."""
+    """The exception of a cell; ``trace`` shows the frames in the learner's own cells only, ``missing`` is as in an
+    :class:`Outcome`.
+    """
 
     name: str
     text: str
     trace: str = ""
+    missing: str = ""
 
 
 _Told = Annotated[str, msgspec.Meta(max_length=2 * KEEP_PRINTED)]
+_Name = Annotated[str, msgspec.Meta(max_length=KEEP_NAME)]
 
 
 class SentOutcome(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -116,7 +122,8 @@ class SentOutcome(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     final: bool
     trace: _Told
     out_of_time: bool
-    raised: Annotated[str, msgspec.Meta(max_length=200)]
+    raised: _Name
+    missing: _Name
     value: Any
 
     @classmethod
@@ -137,7 +144,7 @@ class Message(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     exercise: str
     nonce: str
     outcomes: Annotated[list[SentOutcome], msgspec.Meta(min_length=1, max_length=100)] | None
-    used: Annotated[list[Annotated[str, msgspec.Meta(max_length=200)]], msgspec.Meta(max_length=100)] = []
+    used: Annotated[list[_Name], msgspec.Meta(max_length=100)] = []
 
 
 @dataclass(frozen=True)
@@ -161,24 +168,69 @@ class Answer:
     used: tuple[str, ...] = ()
 
 
+class CellKind(StrEnum):
+    """What a cell of a run is there for."""
+
+    LESSON = "lesson"
+    EXTRA = "extra"
+    ANSWER = "answer"
+    PROBE = "probe"
+    AGAIN = "again"
+    SUPPLY = "supply"
+
+    @property
+    def learners(self) -> bool:
+        """Whether the learner wrote it."""
+        return self in (CellKind.EXTRA, CellKind.ANSWER)
+
+    @property
+    def asks(self) -> bool:
+        """Whether values are sent by it."""
+        return self in (CellKind.PROBE, CellKind.AGAIN)
+
+
+class Alarm(StrEnum):
+    """What makes worthless all that comes after it in a run."""
+
+    TIME_OUT = "time-out"
+    CRASHED = "crashed"
+    OUTPUT_LIMIT = "output limit"
+
+
+class Stop(StrEnum):
+    """Why a run was stopped between two cells: after an alarm, for want of a kernel, or in front of a reference whose
+    exercise needs a cell of the lesson that was left out; another run follows with all cells.
+    """
+
+    ALARM = "alarm"
+    NO_KERNEL = "no kernel"
+    LACKS_A_CELL = "lacks a cell"
+
+
+class Failure(StrEnum):
+    """What broke a run: no kernel came, its time was over ("wall"), or the examiner failed."""
+
+    NO_KERNEL = "no kernel"
+    WALL = "wall"
+    EXAMINER = "examiner"
+
+
 @dataclass(frozen=True)
 class CellRecord:
     """One cell of a run.
 
     Attributes:
-        kind: lesson, extra, answer, probe, again or supply.
         passed: whether nbval found nothing wrong with it.
         reply: how the kernel answered: "ok", "error", "aborted", or "" where it did not.
-        alarm: what makes everything after it worthless: time-out, crashed, output limit, or "".
         forged: values that it sent, though no question was asked of it.
     """
 
-    kind: str
+    kind: CellKind
     exercise: str
     seconds: float = 0.0
     passed: bool = True
     reply: str = "ok"
-    alarm: str = ""
+    alarm: Alarm | None = None
     source: str = ""
     text: str = ""
     error: CellError | None = None
@@ -191,42 +243,40 @@ class CellRecord:
         return self.error is not None or not self.passed or self.reply != "ok"
 
 
-LACKS_A_CELL = "it needs a cell of the lesson that was left out"
-"""Why a run was stopped in front of a reference; another one follows with all cells."""
-
-
 @dataclass(frozen=True)
 class Trouble:
-    """Why a run says nothing, or no more: "no kernel", "wall" (its time was over) or "examiner"."""
+    """Why a run says nothing, or no more."""
 
-    what: str
+    what: Failure
     told: str
 
 
 @dataclass(frozen=True)
 class Run:
-    """The record of one kernel: which exercises it was asked for, what each cell came to, how it ended.
+    """The record of one kernel: which exercises it was asked for, what each cell came to, why it was ended.
 
-    ``tried``: what it tried that the filter of system calls refuses or tells. ``whole``: all of the lesson's cells were
-    run. ``everything``: all of the learner's own were, to see whether an answer that was not right is so with them.
+    ``kernel_end``: None if by no limit of the watch. ``tried``: what it tried that the filter of system calls refuses
+    or tells. ``whole``: all of the lesson's cells were run. ``everything``: all of the learner's own were, to see
+    whether an answer that was not right is so with them.
     """
 
     asked: tuple[str, ...]
     cells: tuple[CellRecord, ...] = ()
     trouble: Trouble | None = None
-    stopped: str = ""
-    kernel_end: str = ""
-    tried: tuple[str, ...] = ()
+    stopped: Stop | None = None
+    kernel_end: KernelEnd | None = None
+    tried: tuple[Attempt, ...] = ()
     whole: bool = False
     everything: bool = False
 
 
 class RecordLine(msgspec.Struct, omit_defaults=True):
-    """One line of the file that the examiner writes while a run goes on."""
+    """One line of the file that the examiner writes while a run goes on; ``ended``: the last one."""
 
     cell: CellRecord | None = None
     trouble: Trouble | None = None
-    stopped: str | None = None
+    stopped: Stop | None = None
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -236,9 +286,8 @@ class Marked:
     Attributes:
         prose: by question, the learner's words ("" if untouched).
         seed: of the hidden inputs.
-        level: of the sandbox; ``nested`` where each kernel has namespaces of its own inside it; ``filter`` says of
-            the system calls that are refused whether each attempt is seen ("watched") or not ("plain"), "" where there
-            is no filter; ``landlock`` where it could open no files but those that it needs.
+        level: of the sandbox.
+        protections: what shut each kernel in besides.
     """
 
     marks: dict[str, Mark]
@@ -246,9 +295,7 @@ class Marked:
     prose: dict[str, str] = field(default_factory=dict)
     seed: int | None = None
     level: str = ""
-    nested: bool = False
-    filter: str = ""
-    landlock: bool = False
+    protections: Protections = field(default_factory=Protections)
     seconds: float = 0.0
     runs: tuple[Run, ...] = ()
 
@@ -369,10 +416,16 @@ def _plain(points: float) -> float:
     return int(points) if points == int(points) else round(points, 2)
 
 
-class OtherFormat(ValueError):
-    """A stored result that another version wrote, or that is damaged; the text says which, in a sentence for the
-    teacher.
-    """
+class NotUsable(ValueError):
+    """A stored result that cannot be used; the text says why, in a sentence for the teacher."""
+
+
+class OtherFormat(NotUsable):
+    """One that another version wrote."""
+
+
+class Damaged(NotUsable):
+    """One that is no result, or not any more."""
 
 
 def encode(value: Result | Marked | Broken) -> bytes:
@@ -384,14 +437,15 @@ def decode_result(data: bytes) -> Result:
     """The stored result.
 
     Raises:
-        OtherFormat: it has another format number, or is not a result at all.
+        OtherFormat: it has another format number.
+        Damaged: it is not a result at all.
     """
     try:
         found = msgspec.json.decode(data, type=_Numbered).format
         if found == FORMAT:
             return msgspec.json.decode(data, type=Result)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise OtherFormat(f"it is damaged ({error})") from None
+        raise Damaged(f"it is damaged ({error})") from None
     raise OtherFormat(f"it was written in format {found}, and this version reads format {FORMAT}")
 
 

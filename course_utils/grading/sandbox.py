@@ -27,29 +27,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from course_utils.errors import CourseError
+from course_utils.grading.inside.settings import Files, Protections, Settings
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.stripped_package import copy_stripped_package
 from course_utils.grading.syscall_filter import compile_filter
 
-LEVELS = ("bubblewrap", "docker", "podman", "rlimits")
 KERNEL_NAME = "course-exam"
-NOT_PROTECTED = {
-    "bubblewrap": "",
-    "docker": "never tried with a real engine: nothing is known of what it keeps",
-    "podman": "never tried with a real engine: nothing is known of what it keeps",
-    "rlimits": "not protected from hostile code: the files (the course's solutions among them), the environment, the "
-    "memory of other programs and, but for Linux with libseccomp, the network of the account that marks",
-}
-_LANDLOCK = (
-    "shut in by Landlock and not by namespaces: which other files there are can be seen, though not what is in them; "
-    "without libseccomp other programs' sockets and the network are open too"
-)
 COPY, SOCKETS = (
     "/course",
     "/run/sockets",
@@ -82,9 +70,7 @@ class Sandbox:
     level: str
     limits: Limits = field(default_factory=Limits)
     folder: Path = field(init=False)
-    nested: bool = field(init=False, default=False)
-    filter: str = field(init=False, default="")
-    landlock: bool = field(init=False, default=False)
+    protections: Protections = field(init=False, default_factory=Protections)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
     _seal: str = field(init=False, default="")
     _count: int = field(init=False, default=0)
@@ -146,7 +132,7 @@ class Sandbox:
             self.stop()
             self._write_copy()
         if (
-            (self._count and not self.nested and self.level != "rlimits")
+            (self._count and not self.protections.nested and self.level != "rlimits")
             or self._process is None
             or self._process.poll() is not None
         ):
@@ -163,20 +149,23 @@ class Sandbox:
         """
         sockets = self.folder / "sockets"
         seen_inside = SOCKETS if self.level == "bubblewrap" else str(sockets)
-        settings = {
-            "path": _seen_inside(self.level, self.folder, self._path),
-            "modules": list(self.lesson.modules),
-            "model": self.lesson.model,
-            "socket": f"{seen_inside}/{SERVER}",
-            "sockets": seen_inside,
-            "nested": self.level == "bubblewrap",
-            "filter": compile_filter(),
-            "may_open": _files(self.folder / "copy") if self.level == "rlimits" else None,
-            "below_tmp": _below_tmp(),
-            "cpu": int(self.limits.wall) + 10,
-            **asdict(self.limits),
-        }
-        (self.folder / "copy" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+        settings = Settings(
+            path=_seen_inside(self.level, self.folder, self._path),
+            modules=list(self.lesson.modules),
+            model=self.lesson.model,
+            socket=f"{seen_inside}/{SERVER}",
+            sockets=seen_inside,
+            namespaces=self.level == "bubblewrap",
+            filter=compile_filter(),
+            may_open=_files(self.folder / "copy") if self.level == "rlimits" else None,
+            below_tmp=_below_tmp(),
+            cpu=int(self.limits.wall) + 10,
+            memory=self.limits.memory,
+            disk=self.limits.disk,
+            processes=self.limits.processes,
+            files=self.limits.files,
+        )
+        (self.folder / "copy" / "settings.json").write_text(settings.to_json(), encoding="utf-8")
         with contextlib.suppress(FileNotFoundError):
             (sockets / SERVER).unlink()
         log = (self.folder / LOG).open("wb")
@@ -191,9 +180,7 @@ class Sandbox:
                 start_new_session=True,
             )
         self._seal = self._digest() if self.level == "rlimits" else ""
-        state = self._state()
-        self.nested, self.filter = bool(state["nested"]), str(state["filter"])
-        self.landlock = bool(state["landlock"])
+        self.protections = self._state()
 
     def stop(self) -> None:
         """End the fork server and every kernel that it still has."""
@@ -209,7 +196,7 @@ class Sandbox:
             self._process.wait()
         self._process = None
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> Protections:
         assert self._process is not None
         deadline = time.monotonic() + 120
         place = str(self.folder / "sockets" / SERVER)
@@ -218,7 +205,7 @@ class Sandbox:
             with line, contextlib.suppress(OSError):
                 line.connect(place)
                 line.sendall(b'"state"\n')
-                return dict(json.loads(line.recv(4096)))
+                return Protections.from_json(line.recv(4096))
             time.sleep(0.05)
         said = (self.folder / LOG).read_text(encoding="utf-8", errors="replace")[-2000:]
         raise CourseError(f"the sandbox ({self.level}) did not start; it said:\n{said}")
@@ -241,11 +228,6 @@ def remove(folder: Path) -> None:
                 if not os.path.islink(path):
                     os.chmod(path, 0o700)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def not_protected(level: str, *, landlock: bool) -> str:
-    """What a level does not keep from hostile code, "" if nothing; ``landlock``: whether files were shut by it."""
-    return _LANDLOCK if level == "rlimits" and landlock else NOT_PROTECTED[level]
 
 
 def choose_level(wanted: str | None = None) -> tuple[str, str]:
@@ -420,7 +402,7 @@ def _python_folders() -> list[str]:
     return sorted(str(place) for place in places if not place.is_relative_to("/usr"))
 
 
-def _files(copy: Path) -> dict[str, list[str]]:
+def _files(copy: Path) -> Files:
     """What a kernel may read where Landlock shuts it in, and of which folders it may see the names alone.
 
     The package, where it lies among the libraries, is left out: the solutions are in it. Rights to a folder hold for
@@ -440,7 +422,7 @@ def _files(copy: Path) -> dict[str, list[str]]:
                 break
         else:
             readable.append(str(place))
-    return {"readable": readable, "listed": listed}
+    return Files(readable, listed)
 
 
 def _below_tmp() -> list[str]:

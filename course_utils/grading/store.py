@@ -24,6 +24,7 @@ from course_utils.grading.results import (
     ExerciseInfo,
     Mark,
     Marked,
+    NotUsable,
     OtherFormat,
     Result,
     Ruling,
@@ -44,7 +45,7 @@ def make_result(submission: Submission, lesson: Lesson, print_: str, marked: Mar
     """The result of one submission; ``marked`` is None if there was nothing that could be marked."""
     broken = marked.reason if isinstance(marked, Broken) else ""
     found = marked if isinstance(marked, Marked) else Marked({})
-    status = Status(submission.status) if submission.status else _status(found.marks)
+    status = submission.status or _status(found.marks)
     return Result(
         format=FORMAT,
         fingerprint=print_,
@@ -120,7 +121,7 @@ class Store:
         """The stored result of a student, None if there is none.
 
         Raises:
-            OtherFormat: there is one that cannot be used; it says why.
+            NotUsable: there is one that cannot be used; it says why.
         """
         try:
             data = (self.folder / f"{key}.json").read_bytes()
@@ -132,7 +133,7 @@ class Store:
         """Every stored result that can be read, in the order of the students' names."""
         found = []
         for path in sorted(self.folder.glob("*.json")):
-            with contextlib.suppress(OtherFormat):
+            with contextlib.suppress(NotUsable):
                 if one := self.load(path.stem):
                     found.append(one)
         return sorted(found, key=lambda one: one.student.name.casefold())
@@ -169,10 +170,11 @@ class Store:
 
 
 def _is_result(path: Path) -> bool:
+    """Whether marking wrote it, in this version or another."""
     try:
         decode_result(path.read_bytes())
-    except OtherFormat as error:
-        return "was written in format" in str(error)
+    except NotUsable as error:
+        return isinstance(error, OtherFormat)
     return True
 
 

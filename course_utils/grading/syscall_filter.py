@@ -15,29 +15,31 @@ import errno
 import sys
 import tempfile
 from base64 import b64encode
-from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
+from course_utils.grading.inside.reports import Attempt
+from course_utils.grading.inside.settings import Filter
+
 REFUSED = {
-    "the keyring": ("add_key", "keyctl", "request_key"),
-    "a door into the system's kernel": (
+    Attempt.KEYRING: ("add_key", "keyctl", "request_key"),
+    Attempt.SYSTEM: (
         *("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
         *("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "iopl", "ioperm"),
         *("modify_ldt", "reboot", "swapon", "swapoff", "acct", "syslog", "quotactl", "fanotify_init"),
         *("open_by_handle_at", "name_to_handle_at", "lookup_dcookie", "vhangup", "memfd_secret"),
         *("settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname"),
     ),
-    "namespaces and mounts": (
+    Attempt.NAMESPACES: (
         *("unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree"),
         *("fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"),
     ),
-    "another process": (
+    Attempt.PROCESS: (
         *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd"),
         *("pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
     ),
     # Where there is no namespace for them, what is put there stays for the next one.
-    "memory that outlives it": ("shmget", "semget", "msgget", "mq_open"),
+    Attempt.MEMORY: ("shmget", "semget", "msgget", "mq_open"),
 }
 # Allowed only where they are meant for the caller: what each argument, by its place, must be for that. A 0 says
 # "itself" of a process, but of a user "all that are mine": the first argument of the last two says which it is of.
@@ -50,7 +52,6 @@ OF_OTHERS = {
     "setpriority": {0: _PRIO_PROCESS, 1: 0},
     "ioprio_set": {0: _IOPRIO_WHO_PROCESS, 1: 0},
 }
-NETWORK, PROCESSES, SIGNALS = "the network", "another program", "another process"
 _STARTS, _SIGNALS = ("fork", "vfork"), ("kill", "tkill", "tgkill")
 _NEW_NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 _THREAD = 0x10000  # what tells a new thread from a new process
@@ -59,32 +60,9 @@ _LOCAL = (AF_UNIX, 16)  # Jupyter talks on the first; of AF_NETLINK the standard
 _LAST_FAMILY = 64
 
 
-@dataclass(frozen=True)
-class Filter:
-    """A filter, compiled, for the one who installs it inside.
-
-    Attributes:
-        watched: the program that asks the watch about each call that it would refuse, so that the attempt is known.
-        plain: the program that refuses by itself, for systems where none may be asked.
-        refused: by number of the call, what it would have reached.
-        starts: numbers of the calls that start a process: allowed, and told. ``clone`` is one of them; with a flag of
-            ``new_namespaces`` it is refused.
-        signals: numbers of the calls that send a signal: for the watch to decide, as is ``socket`` of AF_UNIX.
-    """
-
-    watched: str
-    plain: str
-    refused: dict[int, str] = field(default_factory=dict)
-    starts: tuple[int, ...] = ()
-    signals: tuple[int, ...] = ()
-    clone: int = -1
-    socket: int = -1
-    new_namespaces: int = sum(_NEW_NAMESPACES)
-
-
 @cache
-def compile_filter() -> dict[str, Any] | None:
-    """The filter as plain data; None where there is no libseccomp (macOS; a Linux without it)."""
+def compile_filter() -> Filter | None:
+    """The filter; None where there is no libseccomp (macOS; a Linux without it)."""
     if not sys.platform.startswith("linux"):
         return None
     try:
@@ -99,11 +77,12 @@ def compile_filter() -> dict[str, Any] | None:
     starts = [number(name) for name in (*_STARTS, "clone")]
     programs = (_program(pyseccomp, pyseccomp.NOTIFY), _program(pyseccomp, None))
     known = {call: what for call, what in refused.items() if call >= 0}  # this processor has not all of them
-    known[number("socket")] = NETWORK
-    known |= {call: SIGNALS for name in OF_OTHERS if (call := number(name)) >= 0}
+    known[number("socket")] = Attempt.NETWORK
+    known |= {call: Attempt.PROCESS for name in OF_OTHERS if (call := number(name)) >= 0}
     signals = tuple(number(name) for name in _SIGNALS)
     started = tuple(one for one in starts if one >= 0)
-    return asdict(Filter(*programs, known, started, signals, number("clone"), number("socket")))
+    clone, socket = number("clone"), number("socket")
+    return Filter(*programs, known, started, signals, clone, socket, new_namespaces=sum(_NEW_NAMESPACES))
 
 
 def _program(library: Any, ask: int | None) -> str:

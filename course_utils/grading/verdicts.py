@@ -7,24 +7,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from course_utils.exercises import Exercise
-from course_utils.grading.flags import Flag, Raised
+from course_utils.grading import messages
+from course_utils.grading.flags import Flag, Raised, tried
+from course_utils.grading.inside.withheld import ReferenceWithheld
 from course_utils.grading.lesson import Lesson
-from course_utils.grading.results import LACKS_A_CELL, Answer, CellRecord, Mark, Ruling, Run
+from course_utils.grading.results import Alarm, Answer, CellKind, CellRecord, Failure, Mark, Ruling, Run, Stop
 
-WITHHELD = (
-    "This calls the course's own solution, which is not to be had while it is marked. "
-    "No points for an answer that is not yours."
-)
-_WITHHELD_ERROR = "ReferenceWithheld"
-_ALARMS = {"time-out": Ruling.TIME_OUT, "crashed": Ruling.CRASHED, "output limit": Ruling.OUTPUT_LIMIT}
+_WITHHELD_ERROR = ReferenceWithheld.__name__
+_ALARMS = {
+    Alarm.TIME_OUT: Ruling.TIME_OUT,
+    Alarm.CRASHED: Ruling.CRASHED,
+    Alarm.OUTPUT_LIMIT: Ruling.OUTPUT_LIMIT,
+}
 
 
 def without_points(
     exercise: Exercise, verdict: Ruling, message: str = "", *, trace: str = "", flags: tuple[Raised, ...] = ()
 ) -> Mark:
     """A mark without points."""
-    told = message or verdict.meaning.capitalize() + "."
-    return Mark(verdict, 0, exercise.points, told, trace=trace, flags=flags)
+    return Mark(verdict, 0, exercise.points, message or verdict.meaning, trace=trace, flags=flags)
 
 
 @dataclass
@@ -50,21 +51,19 @@ class Reading:
 
 def read(lesson: Lesson, run: Run) -> Reading:
     """Read the record of :func:`course_utils.grading.examiner.run`."""
-    reading = Reading(lacks_a_cell=run.stopped == LACKS_A_CELL)
+    reading = Reading(lacks_a_cell=run.stopped is Stop.LACKS_A_CELL)
     for position, cell in enumerate(run.cells):
-        if cell.kind == "probe" and not cell.alarm:
+        if cell.kind is CellKind.PROBE and cell.alarm is None:
             id = cell.exercise
-            own = [one for one in run.cells[:position] if one.exercise == id and one.kind in ("answer", "extra")]
+            own = [one for one in run.cells[:position] if one.exercise == id and one.kind.learners]
             following = run.cells[position + 1] if position + 1 < len(run.cells) else None
-            again = following if following and following.kind == "again" and following.exercise == id else None
+            again = following if following and (following.kind, following.exercise) == (CellKind.AGAIN, id) else None
             # An alarm in the second round says that the first one's values cannot be trusted either.
-            if again is None or not again.alarm:
+            if again is None or again.alarm is None:
                 reading.marks[id] = _mark(lesson.exercise(id), cell, own, again)
         if cell.forged:
             reading.flags.append(Flag.FORGED.raised())
-    for what in run.tried:
-        started = what == "another program"
-        reading.flags.append(Flag.STARTED_A_PROGRAM.raised() if started else Flag.TRIED.raised(what=what))
+    reading.flags += [tried(attempt) for attempt in run.tried]
     if reading.lacks_a_cell:
         reading.marks.pop(run.cells[-1].exercise, None)  # it was stopped there, before the reference was shown
         return reading
@@ -74,12 +73,12 @@ def read(lesson: Lesson, run: Run) -> Reading:
 
 def _find_end(reading: Reading, run: Run) -> None:
     left = [id for id in run.asked if id not in reading.marks]
-    alarm = next((cell for cell in run.cells if cell.alarm), None)
-    if alarm is not None:
-        flooded = alarm.alarm == "crashed" and run.kernel_end.startswith("output")
-        reading.culprit = (_owner(alarm, left), Ruling.OUTPUT_LIMIT if flooded else _ALARMS[alarm.alarm])
-        reading.beside = alarm.kind == "extra"
-    elif run.trouble is not None and run.trouble.what == "wall":
+    alarmed = next(((cell, cell.alarm) for cell in run.cells if cell.alarm is not None), None)
+    if alarmed is not None:
+        cell, alarm = alarmed
+        reading.culprit = (_owner(cell, left), _ALARMS[alarm])
+        reading.beside = cell.kind is CellKind.EXTRA
+    elif run.trouble is not None and run.trouble.what is Failure.WALL:
         reading.culprit = (left[0], Ruling.TIME_OUT) if left else None
     elif run.trouble is not None:
         reading.trouble = f"{run.trouble.what}: {run.trouble.told}"
@@ -98,17 +97,17 @@ def _mark(exercise: Exercise, probe: CellRecord, own: list[CellRecord], again: C
     answer = probe.answer or Answer(refused="nothing was recorded of it")
     failed = next((cell for cell in own if cell.failed), None)
     if answer.failure:
-        return without_points(exercise, Ruling.EXAMINER_ERROR, f"The answer could not be judged: {answer.failure}")
+        return without_points(exercise, Ruling.EXAMINER_ERROR, messages.NOT_JUDGED.format(error=answer.failure))
     if answer.undefined:
         if failed is None:
-            return without_points(exercise, Ruling.MISSING, f"After your cell has run there is no {exercise.name}.")
+            return without_points(exercise, Ruling.MISSING, messages.NOT_DEFINED.format(name=exercise.name))
         return _raised(exercise, failed)
     if answer.verdict is None:
         disturbed = (Flag.DISTURBED.raised(),)
         if probe.error:
-            told = "The question about your answer did not run to its end."
-            return without_points(exercise, Ruling.ERROR, told, trace=probe.error.trace, flags=disturbed)
-        told = f"No values came that could be compared: {answer.refused}."
+            trace = probe.error.trace
+            return without_points(exercise, Ruling.ERROR, messages.QUESTION_ENDED, trace=trace, flags=disturbed)
+        told = messages.NO_VALUES.format(reason=answer.refused)
         return without_points(exercise, Ruling.FAIL, told, flags=disturbed)
     mark = _judged(exercise, answer, probe.seconds)
     mark = replace(mark, printed=("".join(cell.text for cell in own) + mark.printed)[:2000])
@@ -125,7 +124,7 @@ def _mark(exercise: Exercise, probe: CellRecord, own: list[CellRecord], again: C
         mark,
         verdict=Ruling.FLAKY,
         points=min(mark.points, points),
-        message=f"Run twice on the same inputs, it did not do the same. First: {mark.message}",
+        message=messages.NOT_REPEATED.format(message=mark.message),
     ).flagged(Flag.NOT_REPEATED.raised())
 
 
@@ -138,14 +137,14 @@ def _judged(exercise: Exercise, answer: Answer, seconds: float) -> Mark:
         ruling,
         points,
         exercise.points,
-        verdict.message or ruling.meaning.capitalize() + ".",
+        verdict.message or ruling.meaning,
         verdict.mistake,
         trace=next((outcome.trace for outcome in outcomes if outcome.trace), ""),
         printed=outcomes[0].printed if outcomes else "",
         seconds=seconds,
     )
     if ruling == Ruling.FAIL and _called_the_reference(answer):
-        return replace(mark, message=WITHHELD).flagged(Flag.CALLS_REFERENCE.raised())
+        return replace(mark, message=messages.WITHHELD).flagged(Flag.CALLS_REFERENCE.raised())
     return mark
 
 
@@ -172,7 +171,8 @@ def _called_the_reference(answer: Answer) -> bool:
 def _raised(exercise: Exercise, cell: CellRecord) -> Mark:
     error = cell.error
     if error is not None and error.name == _WITHHELD_ERROR:
-        return without_points(exercise, Ruling.FAIL, WITHHELD, flags=(Flag.CALLS_REFERENCE.raised(),))
-    what = f"{error.name}: {error.text}" if error is not None else "an exception"
-    told = f"Your cell raised {what[:500]}, so there is no {exercise.name}."
-    return without_points(exercise, Ruling.ERROR, told, trace=error.trace if error is not None else "")
+        return without_points(exercise, Ruling.FAIL, messages.WITHHELD, flags=(Flag.CALLS_REFERENCE.raised(),))
+    if error is None:
+        return without_points(exercise, Ruling.ERROR, messages.CELL_RAISED_UNSEEN.format(name=exercise.name))
+    told = messages.CELL_RAISED.format(error=f"{error.name}: {error.text}"[:500], name=exercise.name)
+    return without_points(exercise, Ruling.ERROR, told, trace=error.trace)

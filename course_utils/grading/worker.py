@@ -17,13 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import msgspec
 
+from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.results import Broken, Marked, decode_marked, encode
-from course_utils.grading.sandbox import Limits
+from course_utils.grading.sandbox import Limits, Sandbox
 
 START = 300.0  # seconds for a worker to warm up, on top of what a submission may take
 
@@ -32,12 +33,33 @@ class WorkerError(RuntimeError):
     """A worker broke, or did not answer in time. The submission it was at is not at fault until proven."""
 
 
+@dataclass(frozen=True)
+class _Setup:
+    """The first line that a worker is told: for what it warms up."""
+
+    lesson: str
+    level: str
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Each line after it: a notebook, as its JSON text, and how it is marked."""
+
+    notebook: str
+    seed: int | None
+    ask_all: bool
+
+
+def _line(message: _Setup | _Job) -> bytes:
+    return json.dumps(asdict(message)).encode() + b"\n"
+
+
 class Worker:
     """A worker process for one lesson."""
 
     def __init__(self, lesson: str, level: str, limits: Limits) -> None:
-        self._first = {"lesson": lesson, "level": level, "limits": asdict(limits)}
-        self._limits = limits
+        self._setup = _Setup(lesson, level, limits)
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = b""
 
@@ -50,8 +72,7 @@ class Worker:
         if self._process is None:
             self._start()
         try:
-            job = {"notebook": notebook, "seed": seed, "ask_all": ask_all}
-            return self._ask(job, self._limits.wall + START)
+            return self._ask(_Job(notebook, seed, ask_all), self._setup.limits.wall + START)
         except WorkerError:
             self.stop(now=True)
             raise
@@ -85,12 +106,12 @@ class Worker:
             stderr=self._log,
             env=environment,
         )
-        self._ask(self._first, START)
+        self._ask(self._setup, START)
 
-    def _ask(self, message: dict[str, Any], seconds: float) -> Marked:
+    def _ask(self, message: _Setup | _Job, seconds: float) -> Marked:
         assert self._process is not None and self._process.stdin is not None and self._process.stdout is not None
         try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.write(_line(message))
             self._process.stdin.flush()
         except OSError:
             raise WorkerError(f"the worker is gone; it said: {self._said()}") from None
@@ -135,19 +156,17 @@ def main() -> None:
     scratch = tempfile.TemporaryDirectory(prefix="exam-")
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = scratch.name  # torch makes that folder in any case: here it goes again
     try:
-        first = json.loads(next(lines))
-        from course_utils.grading import lesson, sandbox
-        from course_utils.grading.inside import linux
+        setup = msgspec.convert(json.loads(next(lines)), _Setup)
+        from course_utils.grading.inside import linux  # not above: it needs fcntl, which Windows has not
 
         if linux.AVAILABLE:
             linux.keep_out()  # at the level rlimits what is marked has the same user, and could write into this process
-        limits = Limits(**first["limits"])
-        chosen = lesson.load_lesson(first["lesson"])
-        with sandbox.Sandbox(chosen, first["level"], limits) as place:
-            _warm(chosen)
+        lesson = load_lesson(setup.lesson)
+        with Sandbox(lesson, setup.level, setup.limits) as sandbox:
+            _warm(lesson)
             answer(Marked({}))  # ready
             for line in lines:
-                answer(_mark(json.loads(line), chosen, place))
+                answer(_mark(msgspec.convert(json.loads(line), _Job), lesson, sandbox))
     except StopIteration:
         return
     except Exception as error:
@@ -156,16 +175,16 @@ def main() -> None:
         scratch.cleanup()
 
 
-def _mark(job: dict[str, Any], lesson: Any, place: Any) -> Marked:
+def _mark(job: _Job, lesson: Lesson, sandbox: Sandbox) -> Marked:
     import nbformat
 
     from course_utils.grading.mark_notebook import mark_notebook
 
-    notebook = nbformat.from_dict(json.loads(job["notebook"]))
-    return mark_notebook(lesson, notebook, place, seed=job["seed"], ask_all=job["ask_all"])
+    notebook = nbformat.from_dict(json.loads(job.notebook))
+    return mark_notebook(lesson, notebook, sandbox, seed=job.seed, ask_all=job.ask_all)
 
 
-def _warm(lesson: Any) -> None:
+def _warm(lesson: Lesson) -> None:
     """Import and load here what each forked pytest would load again, and what reading the first notebook would: that
     is not its author's time.
     """

@@ -141,7 +141,9 @@ else:
         pupils = [Pupil(name, cohort.ALL_PASS, cohort._hand_in(body)) for name in ("Ann", "Bob")]
         results = mark(tmp_path, pupils, "bubblewrap", workers=1)
         check_against_table(results, pupils)
-        assert all(result.marked.nested for result in results), "each has a sandbox of its own: nothing was tested"
+        assert all(result.marked.protections.nested for result in results), (
+            "each has a sandbox of its own: nothing was tested"
+        )
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ No kernel is started here, and nothing is read twice that a test can share.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -184,7 +185,7 @@ def test_who_is_unsure_is_asked_for_and_nobody_is_lost(tmp_path: Path, lesson: L
     found = collect(folder, lesson, roster_file(tmp_path, text))
     assert len({one.student.key for one in found}) == len({one.student.name for one in found}) == len(found)
     by_name = {one.student.name: one for one in found}
-    absent = [name for name, one in by_name.items() if one.status == intake.NOTHING]
+    absent = [name for name, one in by_name.items() if one.status is Status.NOTHING]
     assert absent == ["Ada Byron King", "Ben Smith (7)", "Eve Absent", "Li Wei (20)", "Li Wei (21)"]
     assert "Li Wei may be theirs" in by_name["Li Wei (20)"].reason and "may be" not in by_name["Eve Absent"].reason
     asked = {name: str(one.notes[0]) for name, one in by_name.items() if one.notes and one.notes[0].must_look}
@@ -369,6 +370,10 @@ def test_a_store_belongs_to_one_folder_and_one_lesson(tmp_path: Path, lesson: Le
     with pytest.raises(CourseError, match="did not write"):
         mark_folder(lesson, plan(first, other))
     assert (other / "results" / "thesis.json").is_file()
+    for data, is_ours in ((b'{"format": "was written in format"}', False), (b'{"format": 1}', True)):
+        (other / "results" / "thesis.json").write_bytes(data)
+        with contextlib.nullcontext() if is_ours else pytest.raises(CourseError, match="did not write"):
+            Store(other).claim(first, lesson)
 
 
 def test_marks_inside_the_folder_are_not_handed_in(tmp_path: Path, lesson: Lesson) -> None:
@@ -394,7 +399,9 @@ def test_gradebooks(tmp_path: Path, lesson: Lesson) -> None:
         Student("b", "Ben", "", "", {"participant": "102"}),
         Student("c", "Cleo", "55", "c@x.org", {"canvas": "55"}),
     ]
-    results = [make_result(Submission(one, (), status="unreadable", reason="r"), lesson, "p", None) for one in people]
+    results = [
+        make_result(Submission(one, (), status=Status.UNREADABLE, reason="r"), lesson, "p", None) for one in people
+    ]
     exports.write(lesson, results, tmp_path)
 
     def rows(name: str) -> list[list[str]]:

@@ -129,9 +129,9 @@ def test_the_solutions_among_the_libraries_are_left_out(
     if inside:
         monkeypatch.setattr(course_utils, "__file__", str(packages / "course_utils" / "__init__.py"))
     files = sandbox._files(tmp_path / "copy")
-    own = {one for one in files["readable"] if one.startswith(str(tmp_path))} - {str(tmp_path / "copy")}
+    own = {one for one in files.readable if one.startswith(str(tmp_path))} - {str(tmp_path / "copy")}
     if inside:
         assert own == {str(tmp_path / "venv" / "pyvenv.cfg"), str(packages / "torch")}
-        assert files["listed"] == [str(tmp_path / "venv"), str(packages.parent), str(packages)]
+        assert files.listed == [str(tmp_path / "venv"), str(packages.parent), str(packages)]
     else:
         assert own == {str(tmp_path / "venv")}

@@ -22,11 +22,13 @@ from hypothesis import strategies as st
 from course_utils.exercises import judge
 from course_utils.exercises.judging import attempt
 from course_utils.grading import exam_notebook
+from course_utils.grading.exam_notebook import ExamCell
 from course_utils.grading.flags import Flag
 from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.merge import Merged, _is_to_fill_in, merge
 from course_utils.grading.names import names_bound, names_used
 from course_utils.grading.read_notebook import parse
+from course_utils.grading.results import CellKind
 from tests.grading import cohort
 from tests.grading.cohort import LESSON, RIGHT, Pupil, cell_of
 
@@ -64,14 +66,15 @@ def verdicts(lesson: Lesson, merged: Merged, *, whole: bool = False) -> dict[str
     space: dict[str, Any] = {}
     found: dict[str, str] = {}
     for cell in exam_notebook.build(lesson, merged, lesson.ids, 1, "n", 1.0, whole=whole).cells:
-        kind, id = cell.metadata["exam"]["kind"], cell.metadata["exam"]["exercise"]
-        if kind == "supply":
-            space[cell.metadata["exam"]["name"]] = lesson.exercise(id).reference
-        elif kind == "probe" and id in JUDGED:
+        exam = ExamCell.of(cell)
+        id = exam.exercise
+        if exam.kind is CellKind.SUPPLY:
+            space[exam.name] = lesson.exercise(id).reference
+        elif exam.kind is CellKind.PROBE and id in JUDGED:
             answer = space.pop(lesson.exercise(id).name, None)
             outcomes = attempt(lesson.exercise(id), answer, 1)
             found[id] = "missing" if answer is None else judge(lesson.exercise(id), outcomes, 1).status
-        elif kind not in ("probe", "again"):
+        elif not exam.kind.asks:
             try:
                 source = cell.source.replace('load_model("tiny-llama")', "None")  # no answer that is judged needs it
                 exec(compile(source, "<cell>", "exec", dont_inherit=True), space)

@@ -8,6 +8,7 @@ import ast
 import copy
 import csv
 import html
+import importlib
 import inspect
 import io
 import itertools
@@ -38,17 +39,24 @@ from course_utils.grading import (
     executors,
     exports,
     intake,
+    levels,
+    mark_notebook,
+    messages,
     report,
     roster,
     sandbox,
     similar,
     stripped_package,
     verdicts,
+    worker,
 )
 from course_utils.grading.class_flags import add_class_flags
+from course_utils.grading.exam_notebook import ExamCell
 from course_utils.grading.explain import explain
 from course_utils.grading.flags import Flag
 from course_utils.grading.inside import used
+from course_utils.grading.inside.reports import Attempt, KernelEnd, Limit, read_report, tell_attempt, tell_end
+from course_utils.grading.inside.settings import Files, Filter, FilterUse, Protections, Settings
 from course_utils.grading.kernel_channel import KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
@@ -57,9 +65,13 @@ from course_utils.grading.read_notebook import parse
 from course_utils.grading.reading_limit import ReadingLimit
 from course_utils.grading.results import (
     FORMAT,
+    Alarm,
     Answer,
     CellError,
+    CellKind,
     CellRecord,
+    Damaged,
+    Failure,
     Mark,
     Marked,
     OtherFormat,
@@ -68,6 +80,8 @@ from course_utils.grading.results import (
     Ruling,
     Run,
     SentOutcome,
+    Status,
+    Stop,
     Trouble,
 )
 from course_utils.grading.store import Store, make_result
@@ -113,17 +127,16 @@ def test_exam_of_an_answer_that_may_use_any_name_is_whole(lesson: Lesson) -> Non
 def test_no_reference_comes_before_its_question(lesson: Lesson) -> None:
     merged = merge(lesson, parse(handed_in(**{id.replace(".", "_"): source for id, source in RIGHT.items()})))
     cells = exam_notebook.build(lesson, merged, lesson.ids, 1, "n", 1.0).cells
+    roles = [ExamCell.of(cell) for cell in cells]
     for exercise in lesson.exercises:
-        asked = next(
-            i for i, cell in enumerate(cells) if cell.metadata["exam"] == {"kind": "probe", "exercise": exercise.id}
-        )
+        asked = roles.index(ExamCell(CellKind.PROBE, exercise.id))
         body = ast.unparse(ast.parse(RIGHT["m.2"])) if exercise.id == "m.2" else "pow(2).mean().sqrt()"
         assert not any(
             body in cell.source
-            for cell in cells[:asked]
-            if cell.metadata["exam"]["kind"] == "supply" and cell.metadata["exam"]["exercise"] == exercise.id
+            for role, cell in zip(roles[:asked], cells[:asked], strict=True)
+            if role.kind is CellKind.SUPPLY and role.exercise == exercise.id
         )
-        assert [cell.metadata["exam"]["kind"] for cell in cells[asked : asked + 3]] == ["probe", "again", "supply"]
+        assert [role.kind for role in roles[asked : asked + 3]] == ["probe", "again", "supply"]
 
 
 # --- the stripped copy
@@ -321,6 +334,9 @@ def test_message_is_opened(lesson: Lesson) -> None:
         lambda good: [re.sub(r'"shape": \[5\]', '"shape": [5000000000]', good())],
         lambda good: [re.sub(r'"dtype": "float32"', '"dtype": "object"', good())],
         lambda good: [good(verdict="right")],
+        lambda good: [good().replace('"missing": ""', '"missing": "<b>x"')],
+        lambda good: [good().replace('"missing": ""', f'"missing": "{"x" * 300}"')],
+        lambda good: [good().replace('"missing": ""', '"missing": 1')],
     ],
 )
 def test_anything_else_is_refused(lesson: Lesson, sent: Callable[[Any], list[Any]]) -> None:
@@ -332,8 +348,52 @@ def test_outcomes_travel_unchanged() -> None:
     for outcome in (
         Outcome("value", [1, 2.5, float("nan"), None, "x", {"a": True}]),
         Outcome("error", error="e", trace="t", out_of_time=True, final=True),
+        Outcome("error", error="e", raised="NameError", missing="µ"),
     ):
         assert repr(outcome_from_json(json.loads(json.dumps(outcome_to_json(outcome))))) == repr(outcome)
+
+
+class Lies(NameError):
+    name: Any = property(lambda self: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "names", "packages"),
+    [
+        (lambda values: eval("centre")(values), {"centre"}, set()),
+        (lambda values: importlib.import_module("no_such.package"), set(), {"no_such"}),
+        (lambda values: (_ for _ in ()).throw(NameError("name 'centre' is not defined")), set(), set()),
+        (lambda values: (_ for _ in ()).throw(NameError(name="<b>")), set(), set()),
+        (lambda values: (_ for _ in ()).throw(Lies("x")), set(), set()),
+    ],
+)
+def test_what_an_answer_lacks_is_what_its_exception_carries(
+    lesson: Lesson, answer: Callable[..., Any], names: set[str], packages: set[str]
+) -> None:
+    """And not what its text, which anyone can write, says."""
+    outcomes = tuple(map(SentOutcome.of, attempt(lesson.exercise("m.1"), answer, 5)))
+    cells = [cell("probe", answer=Answer(outcomes=outcomes))]
+    assert outcomes[0].kind == "error"
+    assert examiner.missing_names(cells, "m.1") == names and examiner.missing_packages(cells, "m.1") == packages
+    assert not examiner.missing_names(cells, "m.2")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "missing"),
+    [
+        ("NameError", "name 'centre' is not defined. Did you mean: 'center'?", "centre"),
+        ("ModuleNotFoundError", "No module named 'no_such'", "no_such"),
+        ("ModuleNotFoundError", "No module named 'torch.no_such'", "torch"),
+        ("ValueError", "name 'centre' is not defined", ""),
+        ("NameError", "name '<b>' is not defined", ""),
+        ("NameError", "name '1' is not defined", ""),
+    ],
+)
+def test_what_a_cell_lacks_is_read_out_of_its_text(name: str, text: str, missing: str) -> None:
+    error = examiner._error([{"output_type": "error", "ename": name, "evalue": text, "traceback": []}], None)
+    assert error is not None and error.missing == missing
+    lacks = examiner.missing_names if name == "NameError" else examiner.missing_packages
+    assert lacks([cell("answer", error=error)], "m.1") == ({missing} - {""} if name != "ValueError" else set())
 
 
 # --- every verdict rule
@@ -341,7 +401,7 @@ def test_outcomes_travel_unchanged() -> None:
 
 
 def cell(kind: str, exercise: str = "m.1", **more: Any) -> CellRecord:
-    return CellRecord(kind, exercise, **more)
+    return CellRecord(CellKind(kind), exercise, **more)
 
 
 def judged(status: str = "right", points: int = 3, **outcome: Any) -> Answer:
@@ -391,26 +451,22 @@ def test_verdict_rules(lesson: Lesson, verdict: str, cells: list[CellRecord]) ->
         assert mark.points == 1, "the lower of both"
 
 
-@pytest.mark.parametrize("alarm", ["time-out", "crashed", "output limit"])
-def test_an_alarm_is_no_mark_but_a_culprit(lesson: Lesson, alarm: str) -> None:
+@pytest.mark.parametrize("alarm", Alarm)
+def test_an_alarm_is_no_mark_but_a_culprit(lesson: Lesson, alarm: Alarm) -> None:
     """Even where values came: after an alarm nothing that was sent counts."""
     for kind in ("answer", "extra", "probe"):
         cells = [cell(kind, alarm=alarm, answer=judged())]
-        reading = read(lesson, *cells, asked=("m.1", "m.2"), stopped=alarm)
+        reading = read(lesson, *cells, asked=("m.1", "m.2"), stopped=Stop.ALARM)
         assert not reading.marks and reading.culprit == ("m.1", alarm)
     confirmed = [cell("probe", answer=judged("wrong", 2)), cell("again", alarm=alarm)]
     assert not read(lesson, *confirmed).marks
 
 
 def test_whose_alarm_it_is(lesson: Lesson) -> None:
-    """That of the exercise whose cell it is, if it is still open; else of the next. Where the kernel was ended for its
-    output, it is told.
-    """
+    """That of the exercise whose cell it is, if it is still open; else of the next."""
     for kind, exercise, culprit in (("answer", "m.2", "m.2"), ("lesson", "", "m.1"), ("supply", "m.0", "m.1")):
-        ended = cell(kind, exercise, alarm="crashed")
+        ended = cell(kind, exercise, alarm=Alarm.CRASHED)
         assert read(lesson, ended, asked=("m.1", "m.2")).culprit == (culprit, "crashed")
-    flood = cell("answer", alarm="crashed")
-    assert read(lesson, flood, kernel_end="output: 64 MB").culprit == ("m.1", "output limit")
 
 
 def test_an_exception_after_the_definition_is_flagged(lesson: Lesson) -> None:
@@ -421,8 +477,8 @@ def test_an_exception_after_the_definition_is_flagged(lesson: Lesson) -> None:
 
 def test_a_record_that_ends_early_marks_nothing(lesson: Lesson) -> None:
     assert read(lesson).trouble
-    assert read(lesson, trouble=Trouble("no kernel", "x")).trouble
-    assert read(lesson, asked=("m.1", "m.2"), trouble=Trouble("wall", "x")).culprit == ("m.1", "time-out")
+    assert read(lesson, trouble=Trouble(Failure.NO_KERNEL, "x")).trouble
+    assert read(lesson, asked=("m.1", "m.2"), trouble=Trouble(Failure.WALL, "x")).culprit == ("m.1", "time-out")
     forged = read(lesson, cell("answer", forged=1))
     assert not forged.marks and forged.flags
 
@@ -436,15 +492,101 @@ def test_every_flag_is_a_sentence_and_has_a_severity() -> None:
         assert "{" not in str(raised).replace("{y}", "") and raised.must_look == (flag.severity.value == "look")
 
 
+def test_what_a_kernel_tried_is_for_a_person_to_look_at_but_a_program_that_it_started(lesson: Lesson) -> None:
+    """Each kind by its code, whatever the words that are shown."""
+    for kind in Attempt:
+        (flag,) = read(lesson, cell("probe", answer=judged()), tried=(kind,)).flags
+        assert flag.must_look == (kind is not Attempt.PROGRAM) and str(flag)
+
+
+def test_what_the_watch_tells_arrives_and_nothing_else() -> None:
+    ends = [KernelEnd(limit, 3 << 20, 2 << 20) for limit in Limit]
+    told = b"".join(map(tell_attempt, Attempt)) + b"".join(map(tell_end, ends))
+    assert read_report(told.decode().splitlines()) == (ends[0], tuple(Attempt))
+    assert messages.answer_ended(ends[1]).endswith("ran it (memory: 3 MiB, at most 2 are allowed).")
+    assert messages.answer_ended(ends[0]).endswith(f"ran it (processes: {3 << 20}, at most {2 << 20} are allowed).")
+    forged = ["ended: output 3 2", "ended: memory", f"ended: memory {'9' * 30} 1", "ended: memory ³ 1", "tried: a", "x"]
+    assert read_report([*forged, "tried: b"]) == (None, (Attempt.OTHER,))
+
+
+@pytest.mark.parametrize("filter", [None, Filter("d2F0Y2hlZA==", "cGxhaW4=", {59: Attempt.PROGRAM}, (56, 57), (62,))])
+def test_settings_arrive_as_they_were_written(filter: Filter | None) -> None:
+    shut = Protections(nested=True, filter=FilterUse.WATCHED, landlock=True)
+    files = Files(["/usr"], ["/"]) if filter else None
+    settings = Settings(["/a"], ["m"], None, "s", "ss", True, filter, files, ["/tmp/x"], 1, 2, 3, 4, 5, shut)
+    assert Settings.from_json(settings.to_json()) == settings
+    assert Protections.from_json(shut.to_json()) == shut
+    if filter:
+        assert [filter.program(use) for use in (FilterUse.WATCHED, FilterUse.PLAIN)] == [b"watched", b"plain"]
+
+
+@pytest.mark.parametrize(
+    "message", [worker._Setup("a/\udc80", "rlimits", sandbox.Limits(case=1)), worker._Job("{}", None, True)]
+)
+def test_a_worker_is_told_what_it_was_asked(message: Any) -> None:
+    """Also a path that is no UTF-8; numbers as what they are."""
+    line = worker._line(message)
+    assert line.isascii() and line.count(b"\n") == 1
+    assert msgspec.convert(json.loads(line), type(message)) == message
+
+
+def a_marking(lesson: Lesson, source: str) -> mark_notebook._Marking:
+    """Of a notebook with this cell before the first check, before anything was run."""
+    book = json.loads(handed_in(m_1=RIGHT["m.1"]))
+    book["cells"].insert(4, {"cell_type": "code", "id": "own", "metadata": {}, "source": source, "outputs": []})
+    merged = merge(lesson, parse(json.dumps(book).encode()))
+    place = sandbox.Sandbox(lesson, "rlimits")
+    return mark_notebook._Marking(lesson, merged, place, 1, ReadingLimit(30), ask_all=False)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (CellError("NameError", "t", missing="centre"), "It needs centre, which the notebook defines elsewhere. Your"),
+        (CellError("ModuleNotFoundError", "t", missing="einops"), "It needs einops, which is not installed where this"),
+        (CellError("NameError", "name 'centre' is not defined", missing="nothing"), ""),
+        (CellError("ModuleNotFoundError", "t", missing="course_utils"), ""),
+    ],
+)
+def test_an_answer_that_lacks_what_may_be_its_learners_is_left_to_a_person(
+    lesson: Lesson, error: CellError, says: str
+) -> None:
+    marking = a_marking(lesson, "def centre(values):\n    return values")
+    marking.runs.append(Run(("m.1",), (cell("answer", error=error),)))
+    mark = marking._in_doubt("m.1", Mark(Ruling.ERROR, 0, 3, "Told before."))
+    assert (mark.verdict is Ruling.UNCLEAR) == bool(says) and mark.message.startswith(says)
+    assert mark.message.endswith("Your teacher decides. Told before." if says else "Told before.")
+
+
+def test_who_ends_the_process_is_told_the_limit_or_asked_once_more(lesson: Lesson) -> None:
+    for end, says in (
+        (KernelEnd(Limit.MEMORY, 3 << 20, 2 << 20), "Ended the process that ran it (memory: 3 MiB, at most 2 are"),
+        (None, "Ended the process that ran it."),
+    ):
+        marking = a_marking(lesson, "x = 1")
+        marking.left = ["m.1"]
+        marking.runs.append(Run(("m.1",), kernel_end=end))
+        crash = verdicts.Reading(culprit=("m.1", Ruling.CRASHED))
+        if end is None:
+            marking._take(crash)
+            assert marking.left == ["m.1"], "once may be bad luck"
+        marking._take(crash)
+        assert marking.marks["m.1"].message.startswith(says) and marking.marks["m.1"].verdict is Ruling.CRASHED
+    marking = a_marking(lesson, "x = 1")
+    marking.left = ["m.1"]
+    marking.runs.append(Run(("m.1",)))
+    marking._take(crash)
+    marking._take(verdicts.Reading(marks={"m.1": Mark(Ruling.PASS, 3, 3)}))
+    assert (marking.marks["m.1"].verdict, marking.marks["m.1"].points) == (Ruling.FLAKY, 0)
+
+
 class FakeItem:
     """As much of nbval's item as the plugin looks at."""
 
     def __init__(
         self, kind: str, *, timed_out: bool = False, alive: bool = True, outputs: list[Any] | None = None
     ) -> None:
-        from nbformat import NotebookNode
-
-        self.cell = NotebookNode(metadata={"exam": {"kind": kind, "exercise": "m.1"}}, source="")
+        self.cell = ExamCell(CellKind(kind), "m.1").with_source("")
         kernel = type("Kernel", (), {"is_alive": lambda _: alive})()
         self.parent = type("Parent", (), {"timed_out": timed_out, "kernel": kernel})()
         self.session = type("Session", (), {"shouldstop": ""})()
@@ -476,7 +618,8 @@ def test_plugin_fails_closed(
     if expected == "forged":
         assert noted.forged == 1 and noted.answer is None
     elif expected in ("time-out", "crashed", "output limit"):
-        assert noted.alarm == expected == item.session.shouldstop and noted.answer is None
+        assert noted.alarm == expected and noted.answer is None
+        assert plugin.stopped is Stop.ALARM and item.session.shouldstop
     elif expected == "refused":
         assert noted.answer is not None and noted.answer.refused and noted.answer.verdict is None
     else:
@@ -544,7 +687,7 @@ def results_of(lesson: Lesson, tmp_path: Path) -> list[Result]:
     ):
         student = roster.Student(roster.key(name), name, "7", "c@example.org")
         if not verdict:
-            submission = intake.Submission(student, ("c.ipynb",), status="unreadable", reason="empty")
+            submission = intake.Submission(student, ("c.ipynb",), status=Status.UNREADABLE, reason="empty")
             found.append(make_result(submission, lesson, "p", None))
             continue
         submission = intake.Submission(student, ("a.ipynb",), parse(handed_in()))
@@ -628,16 +771,37 @@ def test_the_terminal_says_whom_to_look_at_and_why(
 
 def test_the_story_of_an_answer_says_what_its_level_does_not_keep(tmp_path: Path, lesson: Lesson) -> None:
     result = results_of(lesson, tmp_path)[0]
-    for level, landlock in itertools.product(sandbox.LEVELS, (False, True)):
-        told = sandbox.not_protected(level, landlock=landlock)
-        marked = replace(result.marked, level=level, landlock=landlock)
+    for level, landlock in itertools.product(levels.LEVELS, (False, True)):
+        told = levels.not_protected(level, landlock=landlock)
+        marked = replace(result.marked, level=level, protections=Protections(landlock=landlock))
         Store(tmp_path).save(replace(result, marked=marked))
         story = explain(tmp_path, result.student.name, "m.1")
         assert f"sandbox: {level}" in story and ("at this level:" in story) == bool(told) and told in story
         assert bool(told) == (level != "bubblewrap")
         assert told in html.unescape(report.class_page(lesson, [replace(result, marked=marked)], []))
-    assert "solutions among them" in sandbox.not_protected("rlimits", landlock=False)
-    assert "not what is in them" in sandbox.not_protected("rlimits", landlock=True)
+    assert "solutions among them" in levels.not_protected("rlimits", landlock=False)
+    assert "not what is in them" in levels.not_protected("rlimits", landlock=True)
+
+
+def test_the_story_has_words_for_each_cell_and_each_stop(tmp_path: Path, lesson: Lesson) -> None:
+    result = results_of(lesson, tmp_path)[0]
+    cells = tuple(cell(kind, alarm=Alarm.TIME_OUT) for kind in CellKind)
+    ended = KernelEnd(Limit.MEMORY, 3 << 20, 2 << 20)
+    runs = tuple(Run(("m.1",), cells, Trouble(Failure.WALL, "x"), stop, ended) for stop in Stop)
+    Store(tmp_path).save(replace(result, marked=replace(result.marked, runs=runs)))
+    story = explain(tmp_path, result.student.name, "m.1")
+    assert story.count("stopped here: ") == len(Stop) and story.count(": time-out") == len(CellKind) * len(Stop)
+    assert "it needs a cell of the lesson" in story and "memory: 3 MiB, at most 2" in story and "wall: x" in story
+
+
+@pytest.mark.parametrize(("more", "says"), [(1, "Bo, names"), (2, "Bo, Cy, names"), (3, "Bo, Cy and 1 more, names")])
+def test_who_wrote_the_same_is_named_or_counted(lesson: Lesson, tmp_path: Path, more: int, says: str) -> None:
+    result = results_of(lesson, tmp_path)[0]
+    names = ["Al", "Bo", "Cy", "Di"][: more + 1]
+    results = [replace(result, student=roster.Student(name, name)) for name in names]
+    flagged, _ = add_class_flags(lesson, [*results, *results_of(lesson, tmp_path)[2:]])
+    (told,) = (str(flag) for flag in flagged[0].marks["m.1"].flags if "same code" in str(flag))
+    assert told == f"same code as {says} aside"
 
 
 def test_three_megabytes_of_words_make_no_large_page(tmp_path: Path, lesson: Lesson) -> None:
@@ -700,7 +864,7 @@ def test_a_stored_result_of_another_version_is_marked_again_and_told(
     stored = results_of(lesson, tmp_path)[0]
     Store(plan.out).save(replace(stored, student=result.student))
     path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
-    with pytest.raises(OtherFormat, match=says):
+    with pytest.raises(Damaged if says == "damaged" else OtherFormat, match=says):
         Store(plan.out).load(result.student.key)
     said: list[str] = []
     assert mark_folder(lesson, plan, say=said.append) == [result]

@@ -11,13 +11,13 @@ import os
 import platform
 import subprocess
 import sys
-from base64 import b64decode
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from course_utils.grading import syscall_filter
 from course_utils.grading.inside import linux
+from course_utils.grading.inside.settings import FilterUse
 from course_utils.grading.syscall_filter import compile_filter
 from tests.grading.hostile.__main__ import SOMEBODY
 
@@ -77,12 +77,12 @@ def test_each_call_of_the_list_is_refused(name: str) -> None:
     number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
     if number < 0:
         pytest.skip(f"this processor has no {name}")
-    program = compile_filter()
-    assert program is not None and number in program["refused"]
+    compiled = compile_filter()
+    assert compiled is not None and number in compiled.refused
 
     def refused() -> bool:
         linux.no_new_privileges()
-        linux.install_filter(b64decode(program["plain"]), watched=False)
+        linux.install_filter(compiled.program(FilterUse.PLAIN), watched=False)
         libc = ctypes.CDLL(None, use_errno=True)
         return libc.syscall(number, -1, -1, -1, -1, -1, -1) == -1 and ctypes.get_errno() == 1
 
@@ -111,8 +111,8 @@ def error_of(name: str, *arguments: int, filtered: bool = True, without_rights: 
     """What the call fails with in a process of its own, with the plain program or without; 0 if it does not fail."""
     import pyseccomp
 
-    program, number = compile_filter(), pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
-    assert program is not None
+    compiled, number = compile_filter(), pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
+    assert compiled is not None
     libc = ctypes.CDLL(None, use_errno=True)
     reader, writer = os.pipe()
 
@@ -123,7 +123,7 @@ def error_of(name: str, *arguments: int, filtered: bool = True, without_rights: 
                 os.setuid(SOMEBODY)
         if filtered:
             linux.no_new_privileges()
-            linux.install_filter(b64decode(program["plain"]), watched=False)
+            linux.install_filter(compiled.program(FilterUse.PLAIN), watched=False)
         failed = libc.syscall(number, *arguments) == -1
         os.write(writer, bytes([ctypes.get_errno() if failed else 0]))
         return True
@@ -164,8 +164,8 @@ def test_a_call_on_all_processes_of_a_group_or_user_is_refused(name: str, whose:
 @pytest.mark.slow
 @needs_filter
 def test_what_lessons_use_still_works() -> None:
-    program = compile_filter()
-    assert program is not None
+    compiled = compile_filter()
+    assert compiled is not None
 
     def works() -> bool:
         import socket
@@ -176,7 +176,7 @@ def test_what_lessons_use_still_works() -> None:
         import torch
 
         linux.no_new_privileges()
-        linux.install_filter(b64decode(program["plain"]), watched=False)
+        linux.install_filter(compiled.program(FilterUse.PLAIN), watched=False)
         thread = threading.Thread(target=lambda: None)
         thread.start()
         thread.join()

@@ -21,30 +21,28 @@ import signal
 import socket
 import sys
 import traceback
-from base64 import b64decode
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from course_utils.grading.inside import isolation, landlock, linux
+from course_utils.grading.inside.settings import Files, Filter, FilterUse, Protections, Settings
 
 
 def main() -> None:
     """Warm up, listen, fork."""
     with open(sys.argv[1], encoding="utf-8") as file:
-        settings = json.load(file)
-    sys.path[:0] = settings["path"]
-    settings["nested"] = settings["nested"] and _nesting_works()
-    if settings["filter"]:
-        settings["filter"]["use"] = next((way for way in ("watched", "plain") if _filter_works(settings, way)), "")
-    settings["landlock"] = bool(settings["may_open"]) and _landlock_works(settings["may_open"])
-    warm(settings["modules"], settings["model"])
+        settings = Settings.from_json(file.read())
+    sys.path[:0] = settings.path
+    settings = replace(settings, protections=_protections(settings))
+    warm(settings.modules, settings.model)
     gc.collect()
     # What is loaded is never garbage: a forked kernel need not look through it, nor copy its pages by doing so.
     gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(settings["socket"] + ".new")
+    listener.bind(settings.socket + ".new")
     listener.listen(16)
-    os.rename(settings["socket"] + ".new", settings["socket"])  # whoever sees it can connect
+    os.rename(settings.socket + ".new", settings.socket)  # whoever sees it can connect
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the watches are reaped by the system
     if linux.AVAILABLE:
         # At the level rlimits a kernel has the same user, and could reach the next one's memory through this process.
@@ -60,7 +58,7 @@ def main() -> None:
             connection.close()
 
 
-def _answer(asker: socket.socket, listener: socket.socket, settings: dict[str, Any]) -> None:
+def _answer(asker: socket.socket, listener: socket.socket, settings: Settings) -> None:
     asker.settimeout(5)  # whoever connects and says nothing must not keep the others waiting
     said = b""
     while not said.endswith(b"\n"):
@@ -71,9 +69,7 @@ def _answer(asker: socket.socket, listener: socket.socket, settings: dict[str, A
     asker.settimeout(None)
     request = json.loads(said)
     if request == "state":
-        use = settings["filter"]["use"] if settings["filter"] else ""
-        state = {"nested": settings["nested"], "filter": use, "landlock": settings["landlock"]}
-        asker.sendall(json.dumps(state).encode())
+        asker.sendall(settings.protections.to_json().encode())
         return
     if os.fork() == 0:
         # A kernel that could accept here could answer in the place of the next one, and see its questions.
@@ -86,27 +82,37 @@ def _answer(asker: socket.socket, listener: socket.socket, settings: dict[str, A
             os._exit(1)  # never back into the loop above: there would be two servers
 
 
+def _protections(settings: Settings) -> Protections:
+    """What of the protections that are asked for can be had here."""
+    ways, filter, files = (FilterUse.WATCHED, FilterUse.PLAIN), settings.filter, settings.may_open
+    return Protections(
+        nested=settings.namespaces and _nesting_works(),
+        filter=next((way for way in ways if filter is not None and _filter_works(filter, way)), FilterUse.NONE),
+        landlock=files is not None and _landlock_works(files),
+    )
+
+
 def _nesting_works() -> bool:
     """Try a kernel's namespaces on a process that does nothing."""
     return _works(linux.enter_namespaces)
 
 
-def _filter_works(settings: dict[str, Any], way: str) -> bool:
+def _filter_works(filter: Filter, use: FilterUse) -> bool:
     """Try a filter of system calls on a process that does nothing."""
 
     def install() -> None:
         linux.no_new_privileges()
-        linux.install_filter(b64decode(settings["filter"][way]), watched=way == "watched")
+        linux.install_filter(filter.program(use), watched=use is FilterUse.WATCHED)
 
     return _works(install)
 
 
-def _landlock_works(files: dict[str, list[str]]) -> bool:
+def _landlock_works(files: Files) -> bool:
     """Try to give the right to files away in a process that does nothing."""
 
     def shut() -> None:
         linux.no_new_privileges()
-        landlock.shut_files(**files, own=[])
+        landlock.shut_files(files.readable, files.listed, own=[])
 
     return _works(shut)
 

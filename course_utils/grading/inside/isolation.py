@@ -25,26 +25,28 @@ import signal
 import socket
 import sys
 import time
-from base64 import b64decode
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from course_utils.grading.inside import landlock, linux
+from course_utils.grading.inside.reports import Attempt, KernelEnd, Limit, tell_attempt, tell_end
+from course_utils.grading.inside.settings import Filter, FilterUse, Settings
 
 SCRATCH = "/scratch"
 KEPT = "/run/kept"  # where folders wait that must be seen below /tmp again
 SOCKETS = "/run/kernel"  # the kernel's side of the talk with the examiner, where namespaces hide the rest
 
 
-def watch(line: socket.socket, connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> NoReturn:
+def watch(line: socket.socket, connection: dict[str, Any], folder: str, settings: Settings) -> NoReturn:
     """Start a kernel for ``connection``, guard it, and leave with it.
 
-    ``line`` stays open as long as the kernel lives. Down it goes, a line of text each, what the kernel tried that the
-    filter of system calls refuses ("tried: ..."), and why it was ended, if a limit was the reason ("ended: ...").
+    ``line`` stays open as long as the kernel lives. Down it goes what the kernel tried that the filter of system calls
+    refuses, and why it was ended, if a limit was the reason (see ``reports``).
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the fork server ignores it; here children must be waited for
     # What libraries and model take is shared with the fork server, page by page: only what the kernel adds is its own.
     baseline = _resident("self")
-    if settings["nested"]:
+    if settings.protections.nested:
         linux.enter_namespaces()
     if linux.AVAILABLE:
         linux.adopt_orphans()
@@ -54,18 +56,17 @@ def watch(line: socket.socket, connection: dict[str, Any], folder: str, settings
     if first == 0:
         line.close()
         ours.close()
-        settings["report_to"] = kernels
-        if settings["nested"]:
-            _init(connection, folder, settings)
-        _kernel(connection, folder, settings, lambda: None)
+        if settings.protections.nested:
+            _init(connection, folder, settings, kernels)
+        _kernel(connection, folder, settings, kernels, lambda: None)
     kernels.close()
     calls = _Calls(ours, line, settings)
-    reason = _guard(line, calls, first, baseline, settings)
+    end = _guard(line, calls, first, baseline, settings)
     _end(first)
     calls.forget()
     with contextlib.suppress(OSError):
-        if reason:
-            line.sendall(f"ended: {reason}\n".encode())
+        if end is not None:
+            line.sendall(tell_end(end))
         line.close()
     os._exit(0)
 
@@ -77,11 +78,11 @@ class _Calls:
     reach depends on whose process it is. Numbers are looked at, never memory: that could be changed after the look.
     """
 
-    def __init__(self, socket_: socket.socket, line: socket.socket, settings: dict[str, Any]) -> None:
-        self.socket, self.line, self.filter = socket_, line, settings["filter"] or {}
-        self.nested = settings["nested"]
+    def __init__(self, socket_: socket.socket, line: socket.socket, settings: Settings) -> None:
+        self.socket, self.line, self.filter = socket_, line, settings.filter or Filter()
+        self.nested = settings.protections.nested
         self.listener, self.kernel = -1, 0
-        self.told: set[str] = set()
+        self.told: set[Attempt] = set()
 
     @property
     def waits_on(self) -> list[Any]:
@@ -99,10 +100,10 @@ class _Calls:
         elif (asked := linux.next_call(self.listener)) is not None:
             ticket, number, first = asked
             allow, what = self._decide(number, first)
-            if what and what not in self.told and self.socket.fileno() < 0:
+            if what is not None and what not in self.told and self.socket.fileno() < 0:
                 self.told.add(what)
                 with contextlib.suppress(OSError):
-                    self.line.sendall(f"tried: {what}\n".encode())
+                    self.line.sendall(tell_attempt(what))
             linux.answer_call(self.listener, ticket, allow=allow)
 
     def forget(self) -> None:
@@ -110,73 +111,76 @@ class _Calls:
         if self.listener >= 0:
             os.close(self.listener)
 
-    def _decide(self, number: int, first: int) -> tuple[bool, str]:
-        if number in self.filter["starts"]:
-            if number == self.filter["clone"] and first & self.filter["new_namespaces"]:
-                return False, "namespaces and mounts"
-            return True, "another program"
-        if number in self.filter["signals"]:
+    def _decide(self, number: int, first: int) -> tuple[bool, Attempt | None]:
+        if number in self.filter.starts:
+            if number == self.filter.clone and first & self.filter.new_namespaces:
+                return False, Attempt.NAMESPACES
+            return True, Attempt.PROGRAM
+        if number in self.filter.signals:
             target = ctypes.c_int(first & 0xFFFFFFFF).value
             if target in (0, self.kernel, -self.kernel):
-                return True, ""
+                return True, None
             if self.nested:  # its process namespace ends there; what is in it are the kernel, its children and init
-                return True, "another process" if target in (-1, 1) else ""
-            return (True, "") if abs(target) in _descendants(os.getpid()) and target > 1 else (False, "another process")
-        if number == self.filter["socket"] and first == socket.AF_UNIX:
+                return True, Attempt.PROCESS if target in (-1, 1) else None
+            own = target > 1 and target in _descendants(os.getpid())
+            return own, None if own else Attempt.PROCESS
+        if number == self.filter.socket and first == socket.AF_UNIX:
             # Where files are not hidden, the sockets of other programs lie among them, and with a name nothing else
             # keeps a kernel from them. Its own are there before any code of the learner's runs.
             mine = self.nested or self.socket.fileno() >= 0
-            return mine, "" if mine else "another program's socket"
-        return False, self.filter["refused"].get(str(number), "a call that is refused")
+            return mine, None if mine else Attempt.SOCKET
+        return False, self.filter.refused.get(number, Attempt.OTHER)
 
 
-def _guard(line: socket.socket, calls: _Calls, first: int, baseline: int, settings: dict[str, Any]) -> str:
-    """Wait for the end; the reason if it was a limit, else ""."""
+def _guard(line: socket.socket, calls: _Calls, first: int, baseline: int, settings: Settings) -> KernelEnd | None:
+    """Wait for the end; the reason if it was a limit, else None."""
     looked = 0.0
     while True:
         ready = select.select([line, *calls.waits_on], [], [], 0.1)[0]
         if line in ready:
-            return ""  # the examiner let go (or said something, which it never does)
+            return None  # the examiner let go (or said something, which it never does)
         if ready:
             calls.serve(ready)
         if os.waitpid(first, os.WNOHANG)[0] == first:
-            return ""
+            return None
         if not linux.AVAILABLE or time.monotonic() - looked < 0.1:
             continue
         looked = time.monotonic()
         family = _descendants(os.getpid())
-        if len(family) > settings["processes"]:
-            return f"processes: {len(family)}, at most {settings['processes']} are allowed"
+        if len(family) > settings.processes:
+            return KernelEnd(Limit.PROCESSES, len(family), settings.processes)
         used = sum(max(0, _resident(str(pid)) - baseline) for pid in family)
-        if used > settings["memory"]:
-            return f"memory: {used >> 20} MiB, at most {settings['memory'] >> 20} are allowed"
+        if used > settings.memory:
+            return KernelEnd(Limit.MEMORY, used, settings.memory)
 
 
-def _shut_calls(settings: dict[str, Any]) -> None:
+def _shut_calls(settings: Settings, report_to: socket.socket) -> None:
     """Give this process a session keyring of its own and the filter of system calls, and the watch its end of it."""
     if linux.AVAILABLE:
         # The session keyring comes from the teacher's login, and every namespace leaves it as it is.
         with contextlib.suppress(OSError):
             linux.new_session_keyring()
-    if settings["filter"] and settings["filter"]["use"]:
-        watched = settings["filter"]["use"] == "watched"
+    use = settings.protections.filter
+    if use is not FilterUse.NONE:
+        assert settings.filter is not None
+        watched = use is FilterUse.WATCHED
         # Before anything of Jupyter's: a filter holds for the thread that installs it and for those that it starts.
-        listener = linux.install_filter(b64decode(settings["filter"][settings["filter"]["use"]]), watched=watched)
+        listener = linux.install_filter(settings.filter.program(use), watched=watched)
         if watched:
-            socket.send_fds(settings["report_to"], [str(os.getpid()).encode()], [listener])
+            socket.send_fds(report_to, [str(os.getpid()).encode()], [listener])
             os.close(listener)  # whoever has it could allow itself everything
 
 
-def _init(connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> NoReturn:
+def _init(connection: dict[str, Any], folder: str, settings: Settings, report_to: socket.socket) -> NoReturn:
     linux.die_with_parent(signal.SIGKILL)
     linux.mount_nothing_shared()
     # The kernel's own folder first, then nothing over the place of all of them: a kernel that saw its neighbours'
     # sockets, or the fork server's, could talk to them.
-    linux.mount_bind(os.path.join(settings["sockets"], folder), SOCKETS)
-    linux.mount_empty(settings["sockets"], 4096)
-    linux.mount_empty(SCRATCH, settings["disk"])
-    _empty_tmp(settings["below_tmp"], settings["disk"])
-    linux.mount_empty("/dev/shm", settings["disk"])
+    linux.mount_bind(os.path.join(settings.sockets, folder), SOCKETS)
+    linux.mount_empty(settings.sockets, 4096)
+    linux.mount_empty(SCRATCH, settings.disk)
+    _empty_tmp(settings.below_tmp, settings.disk)
+    linux.mount_empty("/dev/shm", settings.disk)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -184,8 +188,8 @@ def _init(connection: dict[str, Any], folder: str, settings: dict[str, Any]) -> 
         # Last of all, since mounting needs them: inside its own user namespace this process was root and could undo
         # every mount.
         linux.drop_privileges()
-        _kernel(connection, SOCKETS, settings, lambda: os.close(writer))
-    settings["report_to"].close()
+        _kernel(connection, SOCKETS, settings, report_to, lambda: os.close(writer))
+    report_to.close()
     os.close(writer)
     os.read(reader, 1)  # the kernel's sockets are bound: nothing more is to be written there
     with contextlib.suppress(OSError):
@@ -206,17 +210,19 @@ def _empty_tmp(needed: list[str], size: int) -> None:
         linux.mount_bind(f"{KEPT}/{number}", place)
 
 
-def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], bound: Any) -> NoReturn:
+def _kernel(
+    connection: dict[str, Any], folder: str, settings: Settings, report_to: socket.socket, bound: Callable[[], None]
+) -> NoReturn:
     import json
 
     os.setsid()
-    if linux.AVAILABLE and not settings["nested"]:
+    if linux.AVAILABLE and not settings.protections.nested:
         linux.die_with_parent(signal.SIGKILL)
         linux.drop_privileges()  # where root marks; for anyone else it is no new ones
-    if settings["nested"]:
+    if settings.protections.nested:
         home, work = f"{SCRATCH}/home", f"{SCRATCH}/work"
     else:
-        folder = os.path.join(settings["sockets"], folder)
+        folder = os.path.join(settings.sockets, folder)
         home = work = os.path.join(folder, "work")
     connection["ip"] = os.path.join(folder, os.path.basename(connection["ip"]))
     for place in {home, work}:
@@ -228,9 +234,10 @@ def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], b
     )
     tempfile_reset()
     _limit(settings)
-    if settings["landlock"]:
-        landlock.shut_files(**settings["may_open"], own=[folder])
-    _shut_calls(settings)
+    if settings.protections.landlock:
+        assert settings.may_open is not None
+        landlock.shut_files(settings.may_open.readable, settings.may_open.listed, own=[folder])
+    _shut_calls(settings, report_to)
     # The log and the standard input of the fork server are not the kernel's: with the latter it could end the server.
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -245,7 +252,7 @@ def _kernel(connection: dict[str, Any], folder: str, settings: dict[str, Any], b
     sys.path.insert(0, "")
     application = IPKernelApp.instance()
     application.initialize(["-f", file, "--HistoryManager.enabled=False", "--log-level=ERROR"])
-    settings["report_to"].close()  # says that what is tried from here on is the learner's
+    report_to.close()  # says that what is tried from here on is the learner's
     bound()  # before any code of the learner's: from now on nothing can be written where the sockets are
     application.start()
     os._exit(0)
@@ -260,7 +267,7 @@ def tempfile_reset() -> None:
     tempfile.tempdir = None
 
 
-def _limit(settings: dict[str, Any]) -> None:
+def _limit(settings: Settings) -> None:
     def at_most(what: int, amount: int) -> None:
         hard = resource.getrlimit(what)[1]
         amount = amount if hard == resource.RLIM_INFINITY else min(amount, hard)
@@ -268,15 +275,14 @@ def _limit(settings: dict[str, Any]) -> None:
             resource.setrlimit(what, (amount, amount))
 
     at_most(resource.RLIMIT_CORE, 0)
-    at_most(resource.RLIMIT_FSIZE, settings["disk"])
-    at_most(resource.RLIMIT_NOFILE, settings["files"])
-    at_most(resource.RLIMIT_CPU, settings["cpu"])
+    at_most(resource.RLIMIT_FSIZE, settings.disk)
+    at_most(resource.RLIMIT_NOFILE, settings.files)
+    at_most(resource.RLIMIT_CPU, settings.cpu)
     if linux.AVAILABLE:
-        at_most(
-            resource.RLIMIT_AS, _pages("self", 0) + 4 * settings["memory"]
-        )  # threads take address space that they never use
-    if settings["nested"]:  # elsewhere all processes of the user would count
-        at_most(resource.RLIMIT_NPROC, settings["processes"] + 200)  # threads count too
+        # Threads take address space that they never use.
+        at_most(resource.RLIMIT_AS, _pages("self", 0) + 4 * settings.memory)
+    if settings.protections.nested:  # elsewhere all processes of the user would count
+        at_most(resource.RLIMIT_NPROC, settings.processes + 200)  # threads count too
 
 
 def _end(first: int) -> None:
