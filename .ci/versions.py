@@ -157,7 +157,9 @@ def table(outcomes: list[Outcome]) -> str:
 def main() -> int:
     """Go the ways that were asked for, one after another; 1 if one of them failed."""
     parser = argparse.ArgumentParser(description="The quick tests with other Pythons and other packages.")
-    parser.add_argument("names", nargs="*", metavar="WAY", help=f"as --list has them; none: all but {' and '.join(ASKED_FOR)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="WAY", help=f"as --list has them; none: all but {' and '.join(ASKED_FOR)}"
+    )
     parser.add_argument("--list", action="store_true", help="say what there is, and do nothing")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="make the environments here and leave them")
     arguments = parser.parse_args()

@@ -272,7 +272,7 @@ def test_a_learner_walks_through_the_whole_course(tmp_path: Path, learner: dict[
     expected = []
     for number, lesson in enumerate(lessons):
         days = f"2026-03-{2 * number + 1:02}", f"2026-03-{2 * number + 2:02}"
-        # Pictures are made and not drawn: that is two fifths of the work on a tiny model, and nothing here looks at one.
+        # Pictures are made and not drawn, which is two fifths of the work on a tiny model: nothing here looks at one.
         surrounded = learner | {"MPLBACKEND": "agg"} | MODELS.get(lesson.number, {"COURSE_MODEL": "tiny-gpt2"})
         with Kernel(surrounded, mine) as kernel:
             walk(lesson, kernel, days, HOW_FAR.get(lesson.number, 2))
