@@ -31,6 +31,8 @@ from course_utils.sweeps.growing_batch import SharedPrefix, UnpatchedRuns
 from course_utils.sweeps.options import SweepError
 from course_utils.sweeps.runs import AGREE, AGREE_IN_HALF
 
+# transformers calls an attention by its name, which is for the whole process, so one function is registered, once, and
+# passes on to the one that is meant at the time.
 _OURS = "course_by_hand"
 AttentionFunction = Callable[..., tuple[torch.Tensor, torch.Tensor | None]]
 _current: list[AttentionFunction] = []
@@ -66,7 +68,8 @@ class LayersByHand:
                 for keys, values in zip(base.keys, base.values, strict=True)
             ]
             options = {"use_cache": True, "past_key_values": Cache(layers=list(self._prefixes))}
-        # What the model hands to each layer besides the stream (masks, positions, the cache) fits any number of rows.
+        # What the model hands to each layer besides the stream (masks, positions, the cache) is of one row, and so fits
+        # any number of rows.
         self._rest: list[tuple[tuple, dict[str, Any]]] = []
         self._calls: dict[int, tuple[Any, dict[str, Any]]] = {}
         streams: list[torch.Tensor] = []
@@ -82,6 +85,8 @@ class LayersByHand:
             for projection in parts.out_projections
         ]
         try:
+            # Eager, whatever the model runs with: for another kernel transformers may leave the mask out and let the
+            # kernel be causal by itself, and by hand every token would see those after it.
             with torch.no_grad(), _attention_is(parts, "eager"):
                 parts.model._module.base_model(input_ids=tokens[None, start:], **options)
         finally:
@@ -194,6 +199,8 @@ class LayersByHand:
     ) -> torch.Tensor | None:
         """The layer's output, or None if it was stopped on the way."""
         args, kwargs = self._rest[layer]
+        # The layer joins what stands in front of `start` to its own keys: without this each row would see the prefix of
+        # whichever rows were here before.
         if self._prefixes:
             self._prefixes[layer].prompt_of_row = rows
         _current.append(attention)
@@ -228,6 +235,7 @@ def _eager(attention: torch.nn.Module) -> Any:
 @contextmanager
 def _attention_is(parts: Anatomy, name: str) -> Iterator[None]:
     """Within the block, the model's attention is the one that transformers knows by that name."""
+    # The attention's own: of a model that also sees, the whole has another, which its text side does not read.
     config = parts.attentions[0]._module.config
     usual = config._attn_implementation
     config._attn_implementation = name
@@ -251,7 +259,8 @@ def written_by_heads(parts: Anatomy, layer: int, own: torch.Tensor, new: torch.T
     projection = parts.out_projections[layer]._module
     heads = torch.eye(parts.n_heads, dtype=torch.bool, device=own.device)[:, None, :, None]  # (head, 1, head, 1)
     if parts.norm_after_heads(layer) is None:
-        # The change alone, and not the difference of two outputs: what is large in both would leave its rounding.
+        # The change alone, and not the difference of two outputs: what is large in both would leave its rounding. Less
+        # what the projection makes of nothing, which is its bias: every head alone would bring it once more.
         change = torch.where(heads, (new - own)[:, None], torch.zeros((), dtype=own.dtype, device=own.device))
         nothing = torch.zeros_like(own[:1, :1]).flatten(-2)
         return (projection(change.flatten(-2)) - projection(nothing)) * parts.residual_scale

@@ -162,12 +162,39 @@ def patch_paths(
         memory_mb=read_memory(options),
     )
     positions = [request.positions(pair, options.get("positions")) for pair in range(len(request.prompts))]
-    paths = _Paths(sweep, positions, chosen, to, through, options.get("progress"))
+    paths = _Paths(sweep, positions, senders=chosen, receivers=to, through=through, progress=options.get("progress"))
     with torch.no_grad():
         paths.run()
     if request.one:
         return PathMap(chosen, to, paths.numbers[0], paths.unpatched[0])
     return PathMap(chosen, to, paths.numbers, paths.unpatched)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Senders whose changes walk up the layers together, and the unpatched runs that they walk through.
+
+    members: (pair, place of the sender), in the order in which the senders write. start: the first position that is
+    run. hand, material: of the prompts' length. runs, row_of: as :func:`~course_utils.sweeps.runs.unpatched_runs` gives
+    them.
+    """
+
+    members: list[tuple[int, int]]
+    start: int
+    hand: LayersByHand
+    material: Material
+    runs: dict[int, UnpatchedRuns]
+    row_of: dict[tuple[int, ...], int]
+
+    @property
+    def rows(self) -> torch.Tensor:
+        """Each member's row in the unpatched runs of the prompts of this length, (member,)."""
+        rows = [self.material.base_row[pair] for pair, _ in self.members]
+        return torch.tensor(rows, device=self.material.base.last.device)
+
+    def first(self, count: int) -> _Group:
+        """Those of them that write first."""
+        return replace(self, members=self.members[:count])
 
 
 class _Paths:
@@ -226,8 +253,9 @@ class _Paths:
         for first, same in by_first.items():
             start = first if sweep.shortcuts.prefix else 0
             hand = LayersByHand(sweep.parts, material.tokens, start, material.base)
-            for group in self._groups(same, length - start, length):
-                self._run_group(group, start, hand, material, runs, row_of)
+            for members in self._members(same, length - start, length):
+                self._run_group(_Group(members, start, hand, material, runs=runs, row_of=row_of))
+        # What still waits is of these prompts, and the material of another length does not have their runs.
         self._flush(material, 0)
 
     def _changed(self, pair: int) -> tuple[int, ...]:
@@ -242,7 +270,7 @@ class _Paths:
                     self.numbers[pair, row, column] = self.unpatched[pair]
                     self.bar.update(1)
 
-    def _groups(self, pairs: list[int], run: int, seen: int) -> Iterator[list[tuple[int, int]]]:
+    def _members(self, pairs: list[int], run: int, seen: int) -> Iterator[list[tuple[int, int]]]:
         """(pair, place of the sender) in the order in which the senders write, as many at once as memory holds."""
         parts, sweep = self.sweep.parts, self.sweep
         by_layer: dict[int, int] = {}
@@ -259,24 +287,17 @@ class _Paths:
                 f"Give at least memory_mb={2 * need / MEGABYTE + 0.1:.1f}, or shorter prompts."
             )
         every = [(pair, place) for pair in pairs for place in range(len(self.senders))]
+        # A receiver is given the first so many of a group, so those must have written before it reads.
         every.sort(key=lambda one: self.senders[one[1]].writes_at)
         for begin in range(0, len(every), at_once):
             yield every[begin : begin + at_once]
 
-    def _run_group(
-        self,
-        group: list[tuple[int, int]],
-        start: int,
-        hand: LayersByHand,
-        material: Material,
-        runs: dict[int, UnpatchedRuns],
-        row_of: dict[tuple[int, ...], int],
-    ) -> None:
+    def _run_group(self, group: _Group) -> None:
         """All paths from one group of senders: their changes walk up the layers, past each one's receivers."""
-        parts, base = self.sweep.parts, material.base
-        rows = torch.tensor([material.base_row[pair] for pair, _ in group], device=base.last.device)
-        writes_at = torch.tensor([self.senders[place].writes_at for _, place in group])
-        change = self._changes(group, start, len(material.tokens), runs, row_of)  # (row, position, width)
+        parts, start, base, rows = self.sweep.parts, group.start, group.material.base, group.rows
+        length = len(group.material.tokens)
+        writes_at = torch.tensor([self.senders[place].writes_at for _, place in group.members])
+        change = self._changes(group)  # (row, position, width)
         to_the_end = self.through and Receiver("logits") in self.receivers
         top = parts.n_layers if to_the_end else 1 + max(to.layer for to in self.receivers)
         for layer in range(top):
@@ -284,44 +305,40 @@ class _Paths:
             before = int((writes_at < 2 * layer).sum())
             heads = [to for to in here if to.kind != "mlp"]
             if before and heads:
-                self._to_heads(group[:before], heads, layer, start, hand, material, change[:before])
+                self._to_heads(group.first(before), heads, layer, change[:before])
             to_mlp = before if parts.parallel else int((writes_at < 2 * layer + 1).sum())
             asked = [to for to in here if to.kind == "mlp"]
             if to_mlp and (asked or self.through):
                 stream = base.residual[layer][rows[:to_mlp], start:] + change[:to_mlp]
-                frozen = base.found["head"][layer][rows[:to_mlp], start:]
-                written = hand.mlp_output(layer, stream, frozen, rows[:to_mlp])
+                # Held, or the change would reach the MLP through this layer's heads as well, which is another path.
+                held = base.found["head"][layer][rows[:to_mlp], start:]
+                written = group.hand.mlp_output(layer, stream, held, rows[:to_mlp])
                 if asked:
-                    self._to_mlp(group[:to_mlp], asked[0], start, written)
+                    self._wait("mlp", group.first(to_mlp), asked[0], None, written)
                 if self.through:
+                    # Only now, when this layer's own receivers have read: what the MLP answers is for those above.
                     own = base.found["mlp"][layer][rows[:to_mlp], start:]
                     change[:to_mlp] += (written - own) * parts.residual_scale
-            self._flush(material, rows_at_once(parts, len(material.tokens) - start, len(material.tokens),
-                                               self.sweep.shortcuts, self.sweep.half / 2))  # fmt: skip
-        self._to_logits(group, rows, change[:, -1], material)
+            enough = rows_at_once(parts, length - start, length, self.sweep.shortcuts, self.sweep.half / 2)
+            self._flush(group.material, enough)
+        self._to_logits(group, change[:, -1])
 
-    def _changes(
-        self,
-        group: list[tuple[int, int]],
-        start: int,
-        length: int,
-        runs: dict[int, UnpatchedRuns],
-        row_of: dict[tuple[int, ...], int],
-    ) -> torch.Tensor:
+    def _changes(self, group: _Group) -> torch.Tensor:
         """What each sender writes in the clean run minus what it writes in the corrupted one, (row, position, width).
 
         Zero where the prompts are the same so far, or where no change was asked for.
         """
-        parts, sweep = self.sweep.parts, self.sweep
-        base = runs[length]
-        change = base.last.new_zeros(len(group), length - start, parts.width)
+        parts, sweep, row_of = self.sweep.parts, self.sweep, group.row_of
+        base, length = group.material.base, len(group.material.tokens)
+        change = base.last.new_zeros(len(group.members), length - group.start, parts.width)
         by_pair: dict[tuple[int, str, int], list[int]] = {}
-        for row, (pair, place) in enumerate(group):
+        for row, (pair, place) in enumerate(group.members):
             sender = self.senders[place]
             by_pair.setdefault((pair, sender.kind, sender.layer), []).append(row)
         for (pair, kind, layer), some in by_pair.items():
             source = sweep.sources[pair]
-            theirs, ours = runs[len(source)], row_of[prompt_key(sweep.prompts[pair])]
+            theirs, ours = group.runs[len(source)], row_of[prompt_key(sweep.prompts[pair])]
+            # Prompts of different lengths are aligned at their ends, where the answer is read.
             row, shift = row_of[prompt_key(source)], len(source) - length
             at = torch.tensor(self._changed(pair), device=base.last.device)
 
@@ -333,61 +350,47 @@ class _Paths:
             new, own = of(theirs)[row, at + shift][None], of(base)[ours, at][None]
             if kind == "head":
                 wrote = written_by_heads(parts, layer, own, new)[0]  # (head, position, width)
-                wrote = wrote[[self.senders[group[one][1]].head for one in some]]
+                wrote = wrote[[self.senders[group.members[one][1]].head for one in some]]
             else:
                 wrote = (new - own) * (parts.residual_scale if kind == "mlp" else 1.0)
-            change[torch.tensor(some, device=at.device)[:, None], at - start] = wrote.to(change)
+            change[torch.tensor(some, device=at.device)[:, None], at - group.start] = wrote.to(change)
         return change
 
-    def _to_heads(
-        self,
-        group: list[tuple[int, int]],
-        receivers: list[Receiver],
-        layer: int,
-        start: int,
-        hand: LayersByHand,
-        material: Material,
-        change: torch.Tensor,
-    ) -> None:
+    def _to_heads(self, group: _Group, receivers: list[Receiver], layer: int, change: torch.Tensor) -> None:
         """What the layer's heads put out when one of their queries, keys or values reads a change."""
-        parts, base = self.sweep.parts, material.base
-        rows = torch.tensor([material.base_row[pair] for pair, _ in group], device=base.last.device)
+        parts, hand, rows = self.sweep.parts, group.hand, group.rows
+        entered = group.material.base.residual[layer][:, group.start :]
         distinct, which = rows.unique(return_inverse=True)
-        own = hand.queries_keys_values(layer, base.residual[layer][distinct, start:], distinct)
-        new = hand.queries_keys_values(layer, base.residual[layer][rows, start:] + change, rows)
+        own = hand.queries_keys_values(layer, entered[distinct], distinct)
+        new = hand.queries_keys_values(layer, entered[rows] + change, rows)
         if len(distinct) > 1:
             own = tuple(one[which] for one in own)  # type: ignore[assignment]
         together = parts.n_heads // parts.n_kv_heads
         for number, kind in enumerate(("query", "key", "value")):
             asked = [to for to in receivers if to.kind == kind]
             if asked:
+                # One kind alone reads the change: a head that read it by two would be two paths at once.
                 mixed = [new[i] if i == number else own[i] for i in range(3)]
                 found = hand.attend(layer, *mixed)  # (row, position, head, head width)
                 for to in asked:
                     count = 1 if kind == "query" else together
                     first = to.head * count
-                    self._wait("head", group, to, first, start, found[:, :, first : first + count])
+                    self._wait("head", group, to, first, found[:, :, first : first + count])
 
-    def _to_mlp(self, group: list[tuple[int, int]], receiver: Receiver, start: int, written: torch.Tensor) -> None:
-        self._wait("mlp", group, receiver, None, start, written)
-
-    def _wait(
-        self,
-        site: Site,
-        group: list[tuple[int, int]],
-        receiver: Receiver,
-        head: int | None,
-        start: int,
-        puts: torch.Tensor,
-    ) -> None:
+    def _wait(self, site: Site, group: _Group, receiver: Receiver, head: int | None, puts: torch.Tensor) -> None:
         """Rows for the next trace: what the receiver puts out, (row, position, ...), for each of the group's paths."""
         to = self.receivers.index(receiver)
-        firsts = {pair: self._changed(pair)[0] for pair in {pair for pair, _ in group}}
-        for (pair, place), put in zip(group, puts.contiguous(), strict=True):
+        firsts = {pair: self._changed(pair)[0] for pair in {pair for pair, _ in group.members}}
+        # Contiguous, so that a row that waits keeps its own numbers in memory, and not those of all heads.
+        for (pair, place), put in zip(group.members, puts.contiguous(), strict=True):
             first = firsts[pair]
-            positions = tuple(range(first, start + len(put)))
+            positions = tuple(range(first, group.start + len(put)))
+            # Where its number goes. Two senders' paths to one receiver differ in what is put in alone, which patches do
+            # not compare: without it they would be taken for one.
             question = (pair * len(self.receivers) + to) * len(self.senders) + place
-            self.waiting[site].append(Patch(pair, receiver.layer, head, positions, put[first - start :], question))
+            self.waiting[site].append(
+                Patch(pair, receiver.layer, head, positions, put=put[first - group.start :], question=question)
+            )
 
     def _flush(self, material: Material, enough: int) -> None:
         """Run the rows that wait, once there are enough of them for a trace."""
@@ -396,23 +399,23 @@ class _Paths:
             if not waiting or len(waiting) < enough:
                 continue
             sweep = replace(self.sweep, site=site)
+            # Half of what a trace may take elsewhere: the other half holds the group's changes, and what waits.
             for chunk in cut(parts, waiting, length, sweep.shortcuts, sweep.half / 2):
                 found = measure_chunk(sweep, chunk, material, sweep.shortcuts, self.bar)
                 asked = [patch.question for patch in chunk.patches if patch.positions]
                 self.numbers.view(-1)[asked] = found
             self.waiting[site] = []
 
-    def _to_logits(
-        self, group: list[tuple[int, int]], rows: torch.Tensor, change: torch.Tensor, material: Material
-    ) -> None:
+    def _to_logits(self, group: _Group, change: torch.Tensor) -> None:
         """Paths to the logits: the last residual plus the change at the last position (row, width), measured."""
         if Receiver("logits") not in self.receivers:
             return
-        sweep, pairs = self.sweep, torch.tensor([pair for pair, _ in group], device=change.device)
+        sweep, pairs = self.sweep, torch.tensor([pair for pair, _ in group.members], device=change.device)
+        last = group.material.base.last[group.rows] + change
         found = sweep.measure.of_residual(
-            sweep.parts, material.base.last[rows] + change, pairs, sweep.shortcuts.direction, sweep.half / 2
+            sweep.parts, last, pairs, direction=sweep.shortcuts.direction, memory=sweep.half / 2
         )
         to = self.receivers.index(Receiver("logits"))
-        for (pair, place), number in zip(group, found.tolist(), strict=True):
+        for (pair, place), number in zip(group.members, found.tolist(), strict=True):
             self.numbers[pair, to, place] = number
-        self.bar.update(len(group))
+        self.bar.update(len(group.members))

@@ -206,9 +206,9 @@ def test_a_small_bound_on_memory_cuts_the_work_and_changes_nothing(tiny: Callabl
     groups: list[int] = []
     run = paths._Paths._run_group
 
-    def counted(self: Any, group: Any, *rest: Any) -> None:
-        groups.append(len(group))
-        run(self, group, *rest)
+    def counted(self: Any, group: Any) -> None:
+        groups.append(len(group.members))
+        run(self, group)
 
     monkeypatch.setattr(paths._Paths, "_run_group", counted)
     found = patch_paths(model, CLEAN, CORRUPTED, ANSWERS, through="mlps", memory_mb=3.0)
