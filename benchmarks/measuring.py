@@ -72,11 +72,11 @@ def alternate(
             table,
             what,
             name,
-            best[name],
-            best[first] / best[name],
-            memory[name],
-            _difference(results[name], results[first]) if name != first else None,
-            (notes or {}).get(name, ""),
+            seconds=best[name],
+            times_faster=best[first] / best[name],
+            memory_mb=memory[name],
+            agreement=_difference(results[name], results[first]) if name != first else None,
+            note=(notes or {}).get(name, ""),
         )
         for name in ways
     ]

@@ -57,7 +57,7 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
     """
     run = run or run_case
     if not outcomes or any(outcome.kind == "not tried" for outcome in outcomes):
-        return Verdict(exercise.id, "not tried", 0, exercise.points, "")
+        return Verdict(exercise.id, "not tried", points=0, out_of=exercise.points, message="")
     cases = exercise.cases(seed)
     expected = [run(exercise, exercise.reference, case) for case in cases]
     for case, reference in zip(cases, expected, strict=True):
@@ -69,7 +69,8 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
     passed = tuple((case.label, one is None) for case, one in zip(cases, faults, strict=True))
     right = sum(ok for _, ok in passed)
     if right == len(cases):
-        return Verdict(exercise.id, "right", exercise.points, exercise.points, exercise.shows, passed=passed)
+        full = exercise.points
+        return Verdict(exercise.id, "right", points=full, out_of=full, message=exercise.shows, passed=passed)
 
     points = 0
     if not any(one and one.form for one in faults):
@@ -90,7 +91,13 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, run: Run |
         sentences.append(outcomes[where].harm)
     message = " ".join(sentence for sentence in sentences if sentence)
     return Verdict(
-        exercise.id, "wrong", points, exercise.points, message, mistakes[0].name if mistakes else None, passed
+        exercise.id,
+        "wrong",
+        points=points,
+        out_of=exercise.points,
+        message=message,
+        mistake=mistakes[0].name if mistakes else None,
+        passed=passed,
     )
 
 

@@ -75,13 +75,13 @@ def _swapped_sets(
 def _silenced(
     model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str] = NAMES
 ) -> float:
-    return _run(model, clean, corrupted, heads, held, answers, slice(None), 0.0)
+    return _run(model, clean, corrupted, heads, held, answers, scale=0.0)
 
 
 def _last_position(
     model: Any, clean: str, corrupted: str, heads: Heads, held: Heads, answers: tuple[str, str] = NAMES
 ) -> float:
-    return _run(model, clean, corrupted, heads, held, answers, slice(-1, None), 1.0)
+    return _run(model, clean, corrupted, heads, held, answers, positions=slice(-1, None))
 
 
 def _run(
@@ -91,8 +91,9 @@ def _run(
     heads: Heads,
     held: Heads,
     answers: tuple[str, str],
-    positions: slice,
-    scale: float,
+    *,
+    positions: slice = slice(None),
+    scale: float = 1.0,
 ) -> float:
     """`patch_and_hold`, but the held heads only at some positions, and at so much of their output."""
     parts = anatomy(model)
