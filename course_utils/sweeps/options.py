@@ -46,7 +46,7 @@ class Measured(TypedDict, total=False):
 
 
 class Positioned(Measured, total=False):
-    """That, and where in the prompt something is changed: `metric` as in :class:`Measured`.
+    """What is read off the end of a run, `metric` as in :class:`Measured`, and where in the prompt it is changed.
 
     Attributes:
         positions: of the prompt that is patched, counted from 0, or from the end if negative. A head's output, or what
@@ -85,7 +85,7 @@ class Bounded(TypedDict, total=False):
 
 
 class Shortened(Bounded, total=False):
-    """That, and how the runs may be made shorter: `memory_mb` and `progress` as in :class:`Bounded`.
+    """What many runs may take, `memory_mb` and `progress` as in :class:`Bounded`, and how they may be made shorter.
 
     Attributes:
         shortcuts: which of :class:`Shortcuts` may be taken; all, if not given. The result does not depend on it.
