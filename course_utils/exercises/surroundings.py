@@ -42,6 +42,8 @@ def surroundings_kept() -> Iterator[None]:
         torch.set_default_dtype(dtype)
         if _default_device() != device:
             torch.set_default_device(device)
+            if device is None:  # torch 2.8 leaves a None there, on which `torch.get_default_device` breaks
+                vars(torch._GLOBAL_DEVICE_CONTEXT).pop("device_context", None)
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         if torch.are_deterministic_algorithms_enabled() != deterministic:

@@ -77,12 +77,12 @@ def default_file() -> Path:
     """
     import platformdirs
 
-    try:
-        return Path(platformdirs.user_data_dir("course_utils", appauthor=False)) / "progress.json"
-    except RuntimeError:  # HOME is not set, and the system does not know this user
-        raise CourseError(
-            "No home folder is known here. Set HOME, or COURSE_PROGRESS to a file of yours or to off."
-        ) from None
+    # HOME is not set, and the system does not know this user: platformdirs raises, or (before 4.4) leaves the ~ there.
+    with contextlib.suppress(RuntimeError):
+        folder = Path(platformdirs.user_data_dir("course_utils", appauthor=False))
+        if folder.is_absolute():
+            return folder / "progress.json"
+    raise CourseError("No home folder is known here. Set HOME, or COURSE_PROGRESS to a file of yours or to off.")
 
 
 def read(path: Path) -> Contents:

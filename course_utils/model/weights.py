@@ -46,10 +46,12 @@ def cache_folder() -> Path:
         return Path(configured).expanduser()
     import platformdirs
 
-    try:
-        return platformdirs.user_cache_path("course_utils")
-    except RuntimeError:  # HOME is not set, and the system does not know this user
-        raise ModelError("No home folder is known here. Set HOME, or COURSE_CACHE to a folder of yours.") from None
+    # HOME is not set, and the system does not know this user: platformdirs raises, or (before 4.4) leaves the ~ there.
+    with contextlib.suppress(RuntimeError):
+        folder = platformdirs.user_cache_path("course_utils")
+        if folder.is_absolute():
+            return folder
+    raise ModelError("No home folder is known here. Set HOME, or COURSE_CACHE to a folder of yours.")
 
 
 def weights_folder(release: Release, file: str | os.PathLike[str] | None = None) -> Path:
