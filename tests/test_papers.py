@@ -126,18 +126,21 @@ def test_the_weekly_run_goes_every_way_and_tells_of_a_failure() -> None:
 
 
 def test_the_readme_s_table_of_versions_is_of_the_supported_ones() -> None:
-    """The oldest that it says was run is the oldest that pyproject.toml allows, and the newest is what is pinned or
-    later.
-    """
+    """Each row is of a run that passed; the oldest that it names is the oldest that pyproject.toml allows."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = {
         cells[1]: cells[2:-1] for line in readme.splitlines() if len(cells := [c.strip() for c in line.split("|")]) > 6
     }
-    _, _, transformers, nnsight, *_, said = rows["oldest"]
     bounds = " ".join(PYPROJECT["project"]["dependencies"])
-    assert re.search(rf"transformers>={re.escape(transformers.removesuffix('.0'))}\b", bounds)
-    assert re.search(rf"nnsight>={re.escape(nnsight)}\b", bounds)
-    assert "passed" in said
+    for way in ("python3.12", "python3.13", "oldest", "newest", "lowest"):
+        assert re.fullmatch(r"\d+ passed", rows[way][-1]), way
+    for way in ("oldest", "lowest"):
+        _, torch, transformers, nnsight, numpy, _ = rows[way]
+        assert re.search(rf"transformers>={re.escape(transformers.removesuffix('.0'))}\b", bounds)
+        assert re.search(rf"nnsight>={re.escape(nnsight)}\b", bounds)
+        if way == "lowest":
+            assert re.search(rf"torch>={re.escape(torch.removesuffix('.0'))}\b", bounds)
+            assert re.search(rf"numpy>={re.escape(numpy.removesuffix('.0'))}\b", bounds)
 
 
 def test_the_hooks_are_the_tools_of_make_test() -> None:
