@@ -31,9 +31,14 @@ SHELL := bash
 WORKERS ?= 3
 # A kernel that asks for as many threads as there are cores gains nothing beside another test process.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
-# Reading the sources and converting the model take one core each, so both at once.
-READ_AND_FETCH := $(BIN)/course fetch & fetching=$$!; \
-  $(BIN)/python -m ruff check . && $(BIN)/python -m mypy; read=$$?; wait $$fetching && exit $$read
+# How the tests are run, with more arguments for pytest. mypy takes one core for most of a minute: it reads the
+# sources beside the tests, and what it says comes after theirs.
+define TESTED
+$(BIN)/python -m ruff check . || exit 1; \
+  mkdir -p .mypy_cache; $(BIN)/python -m mypy >.mypy_cache/said 2>&1 & reading=$$!; \
+  $(BIN)/course fetch && $(PARALLEL) $(1); tested=$$?; \
+  wait $$reading; read=$$?; cat .mypy_cache/said; exit $$((tested | read))
+endef
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -50,12 +55,10 @@ lab: .venv/.installed-lab
 	$(BIN)/python -m jupyterlab --notebook-dir=notebooks
 
 test: .venv/.installed-test
-	@$(READ_AND_FETCH)
-	$(PARALLEL)
+	@$(call TESTED,)
 
 test-fast: .venv/.installed-test
-	@$(READ_AND_FETCH)
-	$(PARALLEL) -m "not slow"
+	@$(call TESTED,-m "not slow")
 
 bench: .venv/.installed-test
 	$(BIN)/python -m benchmarks
