@@ -3,8 +3,7 @@
     intake -> merge -> run in a sandbox -> judge outside -> store -> report
 
 Each word is a module here. What is in a submission is data until it is inside the sandbox, and what comes out of the
-sandbox is data
-again: values, compared here with the reference's.
+sandbox is data again: values, compared here with the reference's.
 """
 
 from __future__ import annotations

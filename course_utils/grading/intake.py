@@ -228,11 +228,11 @@ def _choose(claim: _Claim, lesson: Lesson) -> Submission:
     if not candidates and reasons:
         told, more = "; ".join(reasons[:5]), len(reasons) - 5
         told = (messages.AND_MORE_FILES.format(reasons=told, count=more) if more > 0 else told)[:1000]
-        return Submission(student, paths, None, Status.UNREADABLE, told, digest, claim.notes)
+        return Submission(student, paths, status=Status.UNREADABLE, reason=told, digest=digest, notes=claim.notes)
     if not candidates:
         seen = "; ".join(f"{file.path.name}: {other_lesson(file.notebook)}" for file in files if file.notebook)
         told = messages.OF_ANOTHER_LESSON.format(lesson=lesson.name, seen=seen)[:1000]
-        return Submission(student, paths, None, Status.WRONG_NOTEBOOK, told, digest, claim.notes)
+        return Submission(student, paths, status=Status.WRONG_NOTEBOOK, reason=told, digest=digest, notes=claim.notes)
     ranked = sorted(candidates.values(), key=lambda file: (_version(file.path), _worked_on(lesson, file), file.path))
     chosen = ranked[-1]
     notes = [*claim.notes, *(Flag.NOT_READ.raised(reason=reason) for reason in reasons)]

@@ -98,7 +98,14 @@ class _Merger:
         own_names = frozenset(name for piece in self.code.pieces for name in piece.changes)
         prose = self._prose()
         return Merged(
-            answers, frozenset(untouched), narrow, wide, own_names, frozenset(doubtful), prose, tuple(self.flags)
+            answers,
+            frozenset(untouched),
+            cells=narrow,
+            everything=wide,
+            own_names=own_names,
+            doubtful=frozenset(doubtful),
+            prose=prose,
+            flags=tuple(self.flags),
         )
 
     def _flag(self, exercise: str, flag: Flag, **details: str | int) -> None:

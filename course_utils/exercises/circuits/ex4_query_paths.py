@@ -1,4 +1,4 @@
-"""Exercise 7.4: several senders, two traces."""
+"""Exercise 7.4: several senders in one batch."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _backwards(
 
 EXERCISE = Exercise(
     id="7.4",
-    title="Several senders, two traces",
+    title="Several senders in one batch",
     minutes=15,
     points=3,
     difficulty=2,

@@ -21,7 +21,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "7.2",
-        asks="patched, 23.3 moves the answer by 4.7 logits and 20.0 by 2.4. How many logits of each are direct?",
+        asks="patched, 23.3 moves the answer by 4.7 logits and 20.0 by 2.4. How many logits of each are direct? "
+        "(Lesson 6 measured it: do you remember?)",
         kind=Several((Number(-100, 100, near=0.5, digits=1), Number(-100, 100, near=0.5, digits=1))),
         guesses=(
             Guess("all of both", (None, (1.5, 3.0)), "20.0 says little to the answer itself: what it does, it does "
@@ -45,7 +46,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "7.4",
-        asks="four paths, one by one, take eight traces, without those of the messages. How many does the batch take?",
+        asks="four paths, one by one, take eight traces, without those of the messages. How many does "
+        "one batch of the four take?",
         kind=Number(1, 100, near=0, unit=" traces"),
         guesses=(
             Guess("still eight", (8, 8), "Each row of a batch is a run of its own, so four senders share each trace."),
@@ -69,8 +71,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "7.7",
-        asks="take one edge at a time out of the circuit of a hundred. How many of the hundred cost less than 0.1 "
-        "logits?",
+        asks="on our pair, take one edge at a time out of the circuit of a hundred. How many of the "
+        "hundred cost less than 0.1 logits?",
         kind=Number(0, 100, near=6, unit=" edges"),
         guesses=(
             Guess("none", (0, 10), "They were chosen as the strongest, one by one, in the whole model. In the circuit "

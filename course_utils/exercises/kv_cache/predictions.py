@@ -66,8 +66,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "3.4",
-        asks="which takes more memory at 32,000 tokens, the 135 million parameters of this model in float32, or its "
-        "cache?",
+        asks="which takes more memory at 32,000 tokens: the 135 million parameters of this model in "
+        "float32, or its cache? Or is it about the same?",
         kind=Choice(("the parameters", "the cache", "about the same")),
         guesses=(
             Guess("135 million", "the parameters", "135 million is a large number. But each of the 32,000 tokens "
@@ -97,7 +97,9 @@ PREDICTIONS = (
     ),
     Prediction(
         "3.6",
-        asks="what happens to the second ending's score if the first ending stays in the cache?",
+        asks="two endings of *The Eiffel Tower is in the city of* are scored, *Paris, the capital of "
+        "France* and then *Rome, the capital of Italy*. What happens to the second one's score "
+        "if the first stays in the cache: does it stay the same, get better or get worse?",
         kind=Choice(("it stays the same", "it gets better", "it gets worse")),
         guesses=(
             Guess("separate", "it stays the same", "The endings are scored one after the other, but in one cache: "

@@ -23,8 +23,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "4.2",
-        asks="the model is asked after *The*, after *The E*, and so on. After which token of the prompt will it be "
-        "surest of what comes next?",
+        asks="the model is asked after *The*, after *The E*, and so on, to the end of *The Eiffel "
+        "Tower is in the city of*. After which token will it be surest of what comes next?",
         kind=Token(),
         guesses=(
             Guess("the whole prompt", "of", "At the end it has read the most. But it gives Paris 0.66 only: what "
@@ -39,7 +39,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "4.3",
-        asks='of 49,152 tokens, what rank will " Paris" have half-way, at depth 15?',
+        asks='after *The Eiffel Tower is in the city of*: of 49,152 tokens, what rank will " Paris" '
+        'have half-way, at depth 15?',
         kind=Number(1, 49152, near=3, figures=2, factors=True),
         guesses=(
             Guess("nearly there", (1, 20), "If the answer were worked out step by step, half-way would be half there. "
@@ -52,8 +53,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "4.4",
-        asks="does the distance to the last depth fall steadily from layer to layer, rise first, or stay and then "
-        "fall?",
+        asks="from depth 1 on, does the distance to the last depth fall steadily from layer to layer, "
+        "rise first, or stay and then fall?",
         kind=Choice(("falls steadily", "rises first", "stays, then falls")),
         guesses=(
             Guess("each layer helps", "falls steadily", "Each layer adds its part to the answer, so each should bring "
@@ -82,7 +83,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "4.6",
-        asks='which does more for " Paris" over " Rome": the attention layers together, or the MLPs together?',
+        asks='which does more for " Paris" over " Rome": the attention layers together, or the MLPs '
+        'together? Or are they equal?',
         kind=Choice(("attention", "MLPs", "equal")),
         guesses=(
             Guess("facts in MLPs", "MLPs", "Facts are kept in MLPs, so it is often said. Against ' London' and "

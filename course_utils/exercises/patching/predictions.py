@@ -110,8 +110,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "6.8",
-        asks="with the ten strongest heads from the clean run and 260 from the corrupted, what fraction of the way is "
-        "that? And the other way round?",
+        asks="with the ten strongest heads from the clean run and the other 260 from the corrupted, what fraction of "
+        "the way is that? And the other way round?",
         kind=Several((Number(-10, 10, near=0.12, digits=2), Number(-10, 10, near=0.12, digits=2))),
         guesses=(
             Guess("a small minority", ((-10, 0.7), None), "Ten of 270 are few. But four of them are enough for the "

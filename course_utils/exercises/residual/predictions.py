@@ -60,7 +60,7 @@ PREDICTIONS = (
     Prediction(
         "2.4",
         asks="*After years of bad luck the actor got his big break*. A stroke of luck: is it nearer to the vase that "
-        "may break, or to the coffee break?",
+        "may break, nearer to the coffee break, or equally near?",
         kind=Choice(("the vase", "the coffee", "equally near")),
         guesses=(
             Guess("the sudden one", "the vase", "A big break comes suddenly, as a vase breaks. But the vase's is a "

@@ -38,7 +38,7 @@ PREDICTIONS = (
             Guess("blame", (None, ("terrible", "bad", "awful", "boring", "horrible", "sad", "worst")), "They do gain, "
                   "some of them more than tenfold, but from next to nothing: after these words the model expects a "
                   "small word first. A direction shifts what is likely already."),
-            Guess("going", (("going", "about"), None), "These are likely already, as the prompt of the lesson says. "
+            Guess("going", (("going", "about"), None), "These are likely already, as the question says. "
                   "But they do not gain with gladness: what gains is the start of a judgement."),
         ),
     ),
