@@ -152,11 +152,22 @@ def _missing(error: BaseException) -> str:
         if issubclass(type(error), kind):
             name = stored.__get__(error)
             first = name.partition(".")[0][:KEEP_NAME] if type(name) is str else ""
-            return first if first.isidentifier() else ""
+            return first if first.isidentifier() and not _is_enclosed(error, first) else ""
     return ""
 
 
+def _is_enclosed(error: BaseException, name: str) -> bool:
+    """Whether it is a variable of a function around the one that raised: there, and without a value when it was read.
+    A NameError names these, too.
+    """
+    trace = _TRACEBACK.__get__(error)
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and name in trace.tb_frame.f_code.co_freevars
+
+
 # As Python stores them: a class of the learner's own may answer `error.name` with anything, or not at all.
+_TRACEBACK: Any = vars(BaseException)["__traceback__"]
 _NAMES: dict[type[BaseException], Any] = {
     NameError: vars(NameError)["name"],
     ModuleNotFoundError: vars(ImportError)["name"],

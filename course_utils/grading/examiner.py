@@ -298,14 +298,14 @@ def run(
         trouble = trouble or Trouble(Failure.EXAMINER, _whole(_tail(log)))
     cells = tuple(line.cell for line in lines if line.cell)
     asked = tuple(one.exercise for one in map(ExamCell.of, exam.cells) if one.kind is CellKind.PROBE)
-    return Run(asked, cells, trouble, stopped, *kernel_report(sockets))
+    return Run(asked, cells, trouble, stopped, *kernel_report(scratch))
 
 
-def kernel_report(sockets: Path) -> tuple[KernelEnd | None, tuple[Attempt, ...]]:
-    """What the watch of the kernel of ``sockets`` said: why it ended it, if it did, and what was tried."""
+def kernel_report(scratch: Path) -> tuple[KernelEnd | None, tuple[Attempt, ...]]:
+    """What the watch of the kernel of ``scratch`` said: why it ended it, if it did, and what was tried."""
     lines: list[str] = []
     with contextlib.suppress(OSError):
-        lines = (sockets / "end.txt").read_text(encoding="utf-8", errors="replace")[:5000].splitlines()
+        lines = (scratch / "report.txt").read_text(encoding="utf-8", errors="replace")[:5000].splitlines()
     return read_report(lines)
 
 

@@ -22,7 +22,7 @@ _KINDS = {
     CellKind.SUPPLY: "the reference put back for what follows",
 }
 _STOPS = {
-    Stop.ALARM: "what comes after it counts for nothing",
+    Stop.ALARM: "an alarm; what comes after that cell counts for nothing",
     Stop.NO_KERNEL: "no kernel",
     Stop.LACKS_A_CELL: "it needs a cell of the lesson that was left out",
 }

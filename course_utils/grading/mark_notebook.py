@@ -158,7 +158,7 @@ class _Marking:
         )
         right = frozenset(id for id, one in self.marks.items() if one.verdict == Ruling.PASS)
         sockets = self.sandbox.new_socket_folder()
-        scratch = self.sandbox.folder / "scratch" / sockets.name
+        scratch = self.sandbox.scratch / sockets.name
         run = examiner.run(
             self.lesson,
             notebook,

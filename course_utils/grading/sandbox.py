@@ -121,6 +121,13 @@ class Sandbox:
         """The folder in which Jupyter finds the kernel ``course-exam``."""
         return self.folder / "spec"
 
+    @property
+    def scratch(self) -> Path:
+        """Where the examiner keeps what it writes of each kernel, in a folder named as that of the kernel's sockets.
+        No kernel can look into it, but at the level ``rlimits`` without Landlock.
+        """
+        return self.folder / "scratch"
+
     def new_socket_folder(self) -> Path:
         """An empty folder for one kernel's sockets.
 
@@ -215,7 +222,7 @@ class Sandbox:
         spec.mkdir(parents=True)
         launcher = Path(__file__).parent / "inside" / "launch_kernel.py"
         server = str(self.folder / "sockets" / SERVER)
-        argv = [sys.executable, "-S", "-E", str(launcher), server, "{connection_file}"]
+        argv = [sys.executable, "-S", "-E", str(launcher), server, str(self.scratch), "{connection_file}"]
         contents = {"argv": argv, "display_name": "exam", "language": "python", "interrupt_mode": "message"}
         (spec / "kernel.json").write_text(json.dumps(contents), encoding="utf-8")
 

@@ -26,7 +26,7 @@ from tests.grading.hostile.run import ROOT
 # One of each sort that cost little, and what was a way out before.
 SOME = (
     *("the registry", "json", "the publisher", "always equal", "the memory of other processes", "in the keyring"),
-    *("the limits of others", "goes behind with all others"),
+    *("the limits of others", "behind a link for what is reported", "goes behind with all others"),
     *("an exception for the page", "an exception for the terminal", "reads backwards", "cannot be removed"),
 )
 # Not kept without a sandbox: it finds the program that runs these, as any other of the same user's.

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import site
+import socket
 import string
 import subprocess
 import sys
@@ -357,6 +358,15 @@ class Lies(NameError):
     name: Any = property(lambda self: 1 / 0)
 
 
+def reads_too_early(values: Any) -> Any:
+    def inner() -> Any:
+        return centre
+
+    found = inner()
+    centre = values.mean()
+    return found - centre
+
+
 @pytest.mark.parametrize(
     ("answer", "names", "packages"),
     [
@@ -365,6 +375,7 @@ class Lies(NameError):
         (lambda values: (_ for _ in ()).throw(NameError("name 'centre' is not defined")), set(), set()),
         (lambda values: (_ for _ in ()).throw(NameError(name="<b>")), set(), set()),
         (lambda values: (_ for _ in ()).throw(Lies("x")), set(), set()),
+        (reads_too_early, set(), set()),  # a NameError of Python's own with a name, and nothing is lacking
     ],
 )
 def test_what_an_answer_lacks_is_what_its_exception_carries(
@@ -671,6 +682,30 @@ def test_a_run_that_never_ends_is_ended(
     folders: dict[str, Any] = {name: tmp_path / name for name in ("spec_folder", "sockets", "scratch")}
     run = examiner.run(lesson, cells, examiner.Question(1, "n"), sandbox.Limits(), wall=1.0, **folders)
     assert run.trouble is not None and run.trouble.what == trouble and not run.cells
+
+
+def test_what_the_watch_says_is_written_where_no_kernel_can_lay_a_link(tmp_path: Path) -> None:
+    """The command in the kernel's place runs outside, with the rights of the one who marks."""
+    sockets, scratch, others = tmp_path / "sockets" / "7", tmp_path / "scratch" / "7", tmp_path / "others"
+    for folder in (sockets, scratch):
+        folder.mkdir(parents=True)
+    for name in ("end.txt", "report.txt"):
+        (sockets / name).symlink_to(others)
+    (sockets / "connection.json").write_text("{}", encoding="utf-8")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "server"))
+        server.listen()
+        launcher = Path(sandbox.__file__).parent / "inside" / "launch_kernel.py"
+        arguments = [tmp_path / "server", scratch.parent, sockets / "connection.json"]
+        with subprocess.Popen([sys.executable, "-S", "-E", launcher, *arguments]) as process:
+            line, _ = server.accept()
+            with line:
+                assert json.loads(line.recv(4096)) == {"connection": {}, "folder": "7"}
+                line.sendall(tell_attempt(Attempt.NETWORK))
+                line.sendall(tell_end(KernelEnd(Limit.MEMORY, 3, 2)))
+        assert process.returncode == 1
+    assert examiner.kernel_report(scratch) == (KernelEnd(Limit.MEMORY, 3, 2), (Attempt.NETWORK,))
+    assert not others.exists()
 
 
 # --- what comes out

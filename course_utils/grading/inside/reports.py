@@ -1,6 +1,6 @@
 """What the watch of a kernel tells those outside, a line of text each: codes and numbers, for others to put into words.
 
-At the level ``rlimits`` a kernel could write such lines itself, so nothing else is read out of them.
+At the level ``rlimits`` without Landlock a kernel could write such lines itself, so nothing else is read out of them.
 """
 
 from __future__ import annotations

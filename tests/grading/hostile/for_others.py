@@ -240,6 +240,14 @@ for name in (".bashrc", ".ipython/profile_default/startup/0.py", ".config/matplo
     if place.exists(): loot(place.read_bytes())
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text("# " + OWN)""",
+    "behind a link for what is reported of it": """\
+import socket
+for place in (os.path.dirname(os.getcwd()), "/run/kernel", "/run/sockets"):
+    for name in ("end.txt", "report.txt"):
+        try: os.symlink(f"/var/tmp/{OWN}", os.path.join(place, name))
+        except OSError: pass
+try: socket.socket(socket.AF_INET)
+except OSError: pass""",
     "in its working folder": """\
 if os.path.exists("left"): loot(open("left").read())
 open("left", "w").write(OWN)
