@@ -305,7 +305,8 @@ def kernel_report(scratch: Path) -> tuple[KernelEnd | None, tuple[Attempt, ...]]
     """What the watch of the kernel of ``scratch`` said: why it ended it, if it did, and what was tried."""
     lines: list[str] = []
     with contextlib.suppress(OSError):
-        lines = (scratch / "report.txt").read_text(encoding="utf-8", errors="replace")[:5000].splitlines()
+        with (scratch / "report.txt").open("rb") as file:
+            lines = file.read(5000).decode("utf-8", "replace").splitlines()
     return read_report(lines)
 
 
@@ -358,20 +359,21 @@ def _become_pytest(
 def _wait(pid: int, deadline: float) -> bool:
     """Whether the process ended by itself before the deadline; it has ended in any case.
 
-    Raises SystemExit where the parent of this worker is gone; its child then goes with it.
+    Raises SystemExit where the parent of this worker is gone.
     """
-    pause, parent = 0.005, os.getppid()
-    while True:
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return True
-        if os.getppid() != parent:  # whoever asked was killed: nobody waits for the answer any more
-            raise SystemExit(1)
-        if time.monotonic() > deadline:
+    pause, parent, ended = 0.005, os.getppid(), False
+    try:
+        while not ended and time.monotonic() <= deadline:
+            if os.getppid() != parent:  # whoever asked was killed: nobody waits for the answer any more
+                raise SystemExit(1)
+            time.sleep(pause)
+            pause = min(0.05, pause * 1.5)
+            ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+    finally:
+        if not ended:  # also where a signal ends this worker: what comes next is the removal of what a kernel writes in
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            return False
-        time.sleep(pause)
-        pause = min(0.05, pause * 1.5)
+    return ended
 
 
 def _read(record: Path) -> list[RecordLine]:

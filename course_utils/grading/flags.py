@@ -122,6 +122,7 @@ _REACHED = {
     Attempt.MEMORY: "memory that outlives it",
     Attempt.NETWORK: "the network",
     Attempt.SOCKET: "another program's socket",
+    Attempt.RIGHTS: "the owner, the rights or the length of a file",
     Attempt.OTHER: "a call that is refused",
 }
 

@@ -11,8 +11,8 @@ _NOT_PROTECTED = {
     "memory of other programs and, but for Linux with libseccomp, the network of the account that marks",
 }
 _LANDLOCK = (
-    "shut in by Landlock and not by namespaces: which other files there are can be seen, though not what is in them; "
-    "without libseccomp other programs' sockets and the network are open too"
+    "shut in by Landlock and not by namespaces: which other files there are can be seen, though not what is in them, "
+    "and their modes and times be changed; without libseccomp other programs' sockets and the network are open too"
 )
 
 

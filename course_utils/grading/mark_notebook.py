@@ -8,7 +8,6 @@ whoever carries anything from one kernel to the next could hand in what he was s
 from __future__ import annotations
 
 import secrets
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from course_utils.grading.lesson import Lesson
 from course_utils.grading.merge import Merged, merge
 from course_utils.grading.names import is_dynamic, names_bound
 from course_utils.grading.reading_limit import CODE_LIMIT, SECONDS, ReadingLimit, TookTooLong, code_in
+from course_utils.grading.removing import remove
 from course_utils.grading.results import Mark, Marked, Ruling, Run
 from course_utils.grading.sandbox import Limits, Sandbox
 from course_utils.grading.unshown_functions import unshown_functions
@@ -171,7 +171,7 @@ class _Marking:
         )
         self.runs.append(replace(run, whole=self.whole, everything=everything))
         for place in (sockets, scratch):
-            shutil.rmtree(place, ignore_errors=True)
+            remove(place)
         reading = verdicts.read(self.lesson, run)
         return self._discarded(reading) if self.sandbox.was_changed() else reading
 

@@ -34,6 +34,7 @@ from pathlib import Path
 from course_utils.errors import CourseError
 from course_utils.grading.inside.settings import Files, Protections, Settings
 from course_utils.grading.lesson import Lesson
+from course_utils.grading.removing import remove
 from course_utils.grading.stripped_package import copy_stripped_package
 from course_utils.grading.syscall_filter import compile_filter
 
@@ -79,7 +80,6 @@ class Sandbox:
         # Short: the path of a Unix socket has at most about 100 characters.
         self.folder = Path(tempfile.mkdtemp(prefix="exam-", dir=_short_folder()))
         try:
-            (self.folder / "sockets").mkdir()
             self._write_copy()
             self.start()
         except BaseException:
@@ -155,6 +155,9 @@ class Sandbox:
         minutes.
         """
         sockets = self.folder / "sockets"
+        # Where kernels see each other's, one may have put something in the way of this start or of the next kernel.
+        remove(sockets)
+        sockets.mkdir()
         seen_inside = SOCKETS if self.level == "bubblewrap" else str(sockets)
         settings = Settings(
             path=_seen_inside(self.level, self.folder, self._path),
@@ -173,8 +176,6 @@ class Sandbox:
             files=self.limits.files,
         )
         (self.folder / "copy" / "settings.json").write_text(settings.to_json(), encoding="utf-8")
-        with contextlib.suppress(FileNotFoundError):
-            (sockets / SERVER).unlink()
         log = (self.folder / LOG).open("wb")
         with log:
             self._process = subprocess.Popen(
@@ -225,16 +226,6 @@ class Sandbox:
         argv = [sys.executable, "-S", "-E", str(launcher), server, str(self.scratch), "{connection_file}"]
         contents = {"argv": argv, "display_name": "exam", "language": "python", "interrupt_mode": "message"}
         (spec / "kernel.json").write_text(json.dumps(contents), encoding="utf-8")
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder, also where what was marked as the same user has shut folders in it."""
-    for place, names, _ in os.walk(folder):
-        for path in (os.path.join(place, name) for name in names):
-            with contextlib.suppress(OSError):
-                if not os.path.islink(path):
-                    os.chmod(path, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def choose_level(wanted: str | None = None) -> tuple[str, str]:

@@ -38,6 +38,11 @@ REFUSED = {
         *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd"),
         *("pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
     ),
+    # Landlock keeps nobody from these, and no lesson needs them: each holds for all files of the one who marks.
+    Attempt.RIGHTS: (
+        *("chown", "lchown", "fchown", "fchownat", "truncate", "setxattr", "lsetxattr", "fsetxattr", "setxattrat"),
+        *("removexattr", "lremovexattr", "fremovexattr", "removexattrat"),
+    ),
     # Where there is no namespace for them, what is put there stays for the next one.
     Attempt.MEMORY: ("shmget", "semget", "msgget", "mq_open"),
 }
@@ -52,6 +57,14 @@ OF_OTHERS = {
     "setpriority": {0: _PRIO_PROCESS, 1: 0},
     "ioprio_set": {0: _IOPRIO_WHO_PROCESS, 1: 0},
 }
+# Which argument is the mode. Who may set these two makes a file that runs with its owner's rights, for good.
+MODES = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2}
+SET_ID = (0o4000, 0o2000)
+_DATAGRAMS, _KINDS = 2, 0xF  # one of a pair that sends datagrams can send them to any name; of a stream, to the other
+_NEWER = {
+    "setxattrat": 463,
+    "removexattrat": 466,
+}  # a libseccomp may be older than the system; the same on all processors
 _STARTS, _SIGNALS = ("fork", "vfork"), ("kill", "tkill", "tgkill")
 _NEW_NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 _THREAD = 0x10000  # what tells a new thread from a new process
@@ -71,18 +84,26 @@ def compile_filter() -> Filter | None:
         return None
 
     def number(name: str) -> int:
-        return int(pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name))
+        return number_of(pyseccomp, name)
 
     refused = {number(name): what for what, names in REFUSED.items() for name in names}
     starts = [number(name) for name in (*_STARTS, "clone")]
     programs = (_program(pyseccomp, pyseccomp.NOTIFY), _program(pyseccomp, None))
     known = {call: what for call, what in refused.items() if call >= 0}  # this processor has not all of them
     known[number("socket")] = Attempt.NETWORK
+    known[number("socketpair")] = Attempt.SOCKET
     known |= {call: Attempt.PROCESS for name in OF_OTHERS if (call := number(name)) >= 0}
+    known |= {call: Attempt.RIGHTS for name in MODES if (call := number(name)) >= 0}
     signals = tuple(number(name) for name in _SIGNALS)
     started = tuple(one for one in starts if one >= 0)
     clone, socket = number("clone"), number("socket")
     return Filter(*programs, known, started, signals, clone, socket, new_namespaces=sum(_NEW_NAMESPACES))
+
+
+def number_of(library: Any, name: str) -> int:
+    """The number of a system call on this processor, negative where it has none."""
+    found = int(library.resolve_syscall(library.Arch.NATIVE, name))
+    return found if found >= 0 else _NEWER.get(name, found)
 
 
 def _program(library: Any, ask: int | None) -> str:
@@ -91,12 +112,17 @@ def _program(library: Any, ask: int | None) -> str:
     rules = library.SyscallFilter(library.ALLOW)
     for names in REFUSED.values():
         for name in names:
-            if library.resolve_syscall(library.Arch.NATIVE, name) >= 0:
-                rules.add_rule(refuse, name)
+            if number_of(library, name) >= 0:
+                rules.add_rule(refuse, number_of(library, name))
     for name, own in OF_OTHERS.items():
-        if library.resolve_syscall(library.Arch.NATIVE, name) >= 0:
+        if number_of(library, name) >= 0:
             for place, value in own.items():
                 rules.add_rule(refuse, name, library.Arg(place, library.NE, value))
+    for name, place in MODES.items():
+        if number_of(library, name) >= 0:
+            for bit in SET_ID:
+                rules.add_rule(refuse, name, library.Arg(place, library.MASKED_EQ, bit, bit))
+    rules.add_rule(refuse, "socketpair", library.Arg(1, library.MASKED_EQ, _KINDS, _DATAGRAMS))
     # Its flags lie in memory, where no filter can look: as if the system were too old for it, clone is used instead.
     rules.add_rule(library.ERRNO(errno.ENOSYS), "clone3")
     for flag in _NEW_NAMESPACES:
@@ -106,7 +132,7 @@ def _program(library: Any, ask: int | None) -> str:
             rules.add_rule(refuse, "socket", library.Arg(0, library.EQ, family))
     if ask is not None:
         for name in (*_STARTS, *_SIGNALS):
-            if library.resolve_syscall(library.Arch.NATIVE, name) >= 0:
+            if number_of(library, name) >= 0:
                 rules.add_rule(ask, name)
         rules.add_rule(ask, "clone", library.Arg(0, library.MASKED_EQ, _THREAD, 0))
         rules.add_rule(ask, "socket", library.Arg(0, library.EQ, AF_UNIX))

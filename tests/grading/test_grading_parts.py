@@ -55,7 +55,7 @@ from course_utils.grading.class_flags import add_class_flags
 from course_utils.grading.exam_notebook import ExamCell
 from course_utils.grading.explain import explain
 from course_utils.grading.flags import Flag
-from course_utils.grading.inside import used
+from course_utils.grading.inside import fork_server, used
 from course_utils.grading.inside.reports import Attempt, KernelEnd, Limit, read_report, tell_attempt, tell_end
 from course_utils.grading.inside.settings import Files, Filter, FilterUse, Protections, Settings
 from course_utils.grading.kernel_channel import KernelDied, TooMuchOutput
@@ -64,6 +64,7 @@ from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.merge import merge
 from course_utils.grading.read_notebook import parse
 from course_utils.grading.reading_limit import ReadingLimit
+from course_utils.grading.removing import remove
 from course_utils.grading.results import (
     FORMAT,
     Alarm,
@@ -172,8 +173,41 @@ def test_a_folder_that_was_shut_is_removed(tmp_path: Path) -> None:
     (folder / "link").symlink_to(other)
     for place in (folder / "shut" / "in", folder / "shut"):
         place.chmod(0)
-    sandbox.remove(folder)
+    remove(folder)
     assert not folder.exists() and other.stat().st_mode & 0o777 == 0o500
+
+
+def test_a_folder_deeper_than_a_path_may_be_long_is_removed(tmp_path: Path) -> None:
+    """`shutil.rmtree` meets Python's limit on recursion in it, and leaves it."""
+    folder, here = tmp_path / "exam", os.open(tmp_path, os.O_RDONLY)
+    folder.mkdir()
+    inner = os.open(folder, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d" * 20, dir_fd=inner)
+        outer, inner = inner, os.open("d" * 20, os.O_RDONLY, dir_fd=inner)
+        os.close(outer)
+    os.close(inner)
+    os.close(here)
+    remove(folder)
+    assert not folder.exists()
+    remove(folder)  # what is not there is no trouble
+    kept = tmp_path / "kept"
+    (kept / "in").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(kept)
+    remove(tmp_path / "link")
+    assert (kept / "in").is_dir()
+
+
+@pytest.mark.parametrize(
+    "request_", [1, "other", {}, {"connection": {}}, {"connection": [], "folder": "1"},
+                 {"connection": {}, "folder": "/home"}, {"connection": {}, "folder": "../1"},
+                 {"connection": {}, "folder": ""}, {"connection": {}, "folder": 1}],
+)  # fmt: skip
+def test_a_kernel_is_asked_for_in_one_way(request_: Any) -> None:
+    """At the level rlimits one that runs could ask, too: for a folder in which the next may write."""
+    with pytest.raises(ValueError, match="by its connection and the number of its folder"):
+        fork_server._read_request(request_)
+    assert fork_server._read_request({"connection": {"ip": "x"}, "folder": "12"}) == ({"ip": "x"}, "12")
 
 
 @pytest.mark.parametrize("place", ["/usr/local/lib/python3.11/site-packages", "venv/lib"])

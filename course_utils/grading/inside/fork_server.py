@@ -53,13 +53,13 @@ def main() -> None:
             return
         if listener in ready:
             connection, _ = listener.accept()
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):  # whatever was said: the others must be answered
                 _answer(connection, listener, settings)
             connection.close()
 
 
 def _answer(asker: socket.socket, listener: socket.socket, settings: Settings) -> None:
-    asker.settimeout(5)  # whoever connects and says nothing must not keep the others waiting
+    asker.settimeout(1)  # whoever connects and says nothing must not keep the others waiting
     said = b""
     while not said.endswith(b"\n"):
         piece = asker.recv(65536)
@@ -71,15 +71,28 @@ def _answer(asker: socket.socket, listener: socket.socket, settings: Settings) -
     if request == "state":
         asker.sendall(settings.protections.to_json().encode())
         return
+    connection, folder = _read_request(request)
     if os.fork() == 0:
         # A kernel that could accept here could answer in the place of the next one, and see its questions.
         listener.close()
         try:
-            isolation.watch(asker, request["connection"], request["folder"], settings)
+            isolation.watch(asker, connection, folder, settings)
         except BaseException:
             traceback.print_exc()  # into the fork server's log
         finally:
             os._exit(1)  # never back into the loop above: there would be two servers
+
+
+def _read_request(request: Any) -> tuple[dict[str, Any], str]:
+    """The connection of a kernel that is asked for, and the name of its folder.
+
+    Raises ValueError for another request. At the level rlimits a kernel may find its way to this socket: with a folder
+    of its choice the next one could write there.
+    """
+    match request:
+        case {"connection": dict(connection), "folder": str(folder)} if folder.isascii() and folder.isdigit():
+            return connection, folder
+    raise ValueError("a kernel is asked for by its connection and the number of its folder")
 
 
 def _protections(settings: Settings) -> Protections:

@@ -18,13 +18,13 @@ import sys
 
 def main() -> int:
     """Ask, then wait for the end; the exit code is 0 where the kernel left of its own will."""
-    server = socket.socket(socket.AF_UNIX)
-    server.connect(sys.argv[1])
-    reports, connection_file = sys.argv[2:]
+    place, reports, connection_file = sys.argv[1:]
     with open(connection_file, encoding="utf-8") as file:
         connection = json.load(file)
     folder = os.path.basename(os.path.dirname(connection_file))
     request = {"connection": connection, "folder": folder}
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(place)
     server.sendall(json.dumps(request).encode() + b"\n")
     ended, parent = False, os.getppid()
     report = os.path.join(reports, folder, "report.txt")

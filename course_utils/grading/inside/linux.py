@@ -14,7 +14,8 @@ if sys.platform != "win32":  # the tests of marking import the examiner there to
     import fcntl
 
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
-READ_ONLY, NO_SUID, NO_DEV, REMOUNT, BIND, RECURSIVE, PRIVATE = 0x1, 0x2, 0x4, 0x20, 0x1000, 0x4000, 0x40000
+READ_ONLY, NO_SUID, NO_DEV, NO_EXEC = 0x1, 0x2, 0x4, 0x8
+REMOUNT, BIND, RECURSIVE, PRIVATE = 0x20, 0x1000, 0x4000, 0x40000
 _DIE_WITH_PARENT, _DUMPABLE, _DROP_BOUNDING, _SUBREAPER, _NO_NEW_PRIVILEGES = 1, 4, 24, 36, 38
 
 AVAILABLE = sys.platform == "linux"
@@ -59,7 +60,8 @@ def mount_bind(source: str, target: str) -> None:
 
 def mount_read_only(path: str) -> None:
     """What is mounted at ``path`` cannot be written any more."""
-    _call("mount", None, path.encode(), None, REMOUNT | BIND | READ_ONLY | NO_SUID | NO_DEV, None)
+    kept = NO_EXEC if os.statvfs(path).f_flag & os.ST_NOEXEC else 0  # who left that out would be refused
+    _call("mount", None, path.encode(), None, REMOUNT | BIND | READ_ONLY | NO_SUID | NO_DEV | kept, None)
 
 
 def drop_privileges() -> None:

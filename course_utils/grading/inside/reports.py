@@ -21,6 +21,7 @@ class Attempt(StrEnum):
     MEMORY = "memory"
     NETWORK = "network"
     SOCKET = "socket"
+    RIGHTS = "rights"
     PROGRAM = "program"
     OTHER = "other"
 

@@ -248,6 +248,15 @@ for place in (os.path.dirname(os.getcwd()), "/run/kernel", "/run/sockets"):
         except OSError: pass
 try: socket.socket(socket.AF_INET)
 except OSError: pass""",
+    "as a file that runs with its owner's rights": """\
+for file in ("/var/tmp/exam-shell", sys.executable, "/bin/sh"):
+    try: os.chmod(file, 0o4755)
+    except OSError: continue
+    got("a file that runs with its owner's rights", file)""",
+    "in a folder too deep to be removed": """\
+for _ in range(1500):
+    os.mkdir("d" * 20)
+    os.chdir("d" * 20)""",
     "in its working folder": """\
 if os.path.exists("left"): loot(open("left").read())
 open("left", "w").write(OWN)
