@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
 import stat
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+import msgspec
 from nbformat import NotebookNode
 
 from course_utils.errors import CourseError
@@ -24,22 +26,39 @@ from course_utils.grading.readable import readable
 ZIP_ENTRIES = 5_000
 NESTED_ZIP_LIMIT = 100_000_000  # bytes of a zip in a zip
 SPARE, RATIO = 50_000_000, 50  # a zip may unpack to so many bytes, and to so many times its own size
+DEPTH = 50  # folders in one another
 LABEL = "marking.json"  # in the folder of marks: see `store`
+LABEL_LIMIT = 100_000  # bytes of it: two paths and a name
 _IGNORED_FOLDERS = {"__MACOSX", "node_modules", "__pycache__", "venv"}
 _IGNORED = {"thumbs.db", "desktop.ini", "icon\r"}
 _READ = (".ipynb", ".json", ".txt")  # Colab, browsers and mail programs rename notebooks
+# Of these Python unpacks no more than it is asked for; of bzip2 and LZMA whatever comes of so many packed bytes.
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _PACKED = (".rar", ".7z", ".tar", ".tar.gz", ".tgz", ".gz", ".tar.xz", ".tar.bz2")
+_OTHER_METHOD = (
+    "it lies in a zip that was not packed in the usual way, and is not opened; "
+    "zip it anew with the usual method (Deflate), or hand in the notebook (.ipynb) itself"
+)
+
+
+class Label(msgspec.Struct):
+    """Whose marks are in a folder."""
+
+    submissions: str
+    lesson: str
+    source: str
 
 
 @dataclass(frozen=True)
 class File:
-    """A file that was found.
+    """A file that was found, or a folder that was not read.
 
     Attributes:
         path: where it lies, fit to be shown.
         digest: sha256 of its bytes; of its name and size where it was not read.
         reason: why it is no notebook that could be marked, "" if it is one.
         other: it does not call itself a notebook: of interest only where there is none.
+        folder: it is a folder.
     """
 
     path: PurePosixPath
@@ -47,6 +66,7 @@ class File:
     notebook: NotebookNode | None = None
     reason: str = ""
     other: bool = False
+    folder: bool = False
 
 
 def read_folder(folder: Path) -> list[File]:
@@ -63,20 +83,64 @@ def read_folder(folder: Path) -> list[File]:
             if len(found) == 1 and not found[0].path.parts:
                 raise CourseError(f"{folder}: {found[0].reason}")
             return found
-        return [file for path in _walk(folder) for file in _on_disk(path, _inside(path, folder))]
+        return list(_walk(folder))
     except OSError as error:
         raise CourseError(f"{folder}: cannot be read ({error.strerror})") from None
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    if (folder / LABEL).is_file():  # marks of an earlier run
-        return
-    for path in sorted(folder.iterdir(), key=lambda path: readable(path.name)):
-        if path.is_dir() and not path.is_symlink():
-            if not _is_ignored((path.name, "")):
-                yield from _walk(path)
-        elif not _is_ignored((path.name,)):
-            yield path
+def _walk(folder: Path) -> Iterator[File]:
+    """The files below a folder. What is wrong with one of the folders in it is told of that one: it is one student's,
+    and no reason to mark nobody.
+
+    Raises:
+        OSError: the folder itself cannot be listed.
+    """
+    # No recursion, which would end all of it where a student's folders lie too deep for Python.
+    waiting = [(entry, 1) for entry in _entries(folder)]
+    while waiting:
+        entry, depth = waiting.pop()
+        path = Path(entry.path)
+        if not _is_folder(entry):
+            if not _is_ignored((entry.name,)):
+                yield from _on_disk(path, _inside(path, folder))
+        elif _is_ignored((entry.name, "")):
+            continue
+        elif depth > DEPTH:
+            told = f"it is a folder in {DEPTH} others, and is not opened; hand in the notebook (.ipynb) itself"
+            yield replace(_unread(_inside(path, folder), 0, told), folder=True)
+        else:
+            try:
+                waiting += [(below, depth + 1) for below in _entries(path)]
+            except OSError as error:
+                told = f"it is a folder that cannot be opened ({error.strerror})"
+                yield replace(_unread(_inside(path, folder), 0, told), folder=True)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, the last first; nothing if it holds the marks of an earlier run."""
+    with os.scandir(folder) as listed:
+        entries = sorted(listed, key=lambda entry: readable(entry.name), reverse=True)
+    return [] if any(entry.name == LABEL and _is_label(entry) for entry in entries) else entries
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:  # which is told when it is read as a file
+        return False
+
+
+def _is_label(entry: os.DirEntry[str]) -> bool:
+    """Whether marking wrote it: a student's file of this name hides nobody's work."""
+    try:
+        if not entry.is_file(follow_symlinks=False):
+            return False
+        with open(entry.path, "rb") as file:
+            data = file.read(LABEL_LIMIT + 1)
+        msgspec.json.decode(data, type=Label)
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return len(data) <= LABEL_LIMIT
 
 
 def _inside(path: Path, folder: Path) -> PurePosixPath:
@@ -112,11 +176,16 @@ def _on_disk(path: Path, inside: PurePosixPath, of_zip: PurePosixPath | None = N
 
 def _read(inside: PurePosixPath, data: bytes) -> File:
     digest = hashlib.sha256(data).hexdigest()
-    named = ".ipynb" in inside.name.lower()
+    named = _is_named(inside)
     try:
         return File(inside, digest, parse(data))
     except ValueError as error:
         return File(inside, digest, None, str(error) if named else _what(inside), other=not named)
+
+
+def _is_named(inside: PurePosixPath) -> bool:
+    """Whether a file calls itself a notebook."""
+    return ".ipynb" in inside.name.lower()
 
 
 def _unread(inside: PurePosixPath, size: int, reason: str, *, other: bool = False) -> File:
@@ -157,6 +226,11 @@ def _zipped(archive: Path | io.BytesIO, size: int, inside: PurePosixPath, depth:
                 limit = NESTED_ZIP_LIMIT if suffix == ".zip" else SIZE_LIMIT
                 if suffix == ".zip" and depth > 0:
                     yield _unread(place, entry.file_size, "a zip in a zip in a zip is not opened")
+                    continue
+                # A password is left to `open`, which says so and takes nothing out.
+                if entry.compress_type not in _BOUNDED and not entry.flag_bits & 0x1:
+                    other = suffix != ".zip" and not _is_named(place)
+                    yield _unread(place, entry.file_size, _OTHER_METHOD, other=other)
                     continue
                 with opened.open(entry) as file:
                     data = file.read(min(limit, left) + 1)

@@ -166,15 +166,22 @@ def _told_apart(found: list[Submission]) -> list[Submission]:
 
 def _by_owner(files: Iterable[File], students: Sequence[Student], lesson: Lesson) -> dict[str, list[File]]:
     """The files by the part of their path that says whose they are."""
-    below = [(_below_the_class(file.path.parts), file) for file in files]
+    below = [(_below_the_class(_parts(file)), file) for file in files]
     while depth := _shared_folder([parts for parts, _ in below], students, lesson):
         below = [(parts[depth:], file) for parts, file in below]
     owners: dict[str, list[File]] = {}
     for parts, file in below:
         if len(parts) == 1 and file.other and file.path.suffix.lower() in _TABLES:
             continue  # the teacher's own
-        owners.setdefault(_owner(parts, students), []).append(file)
+        owners.setdefault(_owner(parts, students) or file.path.name, []).append(file)
     return owners
+
+
+def _parts(file: File) -> tuple[str, ...]:
+    """The parts of a file's path. A folder that was not read stands for what is in it: so its whole name says whose it
+    is, and not what is before a dot.
+    """
+    return (*file.path.parts, "") if file.folder else file.path.parts
 
 
 def _below_the_class(parts: tuple[str, ...]) -> tuple[str, ...]:
@@ -206,7 +213,7 @@ def _owner(parts: tuple[str, ...], students: Sequence[Student]) -> str:
     if lists.is_canvas(stem) or read_owner(stem).number:
         return stem
     for part in (*parts[:-1], stem):
-        if students and len(find(read_owner(part), students)[0]) == 1:
+        if part and students and len(find(read_owner(part), students)[0]) == 1:
             return part
     return stem if len(parts) == 1 else parts[0]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from course_utils.errors import CourseError
-from course_utils.grading.handed_in import LABEL
+from course_utils.grading.handed_in import LABEL, Label
 from course_utils.grading.intake import Submission
 from course_utils.grading.lesson import Lesson
 from course_utils.grading.results import (
@@ -68,14 +68,6 @@ def _status(marks: dict[str, Mark]) -> Status:
     return Status.IN_PART if any(mark.verdict.open for mark in marks.values()) else Status.MARKED
 
 
-class _Label(msgspec.Struct):
-    """Whose marks are in a folder."""
-
-    submissions: str
-    lesson: str
-    source: str
-
-
 class Store:
     """The folders ``results`` and ``by-hand`` of one output folder, which belongs to one folder of submissions and one
     lesson.
@@ -95,9 +87,9 @@ class Store:
             CourseError: it is for others, whose marks would be deleted.
         """
         label = self.out / LABEL
-        mine = _Label(str(submissions.resolve()), lesson.name, lesson.source)
+        mine = Label(str(submissions.resolve()), lesson.name, lesson.source)
         with contextlib.suppress(OSError, msgspec.MsgspecError):
-            found = msgspec.json.decode(label.read_bytes(), type=_Label)
+            found = msgspec.json.decode(label.read_bytes(), type=Label)
             if (found.submissions, found.lesson) != (mine.submissions, mine.lesson):
                 raise CourseError(
                     f"{self.out} holds the marks of lesson {found.lesson} for {found.submissions}; those of lesson "
@@ -113,7 +105,7 @@ class Store:
     def lesson(self) -> str:
         """The lesson whose marks are here, as `load_lesson` takes it. Raises CourseError where none are."""
         try:
-            return msgspec.json.decode((self.out / LABEL).read_bytes(), type=_Label).source
+            return msgspec.json.decode((self.out / LABEL).read_bytes(), type=Label).source
         except (OSError, msgspec.MsgspecError):
             raise CourseError(f"{self.out}: nothing has been marked there yet") from None
 

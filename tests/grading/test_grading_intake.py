@@ -285,6 +285,41 @@ def test_a_zip_that_bursts_takes_no_memory(tmp_path: Path, monkeypatch: pytest.M
     assert peak < 6 * size
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_would_unpack_without_a_bound_is_not_opened(
+    tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch, method: int
+) -> None:
+    """Of bzip2 and LZMA, Python unpacks 300 bytes to hundreds of megabytes, whatever it is asked for."""
+    for name, more in (("Ada", {}), ("Ben", {"right.ipynb": NOTEBOOK})):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w", method) as archive:
+            for place in ("x.ipynb", "x.zip", "requirements.txt"):
+                archive.writestr(place, packed(**{"y.ipynb": NOTEBOOK}) if place == "x.zip" else NOTEBOOK)
+            for place, data in more.items():
+                archive.writestr(place, data, zipfile.ZIP_DEFLATED)
+    opened: list[str] = []
+    real = zipfile.ZipFile.open
+
+    def watched(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> object:
+        opened.append(entry.filename)
+        return real(archive, entry)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", watched)
+    ada, ben = collect(tmp_path, lesson)
+    assert opened == ["right.ipynb"]
+    assert ada.status == "unreadable" and ada.reason.count("zip it anew with the usual method") == 2
+    assert ben.notebook is not None and [one.flag for one in ben.notes] == [Flag.NOT_READ] * 2
+
+
+def test_of_a_zip_with_a_password_that_is_said(tmp_path: Path, lesson: Lesson) -> None:
+    """AES calls itself a method of packing, and it is the password that is in the way."""
+    data = bytearray(packed(**{"x.ipynb": NOTEBOOK}))
+    for header, flags in ((0, 6), (data.index(b"PK\1\2"), 8)):
+        data[header + flags] |= 1
+        data[header + flags + 2] = 99
+    (one,) = collect(fill(tmp_path, "Ada.zip", data=bytes(data)), lesson)
+    assert "password required" in one.reason
+
+
 def test_limits_of_a_notebook() -> None:
     cells = [{"cell_type": "markdown", "source": "x" * (SOURCE_LIMIT + 1)}]
     book = NOTEBOOK.decode()
@@ -335,6 +370,51 @@ def test_links_are_not_followed(tmp_path: Path, lesson: Lesson) -> None:
     assert [one.status for one in found] == ["unreadable"] * 2 and "not followed" in found[0].reason
 
 
+def test_folders_that_lie_too_deep_end_nothing(tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, "Ben/x.ipynb", "/".join(["Cleo", *"d" * (handed_in.DEPTH - 1), "x.ipynb"]))
+    (tmp_path / "Ada").mkdir()
+    monkeypatch.chdir(tmp_path / "Ada")
+    deep = 60 if os.name == "nt" else 1_000  # Windows has no longer paths
+    for _ in range(deep):  # step by step, as neither pathlib nor shutil makes or removes so many
+        os.mkdir("d")
+        os.chdir("d")
+    try:
+        ada, ben, cleo = collect(tmp_path, lesson)
+    finally:
+        for _ in range(deep):
+            os.chdir("..")
+            os.rmdir("d")
+    assert ada.status == "unreadable" and "a folder in 50 others" in ada.reason and len(ada.files) == 1
+    assert ben.notebook is not None and cleo.notebook is not None and not cleo.notes
+
+
+def test_a_folder_that_is_shut_is_told_of_its_student_alone(
+    tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stood in for: nothing is shut to root."""
+    fill(tmp_path / "in", "ada@example.org/x.ipynb", "Ben B. Smith/x.ipynb", "Cleo/x.ipynb", "Cleo/shut/x.ipynb")
+    fill(tmp_path / "in", "Dora/x.ipynb")
+    shut = {"ada@example.org", "Ben B. Smith", "shut"}
+    real = os.scandir
+
+    def scandir(path: Path | str) -> object:
+        if Path(path).name in shut:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    for roster in (None, roster_file(tmp_path, "name,id\nBen B. Smith,7\nDora,8\n")):
+        ada, ben, cleo, dora = collect(tmp_path / "in", lesson, roster)
+        assert (ada.student.name, ada.student.email) == ("ada@example.org", "ada@example.org")
+        assert ben.student.name == "Ben B. Smith" and ben.student.id == ("7" if roster else "")
+        assert ada.status == ben.status == "unreadable" and "cannot be opened (Permission denied)" in ben.reason
+        assert cleo.notebook is not None and "shut: it is a folder" in str(cleo.notes[-1])
+        assert dora.notebook is not None and not dora.notes
+    shut.add("in")
+    with pytest.raises(CourseError, match=r"in: cannot be read \(Permission denied\)"):
+        collect(tmp_path / "in", lesson)
+
+
 def test_two_notebooks_of_one_student(tmp_path: Path, lesson: Lesson) -> None:
     fill(tmp_path, "ada_4711_91_x-1.ipynb")
     fill(tmp_path, "ada_4711_92_x-2.ipynb", "ada_4711_93_y-2.ipynb", data=cohort.notebook_of(Pupil("x", answers=RIGHT)))
@@ -380,6 +460,27 @@ def test_marks_inside_the_folder_are_not_handed_in(tmp_path: Path, lesson: Lesso
     fill(tmp_path, "Ada.ipynb", data=b"")
     for _ in range(2):
         assert len(mark_folder(lesson, plan(tmp_path, tmp_path / "marks"))) == 1
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff", b"{}", b"[]", b'{"submissions": 1, "lesson": "x", "source": "x"}', b'{"x":' + b"[" * 90_000]
+)
+def test_a_file_that_is_only_called_as_the_label_hides_nobody(tmp_path: Path, lesson: Lesson, data: bytes) -> None:
+    for places in (("Ada/x.ipynb", "Ben/x.ipynb"), ("Ada.ipynb", "Ben.ipynb")):
+        folder = fill(tmp_path / str(places.count("Ada.ipynb")), *places)
+        fill(folder, "Ada/marking.json" if "/" in places[0] else "marking.json", data=data)
+        found = {one.student.name: one for one in collect(folder, lesson)}
+        assert all(found[name].notebook is not None and not found[name].notes for name in ("Ada", "Ben"))
+
+
+def test_a_link_to_the_label_hides_nobody(tmp_path: Path, lesson: Lesson) -> None:
+    folder = fill(tmp_path / "in", "Ada/x.ipynb", "Ben/x.ipynb")
+    Store(tmp_path / "marks").claim(folder, lesson)
+    (folder / "Ada" / "marking.json").symlink_to(tmp_path / "marks" / "marking.json")
+    assert [one.notebook is not None for one in collect(folder, lesson)] == [True, True]
+    (folder / "Ada" / "marking.json").unlink()
+    Store(folder / "Ada").claim(folder, lesson)
+    assert [one.student.name for one in collect(folder, lesson)] == ["Ben"]
 
 
 def test_a_roster_that_says_more_is_heard_without_marking_again(tmp_path: Path, lesson: Lesson) -> None:
