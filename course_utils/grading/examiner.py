@@ -59,6 +59,7 @@ from course_utils.notebooks.normalise import ANSI
 
 KEPT = 20_000  # characters of a cell's output or traceback in the record
 KEPT_VALUES = 200_000  # characters of the values of one outcome
+MORE_MEMORY = 4 << 30  # bytes of address space that a run may take beyond what the worker has at its start
 
 
 @dataclass(frozen=True)
@@ -317,6 +318,7 @@ def _become_pytest(
         os.setsid()  # an interrupt from the teacher's terminal must not come out as a learner's mark
         if linux.AVAILABLE:
             linux.die_with_parent(signal.SIGKILL)
+            _limit_memory()
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (out, 1), (out, 2)):
@@ -354,6 +356,24 @@ def _become_pytest(
         sys.stderr.flush()
         os._exit(70)
     os._exit(code)
+
+
+def _limit_memory() -> None:
+    """Let this process have :data:`MORE_MEMORY` beyond what it has, and no more.
+
+    A message is counted (:class:`KernelChannel`) when it is here: ZeroMQ takes it in whole, of any size, and up to a
+    thousand more behind it, also on channels that nobody reads. Whatever a kernel sends, this run then fails and not
+    the machine. It is the address space, since that is what the system refuses at once; the worker has loaded the
+    libraries and the model already, and has one thread, so that a run reserves little of it beside what it uses. The
+    one process that is started from here is launch_kernel.py, which is small: the kernel comes from the fork server.
+    """
+    import resource  # not above: Windows has not got it
+
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    most = pages * resource.getpagesize() + MORE_MEMORY
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    if hard == resource.RLIM_INFINITY or most < hard:
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _wait(pid: int, deadline: float) -> bool:

@@ -9,10 +9,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from queue import Empty
 from typing import Any
 
 import zmq
+
+# What Python and pyzmq need to hold a message, or one buffer of it, however little is in it: nothing that can be sent
+# without end may count as nothing. With its headers the shortest comes to 1 KiB, and 17 000 of them to the limit.
+# ipykernel collects what is printed and sends it five times a second: only what is displayed, or flushed by itself, is
+# one message each.
+_HOLDS = 256
+_PARTS = ("header", "parent_header", "metadata", "content")
 
 
 class KernelDied(Exception):
@@ -29,7 +37,7 @@ class KernelChannel:
     Attributes:
         reply: the status of the last answer to a request to execute ("ok", "error", "aborted", or "" while there is
             none).
-        said: bytes of output since :meth:`next_cell`.
+        said: bytes of all that arrived since :meth:`next_cell`, whichever part of a message it was in.
     """
 
     def __init__(self, kernel: Any, limit: int) -> None:
@@ -58,11 +66,8 @@ class KernelChannel:
             if stream == "iopub" and self._iopub:
                 return self._iopub.popleft()
             if stream == "shell":
-                try:
-                    message: dict[str, Any] = self._client.get_shell_msg(timeout=0)
-                except Empty:
-                    pass
-                else:
+                message = self._receive(self._client.get_shell_msg)
+                if message is not None:
                     if message.get("msg_type") == "execute_reply":
                         self.reply = str(message["content"].get("status"))
                     return message
@@ -77,22 +82,39 @@ class KernelChannel:
 
     def _collect(self) -> None:
         """Take what was published, also while the reply is waited for: a pipe that nobody empties loses messages."""
-        while True:
-            try:
-                message = self._client.get_iopub_msg(timeout=0)
-            except Empty:
-                return
-            self.said += _size(message.get("content"))
-            if self.said > self._limit:
-                raise TooMuchOutput(f"a cell printed more than {self._limit >> 20} MiB")
+        while (message := self._receive(self._client.get_iopub_msg)) is not None:
             self._iopub.append(message)
 
+    def _receive(self, receive: Callable[..., dict[str, Any]]) -> dict[str, Any] | None:
+        """The next message of a channel, counted; None if there is none.
 
-def _size(content: Any) -> int:
-    if isinstance(content, str):
-        return len(content)
-    if isinstance(content, dict):
-        return 16 + sum(_size(value) for value in content.values())
-    if isinstance(content, list):
-        return 16 + sum(_size(value) for value in content)
-    return 8
+        Replies are counted like output: a kernel can send as many of them as it likes, as large as it likes.
+        """
+        try:
+            message = receive(timeout=0)
+            self.said += _size(message)
+        except Empty:
+            return None
+        except MemoryError:  # more than this process may take: it has a limit of its own (examiner.py)
+            raise TooMuchOutput("a cell sent more than there is memory for") from None
+        if self.said > self._limit:
+            raise TooMuchOutput(f"a cell printed more than {self._limit >> 20} MiB")
+        return message
+
+
+def _size(message: dict[str, Any]) -> int:
+    """About as many bytes as a message holds, in all its parts."""
+    size = _HOLDS + sum(_HOLDS + buffer.nbytes for buffer in message.get("buffers") or ())
+    left: list[Any] = [message.get(part) for part in _PARTS]
+    while left:  # a loop, since a message may be nested deeper than Python can call
+        one = left.pop()
+        if isinstance(one, str):
+            size += 8 + len(one)
+        elif isinstance(one, (dict, list)):
+            size += 16
+            left.extend(one)  # of a dict the keys: they are the kernel's to choose as well
+            if isinstance(one, dict):
+                left.extend(one.values())
+        else:
+            size += 8
+    return size

@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import msgspec
@@ -58,7 +59,7 @@ from course_utils.grading.flags import Flag
 from course_utils.grading.inside import fork_server, used
 from course_utils.grading.inside.reports import Attempt, KernelEnd, Limit, read_report, tell_attempt, tell_end
 from course_utils.grading.inside.settings import Files, Filter, FilterUse, Protections, Settings
-from course_utils.grading.kernel_channel import KernelDied, TooMuchOutput
+from course_utils.grading.kernel_channel import KernelChannel, KernelDied, TooMuchOutput
 from course_utils.grading.lesson import Lesson, load_lesson
 from course_utils.grading.mark_folder import Plan, mark_folder
 from course_utils.grading.merge import merge
@@ -670,6 +671,129 @@ def test_plugin_fails_closed(
     else:
         assert noted.answer is not None and noted.answer.verdict is not None
         assert noted.answer.verdict.status == expected
+
+
+class FakeClient:
+    """As much of Jupyter's client as the channel asks: these messages, in turn, and no end of the last one."""
+
+    def __init__(self, *, iopub: list[dict[str, Any]], shell: list[dict[str, Any]], again: int = 0) -> None:
+        self.waiting = {"iopub": iopub, "shell": shell}
+        self.again = again
+        self.line, self.other = socket.socketpair()
+        self.iopub_channel = self.shell_channel = type("Channel", (), {"socket": self.line})()
+
+    def get_iopub_msg(self, *, timeout: float) -> dict[str, Any]:
+        return self._next("iopub")
+
+    def get_shell_msg(self, *, timeout: float) -> dict[str, Any]:
+        return self._next("shell")
+
+    def _next(self, stream: str) -> dict[str, Any]:
+        waiting = self.waiting[stream]
+        if not waiting:
+            raise Empty
+        if len(waiting) == 1 and self.again:
+            self.again -= 1
+            return waiting[0]
+        return waiting.pop(0)
+
+    def is_alive(self) -> bool:
+        return False
+
+    @property
+    def kc(self) -> FakeClient:
+        return self
+
+    def __enter__(self) -> FakeClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.line.close()
+        self.other.close()
+
+
+def sent_by_kernel(**parts: Any) -> dict[str, Any]:
+    """A message as Jupyter's session opens it."""
+    names = ("msg_id", "username", "session", "msg_type", "version")
+    header = {**dict.fromkeys(names, "0123456789abcdef" * 2), "date": None}
+    usual = {"header": header, "parent_header": header, "metadata": {}, "content": {}, "buffers": []}
+    return {"msg_id": "1", "msg_type": "display_data", **usual, **parts}
+
+
+_MUCH = 17 << 20  # more than a cell may say
+
+
+@pytest.mark.parametrize("stream", ["iopub", "shell"])
+@pytest.mark.parametrize(
+    ("parts", "again"),
+    [
+        ({"content": {"data": {"text/plain": "x" * _MUCH}}}, 0),
+        ({"content": {"x" * _MUCH: ""}}, 0),
+        ({"content": {"data": [""] * (_MUCH // 8)}}, 0),
+        ({"metadata": {"a": {"x" * _MUCH: 0}}}, 0),
+        ({"metadata": {"a": ["x" * _MUCH]}}, 0),
+        ({"header": {"x" * _MUCH: 0}}, 0),
+        ({"header": {"date": "x" * _MUCH}}, 0),
+        ({"parent_header": {"x" * _MUCH: 0}}, 0),
+        ({"parent_header": {"msg_id": "x" * _MUCH}}, 0),
+        ({"buffers": [memoryview(bytes(_MUCH))]}, 0),
+        ({"buffers": [memoryview(bytes(4 * (_MUCH // 4))).cast("I")]}, 0),  # fewer things than bytes
+        ({"buffers": [memoryview(b"")] * 70_000}, 0),
+        ({}, 70_000),
+    ],
+)
+def test_whatever_part_of_a_message_is_large_counts_as_output(stream: str, parts: dict[str, Any], again: int) -> None:
+    messages: dict[str, list[dict[str, Any]]] = {"iopub": [], "shell": [], stream: [sent_by_kernel(**parts)]}
+    with FakeClient(iopub=messages["iopub"], shell=messages["shell"], again=again) as client:
+        channel = KernelChannel(client, sandbox.Limits().output)
+        with pytest.raises(TooMuchOutput):  # where it is allowed, what comes after it is waited for: KernelDied
+            for _ in range(again + 2):
+                channel.get_message(stream, timeout=5)
+        channel.next_cell()
+        assert channel.said == 0
+
+
+def test_what_an_honest_cell_says_is_no_flood() -> None:
+    """Plots of some megabytes, ten thousand steps of a progress bar, and the reply; each cell begins anew."""
+    plot = sent_by_kernel(content={"data": {"image/png": "x" * (3 << 20)}, "metadata": {}})
+    step = sent_by_kernel(msg_type="stream", content={"name": "stderr", "text": "\r 50%|#####     | 5000/10000"})
+    reply = sent_by_kernel(msg_type="execute_reply", content={"status": "ok"})
+    with FakeClient(iopub=[], shell=[]) as client:
+        channel = KernelChannel(client, sandbox.Limits().output)
+        for shown in ([plot] * 5, [step] * 10_000, [plot] * 2 + [step] * 5000):
+            channel.next_cell()
+            client.waiting = {"iopub": list(shown), "shell": [reply]}
+            assert channel.get_message("shell", timeout=5) is reply and channel.reply == "ok"
+            assert [channel.get_message("iopub", timeout=5) for _ in shown] == shown
+        with pytest.raises(KernelDied):
+            channel.get_message("iopub", timeout=5)
+
+
+def test_a_message_that_no_memory_is_left_for_is_too_much_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    def receive(*, timeout: float) -> dict[str, Any]:
+        raise MemoryError
+
+    with FakeClient(iopub=[], shell=[]) as client:
+        monkeypatch.setattr(client, "get_iopub_msg", receive)
+        with pytest.raises(TooMuchOutput):
+            KernelChannel(client, 1).get_message("shell", timeout=5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
+def test_a_run_cannot_take_the_memory_of_the_machine(
+    tmp_path: Path, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def takes(*_: Any, **__: Any) -> int:
+        assert bytes(examiner.MORE_MEMORY // 4)
+        return int(not bytes(2 * examiner.MORE_MEMORY))  # asked for and never touched: no memory is taken
+
+    monkeypatch.setattr(pytest, "main", takes)
+    cells = exam_notebook.build(lesson, merge(lesson, parse(handed_in())), [], 1, "n", 1.0)
+    folders: dict[str, Any] = {name: tmp_path / name for name in ("spec_folder", "sockets", "scratch")}
+    folders["sockets"].mkdir()
+    run = examiner.run(lesson, cells, examiner.Question(1, "n"), sandbox.Limits(), wall=60.0, **folders)
+    assert run.trouble is not None and run.trouble.what == "examiner" and not run.cells
+    assert run.trouble.told.rstrip().endswith("MemoryError") and "2 * examiner.MORE_MEMORY" in run.trouble.told
 
 
 def record_of(path: Path) -> list[CellRecord]:

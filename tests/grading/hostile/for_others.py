@@ -551,6 +551,20 @@ display({"text/html": "x" * 100_000_000}, raw=True)""",
     "says small things without end": """\
 from IPython.display import display
 while True: display({"text/plain": ""}, raw=True)""",
+    "sends buffers beside what it says": """\
+kernel = get_ipython().kernel
+buffer = b"x" * 100_000_000
+while True: kernel.session.send(kernel.iopub_socket, "display_data", {}, buffers=[buffer] * 20)""",
+    "sends one message of many buffers": """\
+kernel = get_ipython().kernel
+buffer = b"x" * 100_000_000
+kernel.session.send(kernel.iopub_socket, "display_data", {}, kernel.get_parent(), buffers=[buffer] * 300)""",
+    "sends long keys and no content": """\
+kernel = get_ipython().kernel
+while True: kernel.session.send(kernel.iopub_socket, "display_data", {}, metadata={"x" * 1_000_000: 0})""",
+    "sends empty messages without end": """\
+kernel = get_ipython().kernel
+while True: kernel.session.send(kernel.iopub_socket, "display_data", {})""",
     "writes to the file numbers": """\
 for number in (1, 2): os.write(number, b"x" * 1_000_000)""",
     "exits": "os._exit(0)",
