@@ -22,7 +22,10 @@ from tests.skips import pytest_make_collect_report, pytest_runtest_makereport, p
 # heads; windows, norms behind attention and MLP.
 FAST_FAMILIES = {"tiny-gpt2", "tiny-llama", "tiny-gemma3"}
 # Some of their tests take minutes each: begun last, one would run on when all others are done.
-FIRST = {"test_other_models.py", "test_walk.py", "test_notebooks.py", "test_grading_cohort.py"}
+FIRST = {
+    *("test_other_models.py", "test_walk.py", "test_notebooks.py", "test_grading_cohort.py"),
+    *("test_grading_executors.py", "test_grading_lessons.py", "test_grading_hostile.py"),
+}
 
 
 @pytest.hookimpl(tryfirst=True)  # before those that are slow are left out
