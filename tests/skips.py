@@ -44,6 +44,7 @@ PERMITTED = (
     Skip("a stand-in for Python that is a shell script", (WINDOWS,), "no shell runs it there",
          "run it on Linux, on macOS or in WSL"),
     Skip("keyrings and seccomp are Linux's", (MACOS, WINDOWS), "so it is", "run it on Linux (on Windows: in WSL)"),
+    Skip("only Linux limits the address space", (MACOS, WINDOWS), "so it is", "run it on Linux (on Windows: in WSL)"),
     Skip("no libseccomp", (MACOS, WINDOWS), "it is Linux's", "run it on Linux (on Windows: in WSL)"),
     Skip("this processor has no", (LINUX,), "some system calls are those of one kind of processor",
          "run it on a processor for x86"),
