@@ -34,6 +34,7 @@ from tests.grading.test_grading_cohort import LIMITS, check_against_table
 
 FEW = [pupil for pupil in PUPILS if pupil.name in {"Ada Right", "Quin Syntax", "Eli Other"}]
 
+# As a real one, sbatch keeps a copy of the script and runs that: submitit renames its own as soon as it has an answer.
 SLURM = {
     "srun": """
 while [ "${1#-}" != "$1" ]; do case "$1" in --output|--error) shift 2;; *) shift;; esac; done
@@ -45,7 +46,7 @@ touch "$HERE/job$number"
 cp "$1" "$HERE/script$number"
 export SLURM_JOB_ID=$number SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=here
 export SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0
-setsid bash "$1" >/dev/null 2>"$HERE/error$number" </dev/null &
+setsid bash "$HERE/script$number" >/dev/null 2>"$HERE/error$number" </dev/null &
 echo $! > "$HERE/group$number"
 echo "Submitted batch job $number"
 """,
